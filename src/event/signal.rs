@@ -1,0 +1,119 @@
+//! What an event claims. Only its ids are believed; every fact is read again before anything is done.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::node::{ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
+
+/// A hint that something happened to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// The node that the event is about.
+    pub node: NodeId,
+    /// When the event says that it happened; the sender's clock.
+    pub at: Timestamp,
+    /// What it claims.
+    pub kind: SignalKind,
+}
+
+/// What an event claims about its node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum SignalKind {
+    /// A Run Command invocation ended badly. The event's status is coarse: `Undeliverable` arrives as `Failed`, both
+    /// time-outs as `TimedOut` (facts/aws.md §1.1), so the invocation is read again before it means anything.
+    CommandTrouble {
+        /// The command.
+        command: CommandId,
+        /// Its document.
+        document: DocumentName,
+        /// The coarse status as it came, spaces removed.
+        status: CoarseStatus,
+    },
+    /// A Run Command invocation succeeded: the node's SSM agent answers.
+    CommandSucceeded,
+    /// ECS says that a health check of the container instance is `IMPAIRED`; already debounced by ECS.
+    EcsHealthImpaired {
+        /// Which check.
+        check: HealthCheck,
+        /// The container instance.
+        container_instance: ContainerInstanceArn,
+        /// Its cluster, when the event names it.
+        cluster: Option<ClusterArn>,
+        /// Since when, by ECS's own clock.
+        since: Option<Timestamp>,
+    },
+    /// ECS says that every health check is OK again.
+    EcsHealthRestored,
+    /// `agentConnected` is false. Several an hour are normal.
+    EcsDisconnected {
+        /// The container instance.
+        container_instance: ContainerInstanceArn,
+        /// Its cluster, when the event names it.
+        cluster: Option<ClusterArn>,
+        /// `detail.version`: equal for duplicates, higher for later states.
+        version: Option<u64>,
+    },
+    /// `agentConnected` is true.
+    EcsConnected,
+    /// EC2 says `stopped` or `terminated`, or ECS says that the container instance is `INACTIVE`.
+    Gone {
+        /// What exactly is gone.
+        what: GoneKind,
+    },
+    /// CloudTrail saw `StartSession` refused with `TargetNotConnected`.
+    SessionRefused,
+    /// The sweep found the node in trouble; nobody told.
+    Swept {
+        /// Which agent the sweep saw down.
+        agent: SweptAgent,
+    },
+}
+
+/// A health check of a container instance that Defib acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum HealthCheck {
+    /// The container agent's connection to ECS.
+    AgentConnectivity,
+    /// The container runtime, docker or containerd.
+    ContainerRuntime,
+}
+
+/// The coarse status that an event carries, compared with spaces removed and case folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum CoarseStatus {
+    /// Delivery or execution timed out; which of the two is only in `StatusDetails`.
+    TimedOut,
+    /// An ordinary failure of the script, or `Undeliverable`.
+    Failed,
+    /// Not known to be sent in events, matched in case it is.
+    Undeliverable,
+    /// As above.
+    DeliveryTimedOut,
+    /// As above.
+    ExecutionTimedOut,
+}
+
+/// What is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GoneKind {
+    /// The instance is stopped.
+    Stopped,
+    /// The instance is terminated.
+    Terminated,
+    /// The container instance is deregistered.
+    ContainerInstanceInactive,
+}
+
+/// Which agent the sweep saw down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SweptAgent {
+    /// The SSM agent.
+    Ssm,
+    /// The ECS container agent.
+    Ecs,
+}

@@ -1,0 +1,29 @@
+//! Defib revives AWS instances whose agents stopped answering.
+//!
+//! The way through the house: an event becomes a [`event::Signal`], a signal opens an [`incident::Incident`], the node is
+//! looked at ([`observe::Observation`]), [`plan::decide`] says what follows, the [`engine`] saves that and performs it
+//! through the [`ports`], and a [`report::Report`] tells people. Everything above `engine` is pure: no clock, no I/O.
+
+pub mod diagnose;
+pub mod engine;
+pub mod event;
+pub mod guard;
+pub mod incident;
+pub mod node;
+pub mod observe;
+pub mod plan;
+pub mod policy;
+pub mod ports;
+pub mod report;
+pub mod sim;
+pub mod time;
+
+#[cfg(any(feature = "cli", feature = "lambda"))]
+pub mod config;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+#[cfg(feature = "lambda")]
+pub mod telemetry;
+
+#[cfg(feature = "cli")]
+pub mod cli;
