@@ -1,1 +1,175 @@
-//! Under construction.
+//! One pass over an incident, as a value: requests out, answers in, no I/O.
+//!
+//! `Pass::step` takes the answer to its last request and says what it needs next. A crash is a dropped value. The engine
+//! decides nothing about *what* to do: that is [`crate::plan`]; it only keeps the order (save, then perform) and the rules
+//! of who may write.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::event::Signal;
+use crate::incident::{IncidentId, Remedy};
+use crate::node::{Home, NodeId};
+use crate::observe::{Look, Observation};
+use crate::policy::Policy;
+use crate::ports::{
+    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
+};
+
+mod pass;
+
+pub use pass::Pass;
+
+/// What every pass is given: where it works, and by which rules.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Context {
+    /// Account and region.
+    pub home: Home,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// Why a pass begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// An event told of something.
+    Signal(Signal),
+    /// The timer says that it is time to look again.
+    Wake(IncidentId),
+    /// An operator wants something.
+    Operator(OperatorRequest),
+    /// The five-minute sweep.
+    Sweep,
+}
+
+/// What an operator wants.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OperatorRequest {
+    /// Who, as claimed.
+    pub by: Arc<str>,
+    /// What.
+    pub action: Action,
+}
+
+/// What an operator wants done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Repair a node now, with this remedy or the next one of the ladder.
+    Fix(NodeId, Option<Remedy>),
+    /// Approve the remedy that an incident waits with.
+    Approve(IncidentId),
+    /// End an incident by hand.
+    Close(IncidentId),
+    /// Change a switch.
+    Switch(Switch),
+}
+
+/// What a pass needs next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// What does the ledger know?
+    Load(Key),
+    /// How does the node look?
+    Observe(NodeId, Look),
+    /// Save this, all or nothing.
+    Commit(Box<Commit>),
+    /// Send this, once.
+    Perform(Box<Perform>),
+    /// Tell people.
+    Publish(Arc<OutboxItem>),
+    /// People were told.
+    MarkSent(ReportId),
+    /// Which nodes look troubled?
+    Survey,
+    /// Change a switch.
+    Switch(Switch),
+    /// Nothing more.
+    Done(Done),
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Nothing was asked yet: begin.
+    Start,
+    /// To `Load`.
+    Loaded(Box<Loaded>),
+    /// To `Observe`.
+    Observed(Box<Observation>),
+    /// To `Commit`.
+    Committed(Committed),
+    /// To `Perform`.
+    Performed(Performed),
+    /// To `Publish`, `MarkSent` and `Switch`.
+    Ok,
+    /// To `Survey`.
+    Surveyed(Survey),
+    /// The port did not answer.
+    Failed(PortError),
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Done {
+    /// The incident that it worked on, when there is one.
+    pub incident: Option<IncidentId>,
+    /// When to look again; none when the incident is closed, or there is none.
+    pub wake_at: Option<Timestamp>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Passes that follow from this one: what a sweep found.
+    pub follow: Vec<Trigger>,
+}
+
+/// What became of a pass.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The incident moved on, or waits.
+    Progress,
+    /// The incident is closed.
+    Closed,
+    /// There was nothing to do, for this reason.
+    Ignored(IgnoreReason),
+    /// An operator's request was refused, for this reason.
+    Refused(String),
+    /// A port did not answer: the same trigger should be tried again.
+    Retry(PortError),
+}
+
+/// Why a signal opened no incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IgnoreReason {
+    /// AWS does not know the node: one read, and no more.
+    UnknownNode,
+    /// The node is stopped or terminated.
+    NotRunning,
+    /// The node is well.
+    AlreadyWell,
+    /// The command failed on its own account.
+    CommandsOwnFault,
+    /// The command is one of ours.
+    OwnCommand,
+    /// Nothing changed since the node's last incident ended without a repair.
+    ToldAlready,
+    /// It tells of a recovery, and there is no open incident.
+    NothingOpen,
+    /// The stack's mode is `off`.
+    Off,
+}
+
+/// Answers one request through ports that answer at once: the in-memory driver's whole work.
+pub fn answer<P: Ports>(ports: &mut P, request: &Request, now: Timestamp) -> Answer {
+    let failed = Answer::Failed;
+    match request {
+        Request::Load(key) => ports.load(*key, now).map_or_else(failed, |loaded| Answer::Loaded(Box::new(loaded))),
+        Request::Observe(node, look) => Answer::Observed(Box::new(ports.observe(*node, look, now))),
+        Request::Commit(commit) => ports.commit(commit, now).map_or_else(failed, Answer::Committed),
+        Request::Perform(perform) => Answer::Performed(ports.perform(perform, now)),
+        Request::Publish(item) => ports.publish(item, now).map_or_else(failed, |()| Answer::Ok),
+        Request::MarkSent(id) => ports.mark_sent(*id, now).map_or_else(failed, |()| Answer::Ok),
+        Request::Survey => ports.survey(now).map_or_else(failed, Answer::Surveyed),
+        Request::Switch(switch) => ports.switch(*switch, now).map_or_else(failed, |()| Answer::Ok),
+        Request::Done(_) => Answer::Ok,
+    }
+}

@@ -1,1 +1,391 @@
-//! Under construction.
+//! The rails. Each one answers Ok or a [`Refusal`] with its numbers, which reaches the log and the mail unchanged.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::incident::Remedy;
+use crate::node::{AvailabilityZone, NodeId};
+use crate::observe::{Blind, Busy, Manager};
+use crate::policy::Mode;
+use crate::time::spoken;
+
+pub mod budget;
+pub mod gates;
+pub mod mode;
+pub mod ownership;
+
+/// Why Defib keeps its hands off, with the numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "rail", rename_all_fields = "kebab-case")]
+pub enum Refusal {
+    /// An operator paused everything.
+    Paused,
+    /// Nobody knows whether everything is paused, so it is.
+    PauseUnreadable,
+    /// The opt-in tag is missing.
+    NotOptedIn {
+        /// On what.
+        resource: Resource,
+    },
+    /// A tag opts it out.
+    OptedOut {
+        /// On what.
+        resource: Resource,
+    },
+    /// Somebody else repairs this instance.
+    ManagedElsewhere {
+        /// Who.
+        by: Manager,
+    },
+    /// A tag or an operator muted it.
+    Muted {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// It was launched only just now.
+    LaunchGrace {
+        /// Its age.
+        age_secs: i64,
+        /// The grace.
+        grace_secs: i64,
+    },
+    /// The mode does not reach that far.
+    ModeTooLow {
+        /// The remedy that would come next.
+        remedy: Remedy,
+        /// The mode.
+        mode: Mode,
+        /// Whose tag lowered it; none: the stack's own mode.
+        lowered_by: Option<Resource>,
+    },
+    /// Too many disruptive remedies at once.
+    Budget {
+        /// Where.
+        scope: Scope,
+        /// In repair now.
+        held: u32,
+        /// At most.
+        limit: u32,
+    },
+    /// Too many disruptive remedies in a while.
+    Rate {
+        /// Where.
+        scope: Scope,
+        /// Done in the window.
+        count: u32,
+        /// At most.
+        limit: u32,
+        /// The window.
+        window_secs: i64,
+        /// When the oldest of them leaves the window.
+        free_at: Timestamp,
+    },
+    /// People work on the node.
+    LiveSessions {
+        /// How many sessions.
+        count: u16,
+    },
+    /// Somebody else's work runs on the node.
+    OtherWork {
+        /// What.
+        work: Busy,
+    },
+    /// A person must approve.
+    Approval {
+        /// What.
+        remedy: Remedy,
+    },
+    /// Something that must be known is not.
+    CannotSee {
+        /// What.
+        what: Sight,
+        /// Why not.
+        blind: Blind,
+    },
+    /// Too soon after the attempt before.
+    Cooldown {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The Auto Scaling group does not let it happen.
+    Group {
+        /// Why.
+        why: GroupRefusal,
+    },
+    /// The instance cannot be stopped and started.
+    Stop {
+        /// Why.
+        why: StopRefusal,
+    },
+    /// The remedy cannot be carried out on this kind of node.
+    NoWay {
+        /// Which remedy.
+        remedy: Remedy,
+        /// Why.
+        why: NoWay,
+    },
+}
+
+/// What carries a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// The instance.
+    Instance,
+    /// Its Auto Scaling group.
+    Group,
+    /// Its cluster.
+    Cluster,
+}
+
+/// Where a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// One node.
+    Node(NodeId),
+    /// A cluster or Auto Scaling group.
+    Group(Arc<str>),
+    /// An Availability Zone.
+    Zone(AvailabilityZone),
+    /// The account in this region.
+    Account,
+}
+
+/// Something that must be seen before anything is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sight {
+    /// EC2's view.
+    Ec2,
+    /// Systems Manager's view.
+    Ssm,
+    /// ECS's view.
+    Ecs,
+    /// The Auto Scaling group's view.
+    Group,
+    /// Role and profile.
+    Identity,
+    /// The way to AWS.
+    Network,
+    /// Console output.
+    Console,
+    /// Live sessions.
+    Sessions,
+    /// Somebody else's work.
+    OtherWork,
+    /// The invocation that told of it.
+    Invocation,
+    /// Whether the node takes a command.
+    Probe,
+}
+
+/// Why an Auto Scaling group does not let a remedy happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason", rename_all_fields = "kebab-case")]
+pub enum GroupRefusal {
+    /// `Launch` or `Terminate` is suspended.
+    Suspended,
+    /// An instance refresh runs.
+    Refreshing,
+    /// Standby would go below the minimum.
+    BelowMinimum {
+        /// `DesiredCapacity`.
+        desired: u32,
+        /// `MinSize`.
+        min: u32,
+    },
+    /// The instance is in no state to be moved.
+    NotInService,
+}
+
+/// Why an instance cannot be stopped and started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopRefusal {
+    /// Its root device is an instance store.
+    InstanceStoreRoot,
+    /// A stop erases its data volumes.
+    InstanceStoreData,
+    /// It is a Spot instance.
+    Spot,
+    /// `DisableApiStop`.
+    StopProtected,
+}
+
+/// Why a remedy cannot be carried out on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoWay {
+    /// The SSM agent does not answer, so nothing can be run on the host.
+    SsmSilent,
+    /// The node is not an EC2 instance.
+    NotEc2,
+    /// The node is in no Auto Scaling group.
+    NoGroup,
+    /// The host has no shell.
+    NoShell,
+}
+
+/// Whether a refusal goes away, and when to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lasts {
+    /// It stays until a person changes something.
+    ForGood,
+    /// Ask again at this moment.
+    Until(Timestamp),
+    /// Ask again after this many seconds.
+    Secs(i64),
+}
+
+impl Refusal {
+    /// Whether it goes away, and when to ask again.
+    #[must_use]
+    pub fn lasts(&self) -> Lasts {
+        match self {
+            Self::NotOptedIn { .. }
+            | Self::OptedOut { .. }
+            | Self::ManagedElsewhere { .. }
+            | Self::ModeTooLow { .. }
+            | Self::Stop { .. }
+            | Self::NoWay { .. } => Lasts::ForGood,
+            Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
+            Self::Rate { free_at, .. } => Lasts::Until(*free_at),
+            Self::LaunchGrace { age_secs, grace_secs } => Lasts::Secs(grace_secs.saturating_sub(*age_secs).max(15)),
+            Self::Paused | Self::PauseUnreadable | Self::Approval { .. } | Self::Group { .. } => Lasts::Secs(300),
+            Self::Budget { .. } | Self::CannotSee { .. } => Lasts::Secs(120),
+            Self::LiveSessions { .. } | Self::OtherWork { .. } => Lasts::Secs(300),
+        }
+    }
+
+    /// The rail's name: a stable word for machines.
+    #[must_use]
+    pub fn rail(&self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::PauseUnreadable => "pause-unreadable",
+            Self::NotOptedIn { .. } => "not-opted-in",
+            Self::OptedOut { .. } => "opted-out",
+            Self::ManagedElsewhere { .. } => "managed-elsewhere",
+            Self::Muted { .. } => "muted",
+            Self::LaunchGrace { .. } => "launch-grace",
+            Self::ModeTooLow { .. } => "mode-too-low",
+            Self::Budget { .. } => "budget",
+            Self::Rate { .. } => "rate",
+            Self::LiveSessions { .. } => "live-sessions",
+            Self::OtherWork { .. } => "other-work",
+            Self::Approval { .. } => "approval",
+            Self::CannotSee { .. } => "cannot-see",
+            Self::Cooldown { .. } => "cooldown",
+            Self::Group { .. } => "group",
+            Self::Stop { .. } => "stop",
+            Self::NoWay { .. } => "no-way",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paused => f.write_str("an operator paused defib"),
+            Self::PauseUnreadable => f.write_str("the pause switch could not be read, which counts as paused"),
+            Self::NotOptedIn { resource } => write!(f, "{resource} does not carry the tag defib:managed=true"),
+            Self::OptedOut { resource } => write!(f, "{resource} carries the tag defib:mode=off"),
+            Self::ManagedElsewhere { by } => write!(f, "{} repairs this instance", by.as_str()),
+            Self::Muted { until } => write!(f, "it is muted until {until}"),
+            Self::LaunchGrace { age_secs, grace_secs } => {
+                write!(f, "it was launched {} ago, the launch grace is {}", spoken(*age_secs), spoken(*grace_secs))
+            }
+            Self::ModeTooLow { remedy, mode, lowered_by: None } => {
+                write!(f, "mode {mode} allows {}, and {remedy} would be next", mode.allows())
+            }
+            Self::ModeTooLow { remedy, mode, lowered_by: Some(resource) } => {
+                write!(
+                    f,
+                    "the tag defib:mode={mode} on {resource} allows {}, and {remedy} would be next",
+                    mode.allows()
+                )
+            }
+            Self::Budget { scope, held, limit } => write!(f, "{held} in repair in {scope}, limit {limit}"),
+            Self::Rate { scope, count, limit, window_secs, free_at } => write!(
+                f,
+                "{count} disruptive remedies in {scope} within {}, limit {limit}; the next is possible at {free_at}",
+                spoken(*window_secs)
+            ),
+            Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
+            Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),
+            Self::OtherWork { work } => f.write_str(match work {
+                Busy::Idle => "nobody works on it",
+                Busy::Patching => "it is being patched",
+                Busy::Automation => "an Automation runs on it",
+                Busy::Command => "somebody's command runs on it",
+                Busy::Deployment => "a deployment or instance refresh of its group runs",
+            }),
+            Self::Approval { remedy } => write!(f, "{remedy} needs the approval of a person"),
+            Self::CannotSee { what, blind } => write!(f, "could not read {what}: {}", blind.as_str()),
+            Self::Cooldown { until } => write!(f, "the attempt before was too short a time ago, wait until {until}"),
+            Self::Group { why } => match why {
+                GroupRefusal::Suspended => f.write_str("Launch or Terminate is suspended in its Auto Scaling group"),
+                GroupRefusal::Refreshing => f.write_str("an instance refresh of its Auto Scaling group runs"),
+                GroupRefusal::BelowMinimum { desired, min } => {
+                    write!(f, "Standby would lower the group from {desired} below its minimum of {min}")
+                }
+                GroupRefusal::NotInService => f.write_str("it is not in service in its Auto Scaling group"),
+            },
+            Self::Stop { why } => f.write_str(match why {
+                StopRefusal::InstanceStoreRoot => "its root device is an instance store, so it cannot be stopped",
+                StopRefusal::InstanceStoreData => "a stop would erase the data on its instance store",
+                StopRefusal::Spot => "it is a Spot instance, which cannot be stopped and started",
+                StopRefusal::StopProtected => "stop protection (DisableApiStop) is on",
+            }),
+            Self::NoWay { remedy, why } => match why {
+                NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
+                NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),
+                NoWay::NoGroup => write!(f, "{remedy} needs an Auto Scaling group, and it is in none"),
+                NoWay::NoShell => write!(f, "{remedy} needs a shell on the host, and it has none"),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instance => "the instance",
+            Self::Group => "its Auto Scaling group",
+            Self::Cluster => "its cluster",
+        })
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "{node}"),
+            Self::Group(group) => write!(f, "group {group}"),
+            Self::Zone(zone) => write!(f, "{zone}"),
+            Self::Account => f.write_str("the account"),
+        }
+    }
+}
+
+impl fmt::Display for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ec2 => "the instance's state from EC2",
+            Self::Ssm => "the node's state from Systems Manager",
+            Self::Ecs => "the container instance from ECS",
+            Self::Group => "the Auto Scaling group",
+            Self::Identity => "the instance's role",
+            Self::Network => "the network path",
+            Self::Console => "the console output",
+            Self::Sessions => "the live sessions",
+            Self::OtherWork => "whether other work runs on the node",
+            Self::Invocation => "the Run Command invocation",
+            Self::Probe => "the probe's answer",
+        })
+    }
+}

@@ -5,6 +5,7 @@
 //! through the [`ports`], and a [`report::Report`] tells people. Everything above `engine` is pure: no clock, no I/O.
 
 pub mod diagnose;
+pub mod effect;
 pub mod engine;
 pub mod event;
 pub mod guard;

@@ -321,7 +321,7 @@ impl Region {
 }
 
 /// The one account and region that this deployment looks after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Home {
     /// The account.
     pub account: AccountId,
@@ -343,9 +343,16 @@ mod tests {
 
     #[test]
     fn malformed_ids_are_turned_away() {
-        for id in
-            ["", "i-", "i-123", "i-1234567890abcdef01", "i-1234567890ABCDEF0", "ami-12345678", "i-12345678; reboot", "i-١٢٣٤"]
-        {
+        for id in [
+            "",
+            "i-",
+            "i-123",
+            "i-1234567890abcdef01",
+            "i-1234567890ABCDEF0",
+            "ami-12345678",
+            "i-12345678; reboot",
+            "i-١٢٣٤",
+        ] {
             assert!(id.parse::<NodeId>().is_err(), "{id}");
         }
     }

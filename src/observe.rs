@@ -1,1 +1,441 @@
-//! Under construction.
+//! What was seen of a node, and how fresh it is.
+//!
+//! Every fact is known, absent or unknown. A throttled, denied or empty answer is unknown, and an unknown fact never counts
+//! as a bad one (S8).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::Finding;
+use crate::node::{
+    AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, NodeId,
+};
+use crate::policy::Mode;
+
+mod health;
+
+pub use health::{Health, PING_STALE_SECS, PROBE_LOST_SECS, Standing};
+
+/// A fact about the world.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fact<T> {
+    /// It was read.
+    Known(T),
+    /// AWS answered that there is no such thing.
+    Absent,
+    /// It could not be read, so nothing follows from it.
+    Unknown(Blind),
+}
+
+impl<T> Fact<T> {
+    /// The fact, if it was read.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(fact) => Some(fact),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Why it could not be read.
+    pub fn blind(&self) -> Option<Blind> {
+        match self {
+            Self::Unknown(blind) => Some(*blind),
+            Self::Known(_) | Self::Absent => None,
+        }
+    }
+}
+
+/// Why a fact is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blind {
+    /// Nobody asked.
+    NotRead,
+    /// AWS throttled the read.
+    Throttled,
+    /// The role may not read it.
+    Denied,
+    /// The answer was empty where it must not be.
+    Empty,
+    /// No answer in time, or a 5xx.
+    Unavailable,
+}
+
+impl Blind {
+    /// The reason, to stand after "could not read …: ".
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRead => "not asked for",
+            Self::Throttled => "throttled",
+            Self::Denied => "access denied",
+            Self::Empty => "the answer was empty",
+            Self::Unavailable => "no answer from the service",
+        }
+    }
+}
+
+/// How closely to look.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// The command that the incident began with, read again for its exact status.
+    pub command: Option<CommandId>,
+    /// Our last probe.
+    pub probe: Option<CommandId>,
+    /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
+    pub close: bool,
+}
+
+/// Everything that was seen of a node at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Observation {
+    /// The node.
+    pub node: NodeId,
+    /// When the first of the reads was sent: nothing in here is older.
+    pub at: Timestamp,
+    /// EC2's view. Absent for a managed node and for an id that EC2 does not know.
+    pub ec2: Fact<Ec2>,
+    /// Systems Manager's view. Absent: not registered.
+    pub ssm: Fact<Ssm>,
+    /// ECS's view. Absent: no container instance.
+    pub ecs: Fact<Ecs>,
+    /// The Auto Scaling group's view. Absent: not in a group.
+    pub asg: Fact<Asg>,
+    /// The group that budgets count by.
+    pub group: Fact<Group>,
+    /// The Run Command invocation that the incident began with.
+    pub invocation: Fact<Invocation>,
+    /// What our last probe said. Absent: none was sent.
+    pub probe: Fact<Probe>,
+    /// Live Session Manager sessions.
+    pub sessions: Fact<u16>,
+    /// Somebody else's work on the node.
+    pub busy: Fact<Busy>,
+    /// Findings about role, profile, metadata and registration.
+    pub identity: Fact<Findings>,
+    /// Findings about the way from the node to AWS.
+    pub network: Fact<Findings>,
+    /// Findings in the console output.
+    pub console: Fact<Findings>,
+}
+
+/// Findings of one channel; empty when it was looked at and nothing was found.
+pub type Findings = Arc<[Finding]>;
+
+/// EC2's view of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ec2 {
+    /// The instance's state.
+    pub state: InstanceState,
+    /// `LaunchTime`: changes with a stop and start, not with a reboot.
+    pub launched_at: Timestamp,
+    /// The system status check: the hardware below.
+    pub system_check: Check,
+    /// The instance status check: the operating system.
+    pub instance_check: Check,
+    /// The `Name` tag.
+    pub name: Option<DisplayName>,
+    /// Where it runs.
+    pub zone: AvailabilityZone,
+    /// Defib's tags.
+    pub tags: Tags,
+    /// Who else repairs this instance.
+    pub manager: Option<Manager>,
+    /// What stands in the way of a stop and start.
+    pub stop: StopGates,
+}
+
+/// `InstanceState` of EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceState {
+    /// Starting.
+    Pending,
+    /// Running; a reboot does not leave this state.
+    Running,
+    /// On its way down.
+    Stopping,
+    /// Stopped, and can be started.
+    Stopped,
+    /// On its way out.
+    ShuttingDown,
+    /// Gone for good.
+    Terminated,
+}
+
+/// A status check of EC2, or a health check of ECS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// Passed.
+    Ok,
+    /// Failed.
+    Impaired,
+    /// Not decided: initializing, insufficient data, or not applicable.
+    Undecided,
+}
+
+/// What Defib's tags on a resource say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Tags {
+    /// `defib:managed` opts the resource in.
+    pub managed: bool,
+    /// `defib:mode` lowers what is allowed; `off` opts out. An unreadable value counts as `off`.
+    pub mode: Option<Mode>,
+    /// `defib:mute-until`.
+    pub mute_until: Option<Timestamp>,
+}
+
+/// Who else repairs an instance, so that Defib only tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manager {
+    /// `Operator.Managed`: an AWS service runs it.
+    Provider,
+    /// An EKS node group.
+    Eks,
+    /// Karpenter.
+    Karpenter,
+    /// ECS Managed Instances.
+    EcsManagedInstances,
+}
+
+impl Manager {
+    /// The name people know it by.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "the AWS service that operates it",
+            Self::Eks => "Amazon EKS",
+            Self::Karpenter => "Karpenter",
+            Self::EcsManagedInstances => "ECS Managed Instances",
+        }
+    }
+}
+
+/// What makes a stop and start impossible or harmful (facts/aws.md §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent answer of DescribeInstances")]
+pub struct StopGates {
+    /// The root device is an instance store: a stop is refused, a shutdown terminates.
+    pub instance_store_root: bool,
+    /// Data volumes on an instance store: a stop erases them.
+    pub instance_store_data: bool,
+    /// A Spot instance: a stop is refused, or the request is reopened elsewhere.
+    pub spot: bool,
+    /// `DisableApiStop`.
+    pub stop_protected: bool,
+    /// A public address that is not an Elastic IP: it changes.
+    pub public_address_changes: bool,
+}
+
+/// Systems Manager's view of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ssm {
+    /// `PingStatus`: stays `Online` for minutes after the agent died (facts/aws.md §3.2).
+    pub ping: Ping,
+    /// `LastPingDateTime`.
+    pub last_ping: Timestamp,
+    /// `GetConnectionStatus`: the control channel, right now.
+    pub connection: Fact<Connection>,
+    /// `PlatformType` and name.
+    pub platform: Platform,
+}
+
+/// `PingStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Ping {
+    /// `Online`.
+    Online,
+    /// `ConnectionLost`.
+    ConnectionLost,
+}
+
+/// `GetConnectionStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Connection {
+    /// `connected`.
+    Connected,
+    /// `notconnected`.
+    NotConnected,
+}
+
+/// What runs on the node, as far as it changes the way of repair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Platform {
+    /// Linux with systemd.
+    #[default]
+    Linux,
+    /// Ubuntu with the agent from a snap.
+    Snap,
+    /// Windows.
+    Windows,
+    /// Bottlerocket: no shell on the host.
+    Bottlerocket,
+}
+
+/// ECS's view of a container instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ecs {
+    /// Its cluster.
+    pub cluster: ClusterArn,
+    /// Its ARN; changes when it registers anew.
+    pub arn: ContainerInstanceArn,
+    /// `agentConnected`.
+    pub connected: bool,
+    /// Its status.
+    pub status: EcsStatus,
+    /// Tasks that are not `STOPPED`.
+    pub tasks: u32,
+    /// The health check `AGENT_CONNECTIVITY`.
+    pub agent_check: Check,
+    /// The health check `CONTAINER_RUNTIME`.
+    pub runtime_check: Check,
+    /// `lastStatusChange` of the impaired check: when the outage began, by ECS's own clock.
+    pub impaired_since: Option<Timestamp>,
+    /// The cluster's tags.
+    pub cluster_tags: Tags,
+}
+
+/// A container instance's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EcsStatus {
+    /// Takes tasks.
+    Active,
+    /// Takes none, loses its service tasks.
+    Draining,
+    /// Registering or deregistering.
+    Transitional,
+    /// Deregistered.
+    Inactive,
+}
+
+/// The Auto Scaling group's view of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent answer of DescribeAutoScalingGroups")]
+pub struct Asg {
+    /// The group.
+    pub name: AutoScalingGroupName,
+    /// The instance's place in the group's life cycle.
+    pub lifecycle: Lifecycle,
+    /// `DesiredCapacity`.
+    pub desired: u32,
+    /// `MinSize`.
+    pub min: u32,
+    /// Members in service.
+    pub in_service: u32,
+    /// The health check is EC2's only, so a reboot does not make it replace the member.
+    pub ec2_health_only: bool,
+    /// `Launch` or `Terminate` is suspended.
+    pub suspended: bool,
+    /// An instance refresh runs.
+    pub refreshing: bool,
+    /// The group's tags.
+    pub tags: Tags,
+}
+
+/// `LifecycleState`, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lifecycle {
+    /// `InService`.
+    InService,
+    /// `Pending*`.
+    Pending,
+    /// `EnteringStandby`.
+    EnteringStandby,
+    /// `Standby`.
+    Standby,
+    /// `Terminating*`, `Terminated`.
+    Terminating,
+    /// `Warmed:*`, `Detach*`, and what is not known yet.
+    Other,
+}
+
+/// The group that budgets count by: the cluster, else the Auto Scaling group, else the account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Group {
+    /// What people call it.
+    pub name: Arc<str>,
+    /// Its members.
+    pub size: u32,
+    /// Nodes in this node's Availability Zone.
+    pub zone_size: u32,
+}
+
+/// A Run Command invocation, read again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Invocation {
+    /// The command.
+    pub command: CommandId,
+    /// What its status means.
+    pub status: InvocationStatus,
+}
+
+/// `StatusDetails` of an invocation, as far as they differ in what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum InvocationStatus {
+    /// Pending, delayed or in progress.
+    Open,
+    /// The node answered.
+    Success,
+    /// Not delivered in time. An agent that dies in the middle ends like this too.
+    DeliveryTimedOut,
+    /// The script took too long, on a node that answered.
+    ExecutionTimedOut,
+    /// The script failed, on a node that answered.
+    Failed,
+    /// Could not be delivered. No proof that it did not run (facts/aws.md §0).
+    Undeliverable,
+    /// Cancelled, terminated, access denied, invalid platform, rate exceeded: never a fault of the node.
+    Rejected,
+}
+
+/// What our own probe said.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Probe {
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// What came back.
+    pub answer: ProbeAnswer,
+}
+
+/// What came back from a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeAnswer {
+    /// Nothing yet.
+    Pending,
+    /// AWS says that it was not delivered.
+    Undelivered,
+    /// The host answered.
+    Answered {
+        /// When the host booted.
+        booted_at: Timestamp,
+        /// What it found.
+        findings: Findings,
+    },
+}
+
+/// Somebody else's work on a node, during which Defib keeps its hands off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Busy {
+    /// Nobody works on it.
+    Idle,
+    /// A patch run.
+    Patching,
+    /// An Automation execution.
+    Automation,
+    /// Somebody's command.
+    Command,
+    /// A deployment or an instance refresh of its group.
+    Deployment,
+}

@@ -1,1 +1,196 @@
-//! Under construction.
+//! Limits and modes: what Defib may do, and how patient it is.
+//!
+//! The built-in defaults are those of SAFETY.md. Layers (stack, document, tags) come later; a tag can already only lower.
+
+use serde::{Deserialize, Serialize};
+
+use crate::incident::Remedy;
+
+/// How far Defib may go. Each mode includes the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing at all.
+    Off,
+    /// Look and tell. Nothing is sent to nodes, unless `allow_probes` is set.
+    Observe,
+    /// Free disk space, restart agents.
+    Restart,
+    /// Drain, restart the runtime, reboot, stop and start.
+    Cycle,
+    /// Replace through the Auto Scaling group.
+    Replace,
+}
+
+impl Mode {
+    /// Every mode, the lowest first.
+    pub const ALL: [Self; 5] = [Self::Off, Self::Observe, Self::Restart, Self::Cycle, Self::Replace];
+
+    /// The word that stands in settings, tags and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Restart => "restart",
+            Self::Cycle => "cycle",
+            Self::Replace => "replace",
+        }
+    }
+
+    /// The mode at most, to stand after "allows ": what it does at its strongest.
+    #[must_use]
+    pub fn allows(self) -> &'static str {
+        match self {
+            Self::Off => "nothing",
+            Self::Observe => "looking and telling only",
+            Self::Restart => "at most an agent restart",
+            Self::Cycle => "at most a stop and start",
+            Self::Replace => "everything up to a replacement",
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that is no mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a mode: allowed are off, observe, restart, cycle and replace")]
+pub struct NotAMode;
+
+impl std::str::FromStr for Mode {
+    type Err = NotAMode;
+
+    fn from_str(text: &str) -> Result<Self, NotAMode> {
+        Self::ALL.into_iter().find(|mode| mode.as_str().eq_ignore_ascii_case(text.trim())).ok_or(NotAMode)
+    }
+}
+
+/// What live Session Manager sessions mean for a remedy that would end them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionsRule {
+    /// Wait until they have ended.
+    #[default]
+    Wait,
+    /// Go on, and say in the report that they were there.
+    Warn,
+    /// Go on.
+    Ignore,
+}
+
+/// What Defib may do, and how patient it is. Times in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Policy {
+    /// How far Defib may go.
+    pub mode: Mode,
+    /// In mode `observe`, send the read-only probe all the same.
+    pub allow_probes: bool,
+    /// Live sessions.
+    pub sessions: SessionsRule,
+    /// From this remedy on, a person must approve.
+    pub approve_from: Option<Remedy>,
+    /// From the first look to an agent restart, with two looks at least.
+    pub restart_hold_down_secs: i64,
+    /// From the first look to a disruptive remedy.
+    pub disruptive_hold_down_secs: i64,
+    /// After its launch, a node is left alone for this long.
+    pub launch_grace_secs: i64,
+    /// Between two attempts on one node.
+    pub cooldown_secs: i64,
+    /// Agent restarts of one kind in one incident.
+    pub agent_restarts_max: u8,
+    /// How long a parked incident waits before it ends as deferred.
+    pub parked_max_secs: i64,
+    /// How long an incident may take in all, parked time aside, before a person is asked.
+    pub incident_max_secs: i64,
+    /// A node whose incident ended without a repair is not told about again for this long, while nothing changes.
+    pub quiet_secs: i64,
+    /// Limits on what happens at the same time and how often.
+    pub budgets: Budgets,
+}
+
+/// Limits on disruptive remedies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Budgets {
+    /// At once in the account.
+    pub account_at_once: u32,
+    /// At once in a group or Availability Zone, at most this many …
+    pub group_at_once: u32,
+    /// … and at most this share of it, in percent; one in groups under ten.
+    pub group_percent: u32,
+    /// In any hour, in the account.
+    pub account_an_hour: u32,
+    /// In any day, in the account.
+    pub account_a_day: u32,
+    /// In any hour, on one node.
+    pub node_an_hour: u32,
+    /// In any day, on one node; then the node waits for a person.
+    pub node_a_day: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Observe,
+            allow_probes: false,
+            sessions: SessionsRule::Wait,
+            approve_from: None,
+            restart_hold_down_secs: 5 * 60,
+            disruptive_hold_down_secs: 10 * 60,
+            launch_grace_secs: 10 * 60,
+            cooldown_secs: 5 * 60,
+            agent_restarts_max: 2,
+            parked_max_secs: 6 * 3_600,
+            incident_max_secs: 5 * 3_600,
+            quiet_secs: 24 * 3_600,
+            budgets: Budgets::default(),
+        }
+    }
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            account_at_once: 5,
+            group_at_once: 3,
+            group_percent: 10,
+            account_an_hour: 20,
+            account_a_day: 50,
+            node_an_hour: 1,
+            node_a_day: 3,
+        }
+    }
+}
+
+impl Policy {
+    /// The defaults in another mode.
+    #[must_use]
+    pub fn in_mode(mode: Mode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+
+    /// Whether the read-only probe may be sent.
+    #[must_use]
+    pub fn may_probe(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Off => false,
+            Mode::Observe => self.allow_probes,
+            Mode::Restart | Mode::Cycle | Mode::Replace => true,
+        }
+    }
+}
+
+impl Budgets {
+    /// How many of a group or zone of `size` nodes may be in repair at once: one under ten nodes.
+    #[must_use]
+    pub fn at_once(&self, size: u32) -> u32 {
+        if size < 10 { 1 } else { self.group_at_once.min(size.saturating_mul(self.group_percent) / 100).max(1) }
+    }
+}

@@ -1,1 +1,287 @@
-//! Under construction.
+//! What answers the engine's requests: own types, and no more than Defib needs.
+//!
+//! The engine asks; a driver answers through these ports. The simulated account answers in memory; the SDK's side answers
+//! over the network. Both answer the same requests with the same types.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::Cause;
+use crate::effect::{Effect, IntentId, Target};
+use crate::event::Signal;
+use crate::guard::{Refusal, Scope};
+use crate::incident::{Incident, IncidentId, Outcome};
+use crate::node::{CommandId, NodeId};
+use crate::observe::{Look, Observation};
+use crate::report::Report;
+
+/// Why a port could not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum PortError {
+    /// Throttled, timed out or 5xx: the same call may succeed later.
+    #[error("the service did not answer in time or asked for less load")]
+    Transient,
+    /// A stored record was written by a newer version.
+    #[error("the stored incident was written by a newer version of defib")]
+    NewerSchema,
+}
+
+/// A request to load what the ledger knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The open incident of a node, if there is one.
+    Node(NodeId),
+    /// One incident, open or closed.
+    Incident(IncidentId),
+}
+
+/// What the ledger knows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Loaded {
+    /// The incident that was asked for.
+    pub incident: Option<Arc<Incident>>,
+    /// Switches that hold for every pass.
+    pub rails: Rails,
+    /// How the node's last incident ended.
+    pub last: Option<LastIncident>,
+    /// Reports of this incident that nobody marked as sent.
+    pub unsent: Vec<Arc<OutboxItem>>,
+}
+
+/// Switches in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rails {
+    /// The kill switch.
+    pub switch: KillSwitch,
+    /// An operator muted the node until then.
+    pub muted_until: Option<Timestamp>,
+}
+
+/// The kill switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KillSwitch {
+    /// Work.
+    Running,
+    /// Do nothing.
+    Paused,
+    /// It could not be read: do nothing.
+    Unreadable,
+}
+
+/// How a node's last incident ended, to keep a node that nothing can be done for from being told of every five minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LastIncident {
+    /// Which one.
+    pub id: IncidentId,
+    /// How.
+    pub outcome: Outcome,
+    /// Its cause.
+    pub cause: Cause,
+    /// When.
+    pub at: Timestamp,
+    /// The command that it began with.
+    pub command: Option<CommandId>,
+}
+
+/// A change to the ledger: all of it, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Commit {
+    /// What must still be true.
+    pub expect: Expect,
+    /// The incident's new record; its version is one more than the expected one.
+    pub next: Arc<Incident>,
+    /// What happens to its permits.
+    pub permits: Permits,
+    /// Reports to send.
+    pub outbox: Vec<Arc<OutboxItem>>,
+}
+
+/// What must still be true when a change is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expect {
+    /// The node has no open incident.
+    NoOpenIncident,
+    /// The incident's stored version.
+    Version(u64),
+}
+
+/// What happens to an incident's permits in a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Permits {
+    /// They stay as they are.
+    Keep,
+    /// Take these, or refuse the whole commit.
+    Take(Claims),
+    /// Give them back.
+    Free,
+}
+
+/// Permits that a disruptive remedy needs, all or none. The kill switch is checked in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Claims {
+    /// At the same time.
+    pub at_once: Vec<Claim>,
+    /// In a window of time.
+    pub rates: Vec<RateClaim>,
+}
+
+/// At most `limit` holders in a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// Where.
+    pub scope: Scope,
+    /// At most.
+    pub limit: u32,
+}
+
+/// At most `limit` in a window of time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RateClaim {
+    /// Where: a node or the account.
+    pub scope: Scope,
+    /// The window.
+    pub window_secs: i64,
+    /// At most.
+    pub limit: u32,
+}
+
+/// A report on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OutboxItem {
+    /// `incident/outcome/n`: repeats carry the same.
+    pub id: ReportId,
+    /// What it says, typed; rendered when it is published.
+    pub report: Report,
+}
+
+/// `incident/outcome/n`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReportId {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The outcome that it reports.
+    pub outcome: Outcome,
+    /// Counts the incident's reports, from 1.
+    pub n: u32,
+}
+
+impl std::fmt::Display for ReportId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.incident, self.outcome, self.n)
+    }
+}
+
+/// How a commit went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Committed {
+    /// It is saved.
+    Saved,
+    /// Somebody else was faster; nothing was saved.
+    Conflict,
+    /// A rail refused; nothing was saved.
+    Refused(Refusal),
+}
+
+/// An effect to be sent once, now or never.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Perform {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The intent's name.
+    pub intent: IntentId,
+    /// What to do.
+    pub effect: Effect,
+    /// To what.
+    pub target: Target,
+    /// Checked once more right before the single, time-limited send.
+    pub not_after: Timestamp,
+}
+
+/// What became of an effect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Performed {
+    /// AWS accepted it.
+    Done {
+        /// The Run Command id, for effects that travel by Run Command.
+        command: Option<CommandId>,
+    },
+    /// AWS refused it: certainly nothing happened.
+    Refused,
+    /// It was not sent: `not_after` had passed.
+    TooLate,
+    /// No answer came: it may have landed, it may yet land.
+    Unknown,
+}
+
+/// What the sweep saw.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Survey {
+    /// Nodes that look troubled and have no open incident.
+    pub troubled: Vec<Signal>,
+    /// Open incidents whose wake is overdue, and closed ones with unsent reports.
+    pub overdue: Vec<IncidentId>,
+}
+
+/// A change to a switch that an operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Switch {
+    /// Do nothing from now on.
+    Pause,
+    /// Work again.
+    Resume,
+    /// Leave a node alone until then.
+    Mute(NodeId, Timestamp),
+    /// Stop leaving it alone.
+    Unmute(NodeId),
+}
+
+/// Whatever answers the engine's requests. One method a request, so that a wrapper can fail each of them.
+///
+/// # Errors
+/// Every method fails with [`PortError::Transient`] when the service did not answer; nothing is known then about whether a
+/// write happened.
+pub trait Ports {
+    /// Reads the ledger.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn load(&mut self, key: Key, now: Timestamp) -> Result<Loaded, PortError>;
+
+    /// Looks at a node.
+    fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation;
+
+    /// Changes the ledger.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn commit(&mut self, commit: &Commit, now: Timestamp) -> Result<Committed, PortError>;
+
+    /// Sends an effect, once.
+    fn perform(&mut self, perform: &Perform, now: Timestamp) -> Performed;
+
+    /// Publishes a report.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn publish(&mut self, item: &Arc<OutboxItem>, now: Timestamp) -> Result<(), PortError>;
+
+    /// Marks a report as sent.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn mark_sent(&mut self, id: ReportId, now: Timestamp) -> Result<(), PortError>;
+
+    /// Looks for nodes in trouble that no event told of.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn survey(&mut self, now: Timestamp) -> Result<Survey, PortError>;
+
+    /// Changes a switch.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn switch(&mut self, switch: Switch, now: Timestamp) -> Result<(), PortError>;
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::node::{ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
 
 /// A hint that something happened to a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signal {
     /// The node that the event is about.
     pub node: NodeId,
@@ -17,7 +17,7 @@ pub struct Signal {
 }
 
 /// What an event claims about its node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
 pub enum SignalKind {
     /// A Run Command invocation ended badly. The event's status is coarse: `Undeliverable` arrives as `Failed`, both
@@ -116,4 +116,20 @@ pub enum SweptAgent {
     Ssm,
     /// The ECS container agent.
     Ecs,
+}
+
+impl SignalKind {
+    /// Whether `later` tells of the same outage in the same way: another disconnect of the same agent, another delivery
+    /// of the same command's end. Task churn repeats a disconnect many times (facts/aws.md §1.3).
+    #[must_use]
+    pub fn repeats(&self, later: &Self) -> bool {
+        match (self, later) {
+            (Self::EcsDisconnected { .. }, Self::EcsDisconnected { .. })
+            | (Self::SessionRefused, Self::SessionRefused)
+            | (Self::Swept { .. }, Self::Swept { .. }) => true,
+            (Self::EcsHealthImpaired { check, .. }, Self::EcsHealthImpaired { check: other, .. }) => check == other,
+            (Self::CommandTrouble { command, .. }, Self::CommandTrouble { command: other, .. }) => command == other,
+            _ => false,
+        }
+    }
 }

@@ -1,0 +1,157 @@
+//! How a node fares, judged from one observation.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Check, Connection, Fact, InstanceState, Observation, Ping, ProbeAnswer};
+use crate::time::secs_between;
+
+/// A ping older than this, in seconds, says that the SSM agent does not answer: agents ping every five minutes, so three
+/// are missing. AWS documents no threshold of its own (facts/aws.md §3.2; inferred).
+pub const PING_STALE_SECS: i64 = 900;
+
+/// Seconds after which a probe that nobody picked up counts as not delivered: more than its own delivery time-out of 60 s.
+pub const PROBE_LOST_SECS: i64 = 90;
+
+/// How one part of a node fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The node has no such part.
+    NotPresent,
+    /// It answers.
+    Well,
+    /// Signs of trouble that are not enough to cycle a node: they ask for a probe.
+    Suspect,
+    /// It does not answer.
+    Ill,
+    /// It could not be seen. Nothing follows from that.
+    Unknown,
+}
+
+/// How a node fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Health {
+    /// The SSM agent.
+    pub ssm: Standing,
+    /// The ECS container agent.
+    pub ecs: Standing,
+    /// The container runtime.
+    pub runtime: Standing,
+    /// EC2's status checks.
+    pub platform: Standing,
+}
+
+impl Health {
+    /// Judges an observation.
+    #[must_use]
+    pub fn of(seen: &Observation, now: Timestamp) -> Self {
+        Self { ssm: ssm(seen, now), ecs: ecs(seen), runtime: runtime(seen), platform: platform(seen) }
+    }
+
+    fn parts(self) -> [Standing; 4] {
+        [self.ssm, self.ecs, self.runtime, self.platform]
+    }
+
+    /// Whether every part that the node has answers, and was seen to.
+    #[must_use]
+    pub fn is_well(self) -> bool {
+        self.parts().into_iter().all(|part| matches!(part, Standing::Well | Standing::NotPresent))
+            && self.parts().contains(&Standing::Well)
+    }
+
+    /// Whether some part certainly does not answer.
+    #[must_use]
+    pub fn is_ill(self) -> bool {
+        self.parts().contains(&Standing::Ill)
+    }
+
+    /// Whether some part shows signs of trouble.
+    #[must_use]
+    pub fn is_suspect(self) -> bool {
+        self.parts().contains(&Standing::Suspect)
+    }
+
+    /// Whether neither agent answers, so that no gentle remedy can reach the node.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        !matches!(self.ssm, Standing::Well) && !matches!(self.ecs, Standing::Well)
+    }
+}
+
+fn ssm(seen: &Observation, now: Timestamp) -> Standing {
+    let ssm = match &seen.ssm {
+        Fact::Known(ssm) => ssm,
+        Fact::Absent => return Standing::NotPresent,
+        Fact::Unknown(_) => return Standing::Unknown,
+    };
+    // A fresh probe outranks every status: it was answered, or it was not.
+    if let Fact::Known(probe) = &seen.probe {
+        match &probe.answer {
+            ProbeAnswer::Answered { .. } if secs_between(probe.sent_at, now) <= PING_STALE_SECS => {
+                return Standing::Well;
+            }
+            ProbeAnswer::Undelivered => return undelivered(ssm.connection.known().copied()),
+            ProbeAnswer::Pending if secs_between(probe.sent_at, now) > PROBE_LOST_SECS => {
+                return undelivered(ssm.connection.known().copied());
+            }
+            ProbeAnswer::Answered { .. } | ProbeAnswer::Pending => {}
+        }
+    }
+    match ssm.connection {
+        Fact::Known(Connection::Connected)
+            if ssm.ping == Ping::Online && secs_between(ssm.last_ping, now) <= PING_STALE_SECS =>
+        {
+            Standing::Well
+        }
+        // `notconnected`, or connected with a stale ping: a probe decides.
+        Fact::Known(Connection::Connected | Connection::NotConnected) => Standing::Suspect,
+        Fact::Absent | Fact::Unknown(_) => Standing::Unknown,
+    }
+}
+
+/// What an undelivered probe means beside the connection's status.
+fn undelivered(connection: Option<Connection>) -> Standing {
+    match connection {
+        // Connected, and yet takes no command: the workers are exhausted, or the agent hangs.
+        Some(Connection::Connected | Connection::NotConnected) => Standing::Ill,
+        None => Standing::Unknown,
+    }
+}
+
+fn ecs(seen: &Observation) -> Standing {
+    match &seen.ecs {
+        Fact::Known(ecs) if ecs.connected => Standing::Well,
+        Fact::Known(_) => Standing::Ill,
+        Fact::Absent => Standing::NotPresent,
+        Fact::Unknown(_) => Standing::Unknown,
+    }
+}
+
+fn runtime(seen: &Observation) -> Standing {
+    match &seen.ecs {
+        Fact::Known(ecs) => match ecs.runtime_check {
+            Check::Ok => Standing::Well,
+            Check::Impaired => Standing::Ill,
+            // Not decided after every boot, and not reported by old agents: says nothing either way.
+            Check::Undecided => Standing::NotPresent,
+        },
+        Fact::Absent => Standing::NotPresent,
+        Fact::Unknown(_) => Standing::Unknown,
+    }
+}
+
+fn platform(seen: &Observation) -> Standing {
+    match &seen.ec2 {
+        Fact::Known(ec2) => match (ec2.state, ec2.system_check, ec2.instance_check) {
+            (InstanceState::Running, Check::Impaired, _) | (InstanceState::Running, _, Check::Impaired) => {
+                Standing::Ill
+            }
+            (InstanceState::Running, _, _) => Standing::Well,
+            _ => Standing::Suspect,
+        },
+        // A managed node has no EC2 side.
+        Fact::Absent => Standing::NotPresent,
+        Fact::Unknown(_) => Standing::Unknown,
+    }
+}
