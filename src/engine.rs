@@ -154,6 +154,8 @@ pub enum IgnoreReason {
     ToldAlready,
     /// It tells of a recovery, and there is no open incident.
     NothingOpen,
+    /// A tag or an operator muted the node.
+    Muted,
     /// The stack's mode is `off`.
     Off,
 }

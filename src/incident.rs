@@ -284,7 +284,7 @@ pub struct Approval {
 
 /// Where the treatment stands. Each variant owns its facts; each but the last two has its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "name")]
+#[serde(rename_all = "kebab-case", tag = "name", rename_all_fields = "kebab-case")]
 pub enum Phase {
     /// Waiting out a blip.
     Watching {
@@ -373,8 +373,8 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Then {
-    /// On to the remedy.
-    Remedy(Remedy),
+    /// Look closely once more, then the remedy.
+    Examine,
     /// Give back what else is held, then end.
     End(Ending),
 }
