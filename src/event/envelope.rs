@@ -25,6 +25,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, DropReason> {
     serde_json::from_str(text).map_err(|error| {
         let why = match error.classify() {
             Category::Eof => "the JSON ends too early",
+            Category::Syntax if error.to_string().starts_with("recursion limit") => "nested more than 128 levels deep",
             Category::Io | Category::Syntax | Category::Data => "not JSON that can be read",
         };
         DropReason::NotJson { why, line: error.line(), column: error.column() }
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(told(b"{\n\"a\": tru}"), "not JSON that can be read at line 2, column 9");
         assert_eq!(told(b"{\"a\":"), "the JSON ends too early at line 1, column 5");
         assert_eq!(told(b"{\"a\":\"\xff\"}"), "not UTF-8 text from byte 6 on");
-        assert_eq!(told("[".repeat(100_000).as_bytes()), "not JSON that can be read at line 1, column 128");
+        assert_eq!(told("[".repeat(100_000).as_bytes()), "nested more than 128 levels deep at line 1, column 128");
     }
 
     #[test]

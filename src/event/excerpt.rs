@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The beginning of a text that came from outside: short, one line, plain ASCII.
 ///
 /// Letters, digits, spaces and a few marks stay; everything else becomes `?`. So no event can colour a terminal, break a log
-/// line, mention a chat channel or smuggle a link.
+/// line or call a chat channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Excerpt(Box<str>);

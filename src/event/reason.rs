@@ -153,7 +153,7 @@ pub enum DropReason {
     },
     /// Neither a check of ours that is impaired nor all of them well.
     #[error(
-        "{listed} health checks listed: {ours} of those that Defib acts on, none of them IMPAIRED, and not all of them OK"
+        "of {listed} health checks listed Defib acts on {ours}; none of these is IMPAIRED, and not everything is OK"
     )]
     HealthUndecided {
         /// How many the event lists.
