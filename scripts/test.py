@@ -236,8 +236,10 @@ def python_tools(log):
     code, _ = log.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     if code != 0:
         raise unavailable("python3 -m venv does not work: apt-get install python3-venv")
-    code, _ = log.run([str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
-                       "--only-binary=:all:", "--require-hashes", "-r", str(requirements)])
+    code, output = log.run([str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
+                            "--only-binary=:all:", "--require-hashes", "-r", str(requirements)])
+    if "DO NOT MATCH THE HASHES" in output:
+        raise Failed("a Python package does not match its hash in tests/requirements.txt")
     if code != 0:
         raise unavailable(f"pip could not install tests/requirements.txt (exit code {code})")
     stamp.write_text(wanted)
