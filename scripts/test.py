@@ -376,7 +376,7 @@ def script(log, path):
     return outcome_of(code, summaries, Failed(f"{path} ran no tests"))
 
 
-# Cheap ones first; the checks before the builds, and all that needs all features together, so that little is built twice.
+# Cheap ones first, then the checks, then what is built with all features together: so little is built twice.
 STAGES = {
     "format": stage_format,
     "pure-core": stage_pure_core,
