@@ -6,9 +6,11 @@ use crate::observe::Findings;
 
 mod cause;
 mod finding;
+mod rank;
 
 pub use cause::{Cause, Family, NoSuchCause};
 pub use finding::{Channel, Finding, Severity};
+pub use rank::diagnose;
 
 /// What the evidence says, all together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
