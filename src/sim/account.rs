@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 use super::world::World;
 use crate::effect::{Effect, IntentId};
 use crate::incident::IncidentId;
-use crate::node::NodeId;
+use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
 use crate::ports::{
     Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
@@ -27,6 +27,8 @@ pub struct Account {
     pub sent: Vec<Sent>,
     /// Switches that were changed, in order.
     pub switched: Vec<(Timestamp, Switch)>,
+    /// The commands that were ours.
+    pub own_commands: Vec<CommandId>,
     /// How many commits were saved.
     pub commits: u64,
 }
@@ -58,6 +60,7 @@ impl Account {
             published: Vec::new(),
             sent: Vec::new(),
             switched: Vec::new(),
+            own_commands: Vec::new(),
             commits: 0,
         }
     }
@@ -88,7 +91,10 @@ impl Ports for Account {
         self.world.advance(now);
         let answer = self.world.perform(perform.effect, &perform.target, now);
         let landed = match &answer {
-            Performed::Done { .. } => true,
+            Performed::Done { command } => {
+                self.own_commands.extend(command.iter().cloned());
+                true
+            }
             Performed::Refused | Performed::TooLate | Performed::Unknown => false,
         };
         self.sent.push(Sent {

@@ -568,3 +568,6 @@ pub fn run_pass<P: Ports>(ports: &mut P, context: &Arc<Context>, trigger: Trigge
         (pass, request) = pass.step(given, *now);
     }
 }
+
+#[cfg(test)]
+mod tests;

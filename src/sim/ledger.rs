@@ -236,3 +236,6 @@ impl Ledger {
         self.switch
     }
 }
+
+#[cfg(test)]
+mod tests;

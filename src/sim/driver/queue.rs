@@ -114,11 +114,6 @@ impl Intake {
         message.trigger.clone()
     }
 
-    /// Whether the message was received before.
-    pub(super) fn is_repeat(&self, index: usize) -> bool {
-        self.messages.get(index).is_some_and(|message| message.receives > 1)
-    }
-
     /// Deletes a message; says whether it was still there.
     pub(super) fn delete(&mut self, index: usize) -> bool {
         let Some(trigger) = self.messages.get_mut(index).and_then(|message| message.trigger.take()) else {
