@@ -206,6 +206,7 @@ pub struct ProbeSent {
 
 /// What of ours is still in effect on the node, to be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent things that must each be given back")]
 pub struct Holds {
     /// We set it to `DRAINING`.
     pub draining: bool,

@@ -85,6 +85,8 @@ pub struct Look {
     pub command: Option<CommandId>,
     /// Our last probe.
     pub probe: Option<CommandId>,
+    /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
+    pub group: Option<AutoScalingGroupName>,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
 }

@@ -4,13 +4,12 @@
 
 use jiff::Timestamp;
 
-use crate::effect::{BURN_AFTER_SECS, Intent, IntentState};
-use crate::incident::{Ending, Event, Incident, Outcome, Phase, Remedy};
+use crate::effect::{BURN_AFTER_SECS, IntentState};
+use crate::incident::{Ending, Incident, Phase, Remedy};
 use crate::node::CommandId;
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
 use crate::policy::Policy;
-use crate::ports::{Performed, Permits, Rails};
-use crate::report::ReportKind;
+use crate::ports::Rails;
 
 mod cycle;
 mod draft;
@@ -23,8 +22,8 @@ mod settle;
 mod verify;
 
 pub use draft::Plan;
-pub use open::{Opening, admit, open};
-pub use operator::{OperatorAnswer, approve, close, fix};
+pub use open::{OWN_DOCUMENT_PREFIX, Opening, admit, open};
+pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
 pub use settle::{refused, settle};
 
 use draft::Draft;
@@ -71,7 +70,7 @@ pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
 /// The look that fits an incident.
 fn look(incident: &Incident, close: bool) -> Look {
     let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
-    Look { command: incident.command().cloned(), probe, close }
+    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), close }
 }
 
 /// Decides what happens next in an open incident.
@@ -93,7 +92,7 @@ pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &P
         Phase::Verifying { remedy, since, deadline, proven_since, .. } => {
             verify::verifying(draft, seen, remedy, since, deadline, proven_since)
         }
-        Phase::Resting { why, since, remind_at } => end::resting(draft, seen, rails, why, since, remind_at),
+        Phase::Resting { why, since, remind_at } => end::resting(draft, seen, why, since, remind_at),
         Phase::Closed { .. } => draft.stay(None),
     }
 }
@@ -129,6 +128,8 @@ fn gone(draft: &Draft, seen: &Observation) -> Option<Plan> {
 
 /// Whether our own stop is under way.
 fn stopping(phase: &Phase) -> bool {
-    matches!(phase, Phase::Treating { remedy: Remedy::StopStart, .. } | Phase::Verifying { remedy: Remedy::StopStart, .. })
+    matches!(
+        phase,
+        Phase::Treating { remedy: Remedy::StopStart, .. } | Phase::Verifying { remedy: Remedy::StopStart, .. }
+    )
 }
-

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::{Cause, Channel, Diagnosis, Family, Finding, Severity};
 use crate::observe::{
-    Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation, Probe, ProbeAnswer, Standing,
+    Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation, Probe, ProbeAnswer,
+    Standing,
 };
 use crate::time::secs_between;
 
@@ -44,7 +45,12 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
         && ec2.state == InstanceState::Running
     {
         if ec2.system_check == Check::Impaired {
-            findings.push(says(Cause::PlatformHardware, Severity::Cause, Channel::Ec2, "the system status check is impaired"));
+            findings.push(says(
+                Cause::PlatformHardware,
+                Severity::Cause,
+                Channel::Ec2,
+                "the system status check is impaired",
+            ));
         }
         if ec2.instance_check == Check::Impaired {
             // The operating system does not answer ARP: why is for the console to say.
@@ -55,11 +61,21 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
     if let Some(ecs) = seen.ecs.known() {
         if ecs.runtime_check == Check::Impaired {
             let severity = Severity::Symptom;
-            findings.push(says(Cause::RuntimeDockerHung, severity, Channel::Ecs, "the check CONTAINER_RUNTIME is impaired"));
+            findings.push(says(
+                Cause::RuntimeDockerHung,
+                severity,
+                Channel::Ecs,
+                "the check CONTAINER_RUNTIME is impaired",
+            ));
         }
         if ecs.status == EcsStatus::Inactive {
             let severity = Severity::Cause;
-            findings.push(says(Cause::EcsAgentDeregistered, severity, Channel::Ecs, "the container instance is INACTIVE"));
+            findings.push(says(
+                Cause::EcsAgentDeregistered,
+                severity,
+                Channel::Ecs,
+                "the container instance is INACTIVE",
+            ));
         }
     }
     if health.ssm == Standing::Ill
@@ -112,7 +128,8 @@ fn says(cause: Cause, severity: Severity, channel: Channel, evidence: &str) -> F
 fn name(findings: &[Finding], health: Health) -> (Cause, u8) {
     match findings.first() {
         Some(first) if first.severity == Severity::Cause => {
-            let channels = findings.iter().filter(|other| other.cause == first.cause && other.channel != first.channel).count();
+            let channels =
+                findings.iter().filter(|other| other.cause == first.cause && other.channel != first.channel).count();
             (first.cause, if channels > 0 { 97 } else { 90 })
         }
         Some(first) if first.severity == Severity::Symptom => (first.cause, 60),

@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::cycle;
 use super::draft::{Draft, Plan};
-use super::{cycle, examine};
-use crate::incident::{Ending, Event, OperatorWord, Outcome, Phase};
+use crate::incident::{Ending, Event, Outcome, Phase};
 use crate::observe::{Health, Observation};
-use crate::ports::Rails;
 use crate::report::ReportKind;
 use crate::time::after;
 
@@ -24,7 +23,11 @@ impl Draft<'_> {
         }
         if holds.standby {
             // Left with a sick node, Standby would let the group terminate it: it stays, and a person is told (S14).
-            return if well_after(&ending) { cycle::leave_standby(self, ending) } else { self.finish(Ending::NotGivenBack) };
+            return if well_after(&ending) {
+                cycle::leave_standby(self, ending)
+            } else {
+                self.finish(Ending::NotGivenBack)
+            };
         }
         if holds.draining {
             return cycle::undo_drain(self, ending);
@@ -50,7 +53,6 @@ fn well_after(ending: &Ending) -> bool {
 pub(super) fn resting(
     mut draft: Draft<'_>,
     seen: &Observation,
-    rails: &Rails,
     why: Ending,
     since: Timestamp,
     remind_at: Timestamp,
@@ -58,13 +60,6 @@ pub(super) fn resting(
     let now = draft.now;
     if Health::of(seen, now).is_well() {
         return draft.end(Ending::SelfHealed);
-    }
-    if let Some(asked) = &draft.next.asked
-        && asked.at >= since
-        && now < after(asked.at, examine::EXAMINE_SECS)
-    {
-        draft.note(Event::Operator(OperatorWord::Fix));
-        return examine::examine(draft, seen, rails, now, after(now, examine::EXAMINE_SECS));
     }
     if now < remind_at {
         let wake = after(now, REST_LOOK_SECS).min(remind_at);

@@ -4,9 +4,9 @@
 //! told, never treated (DESIGN.md §6, facts/checks.md §6).
 
 use crate::diagnose::{Cause, Family};
+use crate::event::SignalKind;
 use crate::guard::{GroupRefusal, Refusal, gates};
 use crate::incident::{AttemptResult, Incident, Remedy};
-use crate::event::SignalKind;
 use crate::observe::{Health, Observation, Standing};
 use crate::policy::Policy;
 
@@ -107,8 +107,13 @@ pub fn choose(incident: &Incident, seen: &Observation, health: Health, cause: Ca
     if ladder.is_empty() {
         return Choice::NotOurs;
     }
+    // A person may ask for a later rung than the next one, but for none that the cause does not call for (S7).
+    let asked = incident.asked.as_ref().and_then(|asked| asked.remedy).filter(|remedy| ladder.contains(remedy));
     let mut wait = None;
     for &remedy in ladder {
+        if asked.is_some_and(|asked| remedy < asked) {
+            continue;
+        }
         if !relevant(incident, health, cause, remedy) || spent(incident, policy, remedy) {
             continue;
         }
@@ -155,9 +160,10 @@ pub fn of_ssm(kind: &SignalKind) -> bool {
 
 /// Whether a remedy has had its tries. Never past an unverified one: a running attempt is not spent, its phase is.
 fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
-    let tries = incident
-        .attempts
-        .iter()
+    // A person who asks for a repair opens the ladder anew; the rates per node still hold.
+    let from = incident.asked.as_ref().map(|asked| asked.at);
+    let counted = || incident.attempts.iter().filter(move |attempt| from.is_none_or(|from| attempt.at >= from));
+    let tries = counted()
         .filter(|attempt| attempt.remedy == remedy)
         .filter(|attempt| match attempt.result {
             AttemptResult::Helped | AttemptResult::Failed => true,
@@ -169,7 +175,7 @@ fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
         FreeDisk | RestartRuntime | Reboot | StopStart | Replace => 1,
     };
     // What stands above a remedy that was tried is not gone back to: the ladder is only climbed.
-    let climbed = incident.attempts.iter().any(|attempt| {
+    let climbed = counted().any(|attempt| {
         attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
     });
     tries >= allowed || climbed
