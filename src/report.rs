@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::incident::{Incident, Outcome};
 use crate::policy::Mode;
 
+pub mod redact;
+
 /// A report, typed: the incident as it stood, and what the report is for. It is rendered when it is published.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
