@@ -182,7 +182,8 @@ impl Scenario {
             }
             "allow-probes" => self.policy.allow_probes = value == "true",
             "approve-from" => {
-                self.policy.approve_from = Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
+                self.policy.approve_from =
+                    Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
             }
             "node-an-hour" => {
                 self.policy.budgets.node_an_hour = value.parse().map_err(|_| format!("not a number: {value}"))?;
@@ -273,8 +274,10 @@ fn invocation(word: &str) -> Result<InvocationStatus, String> {
         "execution-timed-out" => InvocationStatus::ExecutionTimedOut,
         "rejected" => InvocationStatus::Rejected,
         _ => {
-            return Err("a command is success, failed, undeliverable, delivery-timed-out, execution-timed-out or rejected"
-                .to_owned());
+            return Err(
+                "a command is success, failed, undeliverable, delivery-timed-out, execution-timed-out or rejected"
+                    .to_owned(),
+            );
         }
     })
 }
@@ -315,7 +318,11 @@ fn group_setting(group: &mut GroupSettings, setting: &str) -> Result<(), String>
         "suspended" => group.suspended = Some(value == "true"),
         "refreshing" => group.refreshing = Some(value == "true"),
         "managed" => group.tags = Some(Tags { managed: value == "true", mode: None, mute_until: None }),
-        _ => return Err(format!("no such group setting: {key}; allowed are min, desired, health, suspended, refreshing, managed")),
+        _ => {
+            return Err(format!(
+                "no such group setting: {key}; allowed are min, desired, health, suspended, refreshing, managed"
+            ));
+        }
     }
     Ok(())
 }

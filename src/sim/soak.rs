@@ -132,7 +132,12 @@ fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: jiff::T
 }
 
 /// Runs many, on several threads. What each seed does never depends on how many threads there are.
-pub fn run(seeds: &Range<u64>, threads: usize, options: &SoakOptions, each: impl Fn(&SeedResult) -> bool + Sync) -> SoakResult {
+pub fn run(
+    seeds: &Range<u64>,
+    threads: usize,
+    options: &SoakOptions,
+    each: impl Fn(&SeedResult) -> bool + Sync,
+) -> SoakResult {
     let next = AtomicU64::new(seeds.start);
     let total = Mutex::new(SoakResult::default());
     let stop = std::sync::atomic::AtomicBool::new(false);

@@ -53,9 +53,12 @@ impl Inspector {
     /// L2: each end but a silent self-heal was told, under one id.
     fn every_end_is_told(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
         let Some(outcome) = incident.ending().map(Ending::outcome) else { return };
-        let told = account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
+        let told =
+            account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
         if !told && outcome != Outcome::SelfHealed {
-            self.broken("L2", now, Some(incident.node), || format!("{} ended as {outcome} and nobody was told", incident.id));
+            self.broken("L2", now, Some(incident.node), || {
+                format!("{} ended as {outcome} and nobody was told", incident.id)
+            });
         }
     }
 
@@ -70,7 +73,9 @@ impl Inspector {
                 .sent
                 .iter()
                 .rev()
-                .find(|sent| sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back))
+                .find(|sent| {
+                    sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back)
+                })
                 .is_some_and(|sent| sent.effect == take)
         };
         let loud = matches!(ending.outcome(), Outcome::NeedsHuman | Outcome::Replaced | Outcome::Gone)
@@ -82,7 +87,9 @@ impl Inspector {
         ] {
             if taken && !loud {
                 let outcome = ending.outcome();
-                self.broken("S14", now, Some(incident.node), || format!("{} ended as {outcome}, still {what}", incident.id));
+                self.broken("S14", now, Some(incident.node), || {
+                    format!("{} ended as {outcome}, still {what}", incident.id)
+                });
             }
         }
     }
@@ -92,7 +99,9 @@ impl Inspector {
         for (scope, holder) in account.ledger.holders() {
             let open = account.ledger.incident(holder).is_some_and(|incident| !incident.is_closed());
             if !open {
-                self.broken("S9", now, Some(holder.node()), || format!("{holder} is over and holds a permit in {scope}"));
+                self.broken("S9", now, Some(holder.node()), || {
+                    format!("{holder} is over and holds a permit in {scope}")
+                });
             }
         }
         for incident in account.ledger.open() {
