@@ -154,6 +154,8 @@ pub enum IgnoreReason {
     ToldAlready,
     /// It tells of a recovery, and there is no open incident.
     NothingOpen,
+    /// A tag or an operator muted the node.
+    Muted,
     /// The stack's mode is `off`.
     Off,
 }
@@ -171,5 +173,23 @@ pub fn answer<P: Ports>(ports: &mut P, request: &Request, now: Timestamp) -> Ans
         Request::Survey => ports.survey(now).map_or_else(failed, Answer::Surveyed),
         Request::Switch(switch) => ports.switch(*switch, now).map_or_else(failed, |()| Answer::Ok),
         Request::Done(_) => Answer::Ok,
+    }
+}
+
+impl IgnoreReason {
+    /// The reason in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownNode => "AWS does not know the node",
+            Self::NotRunning => "the node is not running",
+            Self::AlreadyWell => "the node is well",
+            Self::CommandsOwnFault => "the command failed on its own account, the node answered",
+            Self::OwnCommand => "the command is one of ours",
+            Self::ToldAlready => "told already, and nothing changed since",
+            Self::NothingOpen => "it tells of a recovery or an end, and there is no open incident",
+            Self::Muted => "the node is muted",
+            Self::Off => "the mode is off",
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::effect::Effect;
 use crate::incident::Remedy;
 use crate::node::{AvailabilityZone, NodeId};
 use crate::observe::{Blind, Busy, Manager};
@@ -104,6 +105,11 @@ pub enum Refusal {
         what: Sight,
         /// Why not.
         blind: Blind,
+    },
+    /// AWS refused the call that would have begun it.
+    CallRefused {
+        /// Which one.
+        effect: Effect,
     },
     /// Too soon after the attempt before.
     Cooldown {
@@ -255,9 +261,14 @@ impl Refusal {
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
             Self::Rate { free_at, .. } => Lasts::Until(*free_at),
             Self::LaunchGrace { age_secs, grace_secs } => Lasts::Secs(grace_secs.saturating_sub(*age_secs).max(15)),
-            Self::Paused | Self::PauseUnreadable | Self::Approval { .. } | Self::Group { .. } => Lasts::Secs(300),
+            Self::Paused
+            | Self::PauseUnreadable
+            | Self::Approval { .. }
+            | Self::Group { .. }
+            | Self::CallRefused { .. }
+            | Self::LiveSessions { .. }
+            | Self::OtherWork { .. } => Lasts::Secs(300),
             Self::Budget { .. } | Self::CannotSee { .. } => Lasts::Secs(120),
-            Self::LiveSessions { .. } | Self::OtherWork { .. } => Lasts::Secs(300),
         }
     }
 
@@ -279,6 +290,7 @@ impl Refusal {
             Self::OtherWork { .. } => "other-work",
             Self::Approval { .. } => "approval",
             Self::CannotSee { .. } => "cannot-see",
+            Self::CallRefused { .. } => "call-refused",
             Self::Cooldown { .. } => "cooldown",
             Self::Group { .. } => "group",
             Self::Stop { .. } => "stop",
@@ -326,6 +338,7 @@ impl fmt::Display for Refusal {
             }),
             Self::Approval { remedy } => write!(f, "{remedy} needs the approval of a person"),
             Self::CannotSee { what, blind } => write!(f, "could not read {what}: {}", blind.as_str()),
+            Self::CallRefused { effect } => write!(f, "AWS refused the call ({})", effect.past_tense()),
             Self::Cooldown { until } => write!(f, "the attempt before was too short a time ago, wait until {until}"),
             Self::Group { why } => match why {
                 GroupRefusal::Suspended => f.write_str("Launch or Terminate is suspended in its Auto Scaling group"),

@@ -206,6 +206,7 @@ pub struct ProbeSent {
 
 /// What of ours is still in effect on the node, to be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent things that must each be given back")]
 pub struct Holds {
     /// We set it to `DRAINING`.
     pub draining: bool,
@@ -284,7 +285,7 @@ pub struct Approval {
 
 /// Where the treatment stands. Each variant owns its facts; each but the last two has its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "name")]
+#[serde(rename_all = "kebab-case", tag = "name", rename_all_fields = "kebab-case")]
 pub enum Phase {
     /// Waiting out a blip.
     Watching {
@@ -373,8 +374,8 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Then {
-    /// On to the remedy.
-    Remedy(Remedy),
+    /// Look closely once more, then the remedy.
+    Examine,
     /// Give back what else is held, then end.
     End(Ending),
 }

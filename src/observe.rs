@@ -16,7 +16,7 @@ use crate::policy::Mode;
 
 mod health;
 
-pub use health::{Health, PING_STALE_SECS, PROBE_LOST_SECS, Standing};
+pub use health::{Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 
 /// A fact about the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,6 +85,8 @@ pub struct Look {
     pub command: Option<CommandId>,
     /// Our last probe.
     pub probe: Option<CommandId>,
+    /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
+    pub group: Option<AutoScalingGroupName>,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
 }

@@ -1,1 +1,135 @@
-//! Under construction.
+//! The whole behaviour of the product: from an incident and what was seen of its node to what happens next.
+//!
+//! Synchronous, without a clock, I/O or randomness. If something is lacking in here, the observation lacks a field.
+
+use jiff::Timestamp;
+
+use crate::effect::{BURN_AFTER_SECS, IntentState};
+use crate::incident::{Ending, Incident, Phase, Remedy};
+use crate::node::CommandId;
+use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
+use crate::policy::Policy;
+use crate::ports::Rails;
+
+mod cycle;
+mod draft;
+mod end;
+mod examine;
+pub mod ladder;
+mod open;
+mod operator;
+mod settle;
+mod verify;
+
+pub use draft::Plan;
+pub use open::{OWN_DOCUMENT_PREFIX, Opening, admit, open};
+pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
+pub use settle::{refused, settle};
+
+use draft::Draft;
+
+/// A look is never taken sooner than this after the one before, in seconds: the timer's own floor.
+pub const SOONEST_SECS: i64 = 15;
+/// An intent may not be sent later than this after the reads that it rests on (S1), in seconds.
+const READS_HOLD_SECS: i64 = 30;
+
+/// What a pass needs before it can decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing: it is too early, or the incident is over.
+    Wait(Option<Timestamp>),
+    /// A look at the node.
+    Look(Look),
+}
+
+/// What a pass over an open incident needs before it can decide.
+#[must_use]
+pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
+    if let Some(intent) = incident.phase.intent()
+        && intent.state == IntentState::Pending
+    {
+        // Somebody may be sending it this very moment. Nobody burns it before that is impossible.
+        let burnable = crate::time::after(intent.not_after, BURN_AFTER_SECS);
+        if now < burnable {
+            return Wants::Wait(Some(burnable));
+        }
+    }
+    let close = match &incident.phase {
+        Phase::Watching { until } => now >= *until,
+        Phase::Examining { .. } | Phase::Parked { .. } => true,
+        Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Verifying { .. }
+        | Phase::Resting { .. } => false,
+        Phase::Closed { .. } => return Wants::Wait(None),
+    };
+    Wants::Look(look(incident, close))
+}
+
+/// The look that fits an incident.
+fn look(incident: &Incident, close: bool) -> Look {
+    let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
+    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), close }
+}
+
+/// Decides what happens next in an open incident.
+#[must_use]
+pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &Policy, now: Timestamp) -> Plan {
+    let mut draft = Draft::of(incident, policy, seen.at, now);
+    draft.next.see(seen);
+    draft.burn();
+    if let Some(plan) = gone(&draft, seen) {
+        return plan;
+    }
+    match draft.next.phase.clone() {
+        Phase::Watching { until } => examine::watch(draft, seen, rails, until),
+        Phase::Examining { since, deadline, .. } => examine::examine(draft, seen, rails, since, deadline),
+        Phase::Parked { refusal, since, .. } => examine::unpark(draft, seen, rails, &refusal, since),
+        Phase::Draining { intent, deadline, then } => cycle::draining(draft, seen, intent, deadline, then),
+        Phase::Standby { intent, deadline, then } => cycle::standby(draft, seen, intent, deadline, then),
+        Phase::Treating { intent, remedy, deadline } => cycle::treating(draft, seen, intent, remedy, deadline),
+        Phase::Verifying { remedy, since, deadline, proven_since, .. } => {
+            verify::verifying(draft, seen, remedy, since, deadline, proven_since)
+        }
+        Phase::Resting { why, since, remind_at } => end::resting(draft, seen, why, since, remind_at),
+        Phase::Closed { .. } => draft.stay(None),
+    }
+}
+
+/// Only a re-read end of the instance ends the incident, and never while it is our own doing (S15).
+fn gone(draft: &Draft, seen: &Observation) -> Option<Plan> {
+    if !draft.next.node.is_instance() {
+        return None;
+    }
+    let state = match &seen.ec2 {
+        Fact::Known(Ec2 { state, .. }) => *state,
+        // Long terminated: EC2 forgets an instance after about an hour.
+        Fact::Absent => InstanceState::Terminated,
+        Fact::Unknown(_) => return None,
+    };
+    let ours = match &draft.next.phase {
+        Phase::Treating { remedy, .. } | Phase::Verifying { remedy, .. } => *remedy == Remedy::Replace,
+        Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => false,
+    };
+    let over = match state {
+        InstanceState::Terminated | InstanceState::ShuttingDown => !ours,
+        InstanceState::Stopped => !ours && !draft.next.holds.stopped && !stopping(&draft.next.phase),
+        InstanceState::Pending | InstanceState::Running | InstanceState::Stopping => false,
+    };
+    over.then(|| draft.clone().finish(Ending::Gone))
+}
+
+/// Whether our own stop is under way.
+fn stopping(phase: &Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Treating { remedy: Remedy::StopStart, .. } | Phase::Verifying { remedy: Remedy::StopStart, .. }
+    )
+}

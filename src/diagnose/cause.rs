@@ -48,7 +48,7 @@ causes! {
     NetworkUnreachable = "network.unreachable",
     /// Certificate or handshake trouble, an intercepting proxy.
     NetworkTls = "network.tls",
-    /// The proxy setting is wrong, or no_proxy is missing.
+    /// The proxy setting is wrong, or `no_proxy` is missing.
     NetworkProxy = "network.proxy",
     /// The clock is off by more than AWS accepts.
     ClockSkew = "clock.skew",
@@ -122,9 +122,9 @@ causes! {
     HostNetworkStack = "host.network-stack",
     /// The EC2 system status check fails, or the hardware reports errors.
     PlatformHardware = "platform.hardware",
-    /// ExecutionTimedOut: the script, not the node.
+    /// `ExecutionTimedOut`: the script, not the node.
     CommandScriptTimeout = "command.script-timeout",
-    /// AccessDenied, InvalidPlatform, RateExceeded or Terminated: never a fault of the node.
+    /// `AccessDenied`, `InvalidPlatform`, `RateExceeded` or `Terminated`: never a fault of the node.
     CommandRejected = "command.rejected",
     /// The control plane answers 5xx or throttles: no fault of the node.
     ServiceUnavailable = "service.unavailable",

@@ -1,29 +1,377 @@
 //! The steps of one pass.
+//!
+//! The order is the whole point: save, then perform; publish only what is saved; after a failed or unknown save, perform
+//! nothing. Whoever loses a compare-and-set reads again and decides again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Context, Done, Request, Trigger, Verdict};
+use super::{Action, Answer, Context, Done, IgnoreReason, OperatorRequest, Request, Trigger, Verdict};
+use crate::effect::{IntentId, IntentState};
+use crate::event::{Signal, SignalKind};
+use crate::incident::{Incident, IncidentId, Phase, Symptom};
+use crate::plan::{self, Opening, OperatorAnswer, Plan, Wants};
+use crate::ports::{
+    Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, Permits, PortError, ReportId, Survey,
+};
+use crate::report::Report;
+
+/// Lost compare-and-sets after which a pass leaves it to its next trigger.
+const TRIES_MAX: u8 = 4;
 
 /// One pass. Owns everything it needs between two requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pass {
     context: Arc<Context>,
     trigger: Trigger,
+    tries: u8,
+    stage: Stage,
+    loaded: Option<Box<Loaded>>,
+    /// Reports that are saved and not yet marked as sent.
+    outbox: VecDeque<Arc<OutboxItem>>,
+    /// The incident as last saved or loaded.
+    saved: Option<Arc<Incident>>,
+    /// What became of an effect, until it is saved.
+    unsettled: Option<(IntentId, Performed)>,
+}
+
+/// What the pass waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Stage {
+    Begin,
+    Loading,
+    Observing,
+    Committing(Box<Commit>, Option<Box<Perform>>),
+    Performing(Box<Perform>),
+    Publishing,
+    Marking(ReportId),
+    Surveying,
+    Switching,
+    Over,
 }
 
 impl Pass {
     /// A pass that has not begun.
     #[must_use]
     pub fn new(context: Arc<Context>, trigger: Trigger) -> Self {
-        Self { context, trigger }
+        Self {
+            context,
+            trigger,
+            tries: 0,
+            stage: Stage::Begin,
+            loaded: None,
+            outbox: VecDeque::new(),
+            saved: None,
+            unsettled: None,
+        }
+    }
+
+    /// Why it began.
+    #[must_use]
+    pub fn trigger(&self) -> &Trigger {
+        &self.trigger
     }
 
     /// Takes the answer to the last request, and says what is needed next.
+    ///
+    /// `now` is the moment of the answer. An answer that does not fit the request ends the pass, to be tried again.
     #[must_use]
-    pub fn step(self, _answer: Answer, _now: Timestamp) -> (Self, Request) {
-        let done = Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow: Vec::new() };
+    pub fn step(mut self, answer: Answer, now: Timestamp) -> (Self, Request) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        match (stage, answer) {
+            (Stage::Begin, Answer::Start) => self.begin(),
+            (Stage::Loading, Answer::Loaded(loaded)) => self.loaded(loaded, now),
+            (Stage::Observing, Answer::Observed(seen)) => self.observed(&seen, now),
+            (Stage::Committing(commit, perform), Answer::Committed(how)) => self.committed(&commit, perform, how, now),
+            (Stage::Performing(perform), Answer::Performed(how)) => self.performed(&perform, how, now),
+            (Stage::Publishing, Answer::Ok) => self.published(),
+            (Stage::Marking(id), Answer::Ok) => {
+                self.outbox.retain(|item| item.id != id);
+                self.publish_next()
+            }
+            (Stage::Surveying, Answer::Surveyed(survey)) => self.surveyed(survey),
+            (Stage::Switching, Answer::Ok) => self.done(Verdict::Progress),
+            (_, Answer::Failed(error)) => self.done(Verdict::Retry(error)),
+            _ => self.done(Verdict::Retry(PortError::Transient)),
+        }
+    }
+
+    fn begin(mut self) -> (Self, Request) {
+        let key = match &self.trigger {
+            Trigger::Signal(signal) => Key::Node(signal.node),
+            Trigger::Wake(id) => Key::Incident(*id),
+            Trigger::Operator(OperatorRequest { action, .. }) => match action {
+                Action::Fix(node, _) => Key::Node(*node),
+                Action::Approve(id) | Action::Close(id) => Key::Incident(*id),
+                Action::Switch(switch) => {
+                    let switch = *switch;
+                    self.stage = Stage::Switching;
+                    return (self, Request::Switch(switch));
+                }
+            },
+            Trigger::Sweep => {
+                self.stage = Stage::Surveying;
+                return (self, Request::Survey);
+            }
+        };
+        self.stage = Stage::Loading;
+        (self, Request::Load(key))
+    }
+
+    fn loaded(mut self, loaded: Box<Loaded>, now: Timestamp) -> (Self, Request) {
+        for item in &loaded.unsent {
+            if self.outbox.iter().all(|known| known.id != item.id) {
+                self.outbox.push_back(Arc::clone(item));
+            }
+        }
+        self.saved.clone_from(&loaded.incident);
+        let incident = loaded.incident.clone();
+        // Somebody else saved something while the effect was sent: what became of it is still worth saving.
+        if let (Some((intent, _)), Some(incident)) = (&self.unsettled, &incident)
+            && incident.phase.intent().is_some_and(|i| i.id == *intent && i.state == IntentState::Pending)
+        {
+            return self.settle(now);
+        }
+        let request = match (&self.trigger, incident) {
+            (Trigger::Signal(signal), None) => match plan::admit(signal, &loaded, &self.context, now) {
+                Ok(look) => Request::Observe(signal.node, look),
+                Err(reason) => return self.done(Verdict::Ignored(reason)),
+            },
+            (Trigger::Signal(signal), Some(incident)) => {
+                let signal = signal.clone();
+                return self.told(&signal, &incident, loaded, now);
+            }
+            (Trigger::Wake(_), Some(incident)) => match plan::wants(&incident, now) {
+                Wants::Look(look) => Request::Observe(incident.node, look),
+                Wants::Wait(_) if incident.is_closed() => return self.publish_next(),
+                Wants::Wait(wake_at) => return self.done_at(Verdict::Progress, wake_at),
+            },
+            (Trigger::Wake(_), None) => return self.done(Verdict::Ignored(IgnoreReason::NothingOpen)),
+            (Trigger::Operator(request), incident) => {
+                let request = request.clone();
+                return self.operator(&request, incident.as_deref(), loaded, now);
+            }
+            (Trigger::Sweep, _) => return self.done(Verdict::Progress),
+        };
+        self.loaded = Some(loaded);
+        self.stage = Stage::Observing;
+        (self, request)
+    }
+
+    /// A signal about a node with an open incident: another symptom, or the moment to look whether it is over.
+    fn told(
+        mut self,
+        signal: &Signal,
+        incident: &Arc<Incident>,
+        loaded: Box<Loaded>,
+        now: Timestamp,
+    ) -> (Self, Request) {
+        let symptom = match &signal.kind {
+            SignalKind::CommandTrouble { document, .. } => !document.as_str().starts_with(plan::OWN_DOCUMENT_PREFIX),
+            SignalKind::EcsHealthImpaired { .. }
+            | SignalKind::EcsDisconnected { .. }
+            | SignalKind::SessionRefused
+            | SignalKind::Swept { .. } => true,
+            SignalKind::CommandSucceeded
+            | SignalKind::EcsHealthRestored
+            | SignalKind::EcsConnected
+            | SignalKind::Gone { .. } => false,
+        };
+        if symptom {
+            let mut next = (**incident).clone();
+            if next.add_symptom(Symptom { at: now, kind: signal.kind.clone() }) {
+                let plan = Plan { next, changed: true, permits: Permits::Keep, reports: Vec::new(), perform: None };
+                return self.commit(plan);
+            }
+            return self.done(Verdict::Progress);
+        }
+        let waits = matches!(incident.phase, Phase::Watching { .. } | Phase::Resting { .. });
+        let gone = matches!(signal.kind, SignalKind::Gone { .. });
+        match plan::wants(incident, now) {
+            Wants::Look(look) if waits || gone => {
+                let node = incident.node;
+                self.loaded = Some(loaded);
+                self.stage = Stage::Observing;
+                (self, Request::Observe(node, look))
+            }
+            // In the middle of a treatment the next look comes soon enough.
+            Wants::Look(_) | Wants::Wait(_) => self.done(Verdict::Progress),
+        }
+    }
+
+    fn operator(
+        mut self,
+        request: &OperatorRequest,
+        incident: Option<&Incident>,
+        loaded: Box<Loaded>,
+        now: Timestamp,
+    ) -> (Self, Request) {
+        let answer = match (request.action, incident) {
+            (Action::Fix(node, _), incident) => {
+                let look = plan::fix_look(incident);
+                self.loaded = Some(loaded);
+                self.stage = Stage::Observing;
+                return (self, Request::Observe(node, look));
+            }
+            (Action::Approve(_), Some(incident)) => plan::approve(incident, &self.context.policy, &request.by, now),
+            (Action::Close(_), Some(incident)) => plan::close(incident, &self.context.policy, &request.by, now),
+            (Action::Approve(id) | Action::Close(id), None) => OperatorAnswer::Refused(format!("there is no {id}")),
+            (Action::Switch(_), _) => return self.done(Verdict::Progress),
+        };
+        self.answered(answer)
+    }
+
+    fn answered(self, answer: OperatorAnswer) -> (Self, Request) {
+        match answer {
+            OperatorAnswer::Plan(plan) => self.commit(*plan),
+            OperatorAnswer::Refused(why) => self.done(Verdict::Refused(why)),
+        }
+    }
+
+    fn observed(mut self, seen: &crate::observe::Observation, now: Timestamp) -> (Self, Request) {
+        let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
+        match (&self.trigger, &loaded.incident) {
+            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), incident) => {
+                let answer = plan::fix(incident.as_deref(), seen, &loaded.rails, &self.context, by, *remedy, now);
+                self.answered(answer)
+            }
+            (_, Some(incident)) => {
+                let plan = plan::decide(incident, seen, &loaded.rails, &self.context.policy, now);
+                self.commit(plan)
+            }
+            (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded.rails, &self.context, now) {
+                Opening::Ignore(reason) => self.done(Verdict::Ignored(reason)),
+                Opening::Open(plan) => self.commit(*plan),
+            },
+            (_, None) => self.done(Verdict::Ignored(IgnoreReason::NothingOpen)),
+        }
+    }
+
+    /// Asks for a plan to be saved, with its reports, in one transaction.
+    fn commit(mut self, plan: Plan) -> (Self, Request) {
+        if !plan.changed {
+            return self.publish_next();
+        }
+        let before = self.saved.as_ref().filter(|saved| saved.id == plan.next.id);
+        let expect = before.map_or(Expect::NoOpenIncident, |saved| Expect::Version(saved.version));
+        let Plan { mut next, permits, reports, perform, .. } = plan;
+        next.version = before.map_or(1, |saved| saved.version.saturating_add(1));
+        let first = next.reports.saturating_sub(u32::try_from(reports.len()).unwrap_or(0));
+        let at = next.history.last().map_or(next.first_seen, |entry| entry.at);
+        let next = Arc::new(next);
+        let outbox = (first.saturating_add(1)..)
+            .zip(reports)
+            .map(|(n, kind)| {
+                let report = Report { kind, at, mode: self.context.policy.mode, incident: Arc::clone(&next) };
+                let id = ReportId { incident: next.id, outcome: report.outcome(), n };
+                Arc::new(OutboxItem { id, report })
+            })
+            .collect();
+        let commit = Box::new(Commit { expect, next, permits, outbox });
+        self.stage = Stage::Committing(commit.clone(), perform.map(Box::new));
+        (self, Request::Commit(commit))
+    }
+
+    fn committed(
+        mut self,
+        commit: &Commit,
+        perform: Option<Box<Perform>>,
+        how: Committed,
+        now: Timestamp,
+    ) -> (Self, Request) {
+        match how {
+            Committed::Saved => {
+                self.saved = Some(Arc::clone(&commit.next));
+                self.outbox.extend(commit.outbox.iter().cloned());
+                self.unsettled = None;
+                match perform {
+                    // Reads and commit took too long: it is not sent any more.
+                    Some(perform) if now > perform.not_after => {
+                        self.unsettled = Some((perform.intent, Performed::TooLate));
+                        self.settle(now)
+                    }
+                    Some(perform) => {
+                        let request = Request::Perform(perform.clone());
+                        self.stage = Stage::Performing(perform);
+                        (self, request)
+                    }
+                    None => self.publish_next(),
+                }
+            }
+            Committed::Conflict => {
+                self.tries = self.tries.saturating_add(1);
+                if self.tries >= TRIES_MAX {
+                    return self.done(Verdict::Retry(PortError::Transient));
+                }
+                self.loaded = None;
+                self.begin()
+            }
+            Committed::Refused(refusal) => {
+                let Some(saved) = self.saved.clone() else { return self.done(Verdict::Retry(PortError::Transient)) };
+                self.tries = self.tries.saturating_add(1);
+                if self.tries >= TRIES_MAX {
+                    return self.done(Verdict::Retry(PortError::Transient));
+                }
+                let plan = plan::refused(&saved, refusal, &self.context.policy, now);
+                self.commit(plan)
+            }
+        }
+    }
+
+    fn performed(mut self, perform: &Perform, how: Performed, now: Timestamp) -> (Self, Request) {
+        self.unsettled = Some((perform.intent, how));
+        self.settle(now)
+    }
+
+    fn settle(self, now: Timestamp) -> (Self, Request) {
+        let (Some(saved), Some((_, how))) = (self.saved.clone(), &self.unsettled) else {
+            return self.done(Verdict::Retry(PortError::Transient));
+        };
+        let plan = plan::settle(&saved, how, &self.context.policy, now);
+        self.commit(plan)
+    }
+
+    /// Publishes the next saved report, or ends.
+    fn publish_next(mut self) -> (Self, Request) {
+        if let Some(item) = self.outbox.front() {
+            let request = Request::Publish(Arc::clone(item));
+            self.stage = Stage::Publishing;
+            return (self, request);
+        }
+        self.done(Verdict::Progress)
+    }
+
+    fn published(mut self) -> (Self, Request) {
+        let Some(id) = self.outbox.front().map(|item| item.id) else { return self.done(Verdict::Progress) };
+        self.stage = Stage::Marking(id);
+        (self, Request::MarkSent(id))
+    }
+
+    fn surveyed(mut self, survey: Survey) -> (Self, Request) {
+        let follow = survey
+            .overdue
+            .into_iter()
+            .map(Trigger::Wake)
+            .chain(survey.troubled.into_iter().map(Trigger::Signal))
+            .collect();
+        self.stage = Stage::Over;
+        let done = Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow };
+        (self, Request::Done(done))
+    }
+
+    fn done(self, verdict: Verdict) -> (Self, Request) {
+        let wake_at = self.saved.as_ref().and_then(|saved| saved.wake_at);
+        self.done_at(verdict, wake_at)
+    }
+
+    fn done_at(mut self, verdict: Verdict, wake_at: Option<Timestamp>) -> (Self, Request) {
+        self.stage = Stage::Over;
+        let incident: Option<IncidentId> = self.saved.as_ref().map(|saved| saved.id);
+        let closed = self.saved.as_ref().is_some_and(|saved| saved.is_closed());
+        let verdict = if closed && verdict == Verdict::Progress { Verdict::Closed } else { verdict };
+        let done = Done { incident, wake_at: wake_at.filter(|_| !closed), verdict, follow: Vec::new() };
         (self, Request::Done(done))
     }
 }

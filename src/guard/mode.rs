@@ -1,1 +1,74 @@
-//! Under construction.
+//! How far Defib may go on a node: the stack's mode is a hard cap, tags on the node, its group and its cluster only lower it.
+
+use super::{Refusal, Resource};
+use crate::effect::Effect;
+use crate::incident::Remedy;
+use crate::observe::{Observation, Tags};
+use crate::policy::{Mode, Policy};
+
+/// The mode that holds for a node, and whose tag lowered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reach {
+    /// The mode.
+    pub mode: Mode,
+    /// Whose tag lowered it; none: the stack's own mode.
+    pub lowered_by: Option<Resource>,
+}
+
+/// The mode that holds for the node that was seen.
+#[must_use]
+pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
+    let mut reach = Reach { mode: policy.mode, lowered_by: None };
+    let mut lower = |tags: Option<&Tags>, resource| {
+        if let Some(mode) = tags.and_then(|tags| tags.mode)
+            && mode < reach.mode
+        {
+            reach = Reach { mode, lowered_by: Some(resource) };
+        }
+    };
+    lower(seen.ec2.known().map(|ec2| &ec2.tags), Resource::Instance);
+    lower(seen.asg.known().map(|asg| &asg.tags), Resource::Group);
+    lower(seen.ecs.known().map(|ecs| &ecs.cluster_tags), Resource::Cluster);
+    reach
+}
+
+/// Whether the mode reaches as far as a remedy.
+///
+/// # Errors
+/// The refusal, with the mode and whose it is.
+pub fn check(reach: Reach, remedy: Remedy) -> Result<(), Refusal> {
+    if reach.mode >= least_mode(remedy) {
+        Ok(())
+    } else {
+        Err(Refusal::ModeTooLow { remedy, mode: reach.mode, lowered_by: reach.lowered_by })
+    }
+}
+
+/// The lowest mode that includes a remedy.
+#[must_use]
+pub fn least_mode(remedy: Remedy) -> Mode {
+    Effect::of(remedy).least_mode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mode_includes_the_one_before() {
+        let allowed = |mode| {
+            let reach = Reach { mode, lowered_by: None };
+            Remedy::ALL.into_iter().filter(|&remedy| check(reach, remedy).is_ok()).count()
+        };
+        assert_eq!(Mode::ALL.map(allowed), [0, 0, 3, 6, 7]);
+    }
+
+    #[test]
+    fn a_refusal_says_whose_mode_it_is() {
+        let reach = Reach { mode: Mode::Restart, lowered_by: Some(Resource::Instance) };
+        assert_eq!(
+            check(reach, Remedy::Reboot).unwrap_err().to_string(),
+            "the tag defib:mode=restart on the instance allows at most an agent restart, and reboot would be next"
+        );
+    }
+}

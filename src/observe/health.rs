@@ -3,12 +3,17 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Connection, Fact, InstanceState, Observation, Ping, ProbeAnswer};
+use super::{Check, Connection, EcsStatus, Fact, InstanceState, Observation, Ping, ProbeAnswer};
 use crate::time::secs_between;
 
 /// A ping older than this, in seconds, says that the SSM agent does not answer: agents ping every five minutes, so three
 /// are missing. AWS documents no threshold of its own (facts/aws.md §3.2; inferred).
 pub const PING_STALE_SECS: i64 = 900;
+
+/// What a probe said, and what it did not, holds for this many seconds after it was sent. A probe that is not delivered
+/// within its 60 s proves the silence of those 60 s only; with 90 s more, a node that recovered right after is still safe
+/// (S1).
+pub const PROBE_FRESH_SECS: i64 = 150;
 
 /// Seconds after which a probe that nobody picked up counts as not delivered: more than its own delivery time-out of 60 s.
 pub const PROBE_LOST_SECS: i64 = 90;
@@ -85,43 +90,39 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
         Fact::Absent => return Standing::NotPresent,
         Fact::Unknown(_) => return Standing::Unknown,
     };
+    let connection = ssm.connection.known().copied();
     // A fresh probe outranks every status: it was answered, or it was not.
-    if let Fact::Known(probe) = &seen.probe {
-        match &probe.answer {
-            ProbeAnswer::Answered { .. } if secs_between(probe.sent_at, now) <= PING_STALE_SECS => {
-                return Standing::Well;
-            }
-            ProbeAnswer::Undelivered => return undelivered(ssm.connection.known().copied()),
-            ProbeAnswer::Pending if secs_between(probe.sent_at, now) > PROBE_LOST_SECS => {
-                return undelivered(ssm.connection.known().copied());
-            }
-            ProbeAnswer::Answered { .. } | ProbeAnswer::Pending => {}
+    if let Some(probe) = seen.probe.known() {
+        let age = secs_between(probe.sent_at, now);
+        let fresh = age <= PROBE_FRESH_SECS;
+        let lost = match &probe.answer {
+            ProbeAnswer::Answered { .. } if fresh => return Standing::Well,
+            ProbeAnswer::Answered { .. } => false,
+            ProbeAnswer::Undelivered => true,
+            ProbeAnswer::Pending => age > PROBE_LOST_SECS,
+        };
+        match connection {
+            Some(Connection::NotConnected) if lost => return Standing::Ill,
+            // Connected, and yet takes no command: its workers are exhausted, or it hangs.
+            Some(Connection::Connected) if lost && fresh => return Standing::Ill,
+            Some(Connection::Connected | Connection::NotConnected) | None => {}
         }
     }
-    match ssm.connection {
-        Fact::Known(Connection::Connected)
+    match connection {
+        Some(Connection::Connected)
             if ssm.ping == Ping::Online && secs_between(ssm.last_ping, now) <= PING_STALE_SECS =>
         {
             Standing::Well
         }
         // `notconnected`, or connected with a stale ping: a probe decides.
-        Fact::Known(Connection::Connected | Connection::NotConnected) => Standing::Suspect,
-        Fact::Absent | Fact::Unknown(_) => Standing::Unknown,
-    }
-}
-
-/// What an undelivered probe means beside the connection's status.
-fn undelivered(connection: Option<Connection>) -> Standing {
-    match connection {
-        // Connected, and yet takes no command: the workers are exhausted, or the agent hangs.
-        Some(Connection::Connected | Connection::NotConnected) => Standing::Ill,
+        Some(Connection::Connected | Connection::NotConnected) => Standing::Suspect,
         None => Standing::Unknown,
     }
 }
 
 fn ecs(seen: &Observation) -> Standing {
     match &seen.ecs {
-        Fact::Known(ecs) if ecs.connected => Standing::Well,
+        Fact::Known(ecs) if ecs.connected && ecs.status != EcsStatus::Inactive => Standing::Well,
         Fact::Known(_) => Standing::Ill,
         Fact::Absent => Standing::NotPresent,
         Fact::Unknown(_) => Standing::Unknown,

@@ -187,6 +187,7 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::OtherWork { .. } => "Please wait for the work on it to end, or repair it yourself.".to_owned(),
         Refusal::Approval { .. } => "Please repair it yourself; nobody approved the remedy in time.".to_owned(),
         Refusal::CannotSee { .. } => "Please check what Defib's role may read: defib doctor".to_owned(),
+        Refusal::CallRefused { .. } => "Please look why AWS refuses the call, or repair it yourself.".to_owned(),
         Refusal::Cooldown { .. } => "Nothing for you to do; Defib looks again after the pause.".to_owned(),
         Refusal::Group { .. } => "Please look at its Auto Scaling group, or repair the node yourself.".to_owned(),
         Refusal::Stop { .. } => "Please replace the instance, or repair it by hand.".to_owned(),

@@ -1,0 +1,38 @@
+# A preset CARGO_TARGET_DIR is honoured by every target.
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+
+PYTHON ?= python3
+SEEDS ?= 0..20000
+# The command line without the AWS SDK: a newcomer waits two minutes for it, not twenty.
+CLI_BUILD := cargo build --locked --quiet --release --no-default-features --features cli --bin defib
+DEFIB := $(CARGO_TARGET_DIR)/release/defib
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench soak cli
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: cli ## Build without the AWS SDK and watch Defib work on the simulated account
+	@"$(DEFIB)" simulate
+
+test: ## Run everything that CI checks; ends with one table
+	@$(PYTHON) scripts/test.py
+
+lint: ## Check format, clippy for each set of features, and dependencies
+	@$(PYTHON) scripts/test.py --only format,lints,pure-core,deny
+
+fmt: ## Format the code
+	@cargo fmt
+
+bench: ## Run the benchmarks
+	@cargo bench --locked --all-features --benches
+
+soak: cli ## Simulate many seeds: make soak SEEDS=0..1000000
+	@"$(DEFIB)" soak --seeds $(SEEDS)
+
+# Not in the help: a step of the others. Cargo is quiet, so say once why nothing happens for a while.
+cli:
+	@test -x "$(DEFIB)" || echo "Building defib; the first time takes up to three minutes." >&2
+	@$(CLI_BUILD)

@@ -1,0 +1,480 @@
+#!/usr/bin/env python3
+"""Runs everything that CI checks, stage by stage, and ends with one table.
+
+A stage passes, fails, or is skipped with its reason; a missing tool is a skip, never a pass. With CI=true a tool that
+crates.io, PyPI, Debian or npm offer may not be missing: the stage then fails. Each stage keeps its output in
+$CARGO_TARGET_DIR/test-logs/STAGE.log. Progress goes to stderr, the table to stdout; the last line is the sum of all
+tests, where a stage that cannot count its tests counts as one. Exit code: 0, 1 if a stage failed, 2 for a usage error.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
+LOGS = TARGET / "test-logs"
+VENV = TARGET / "venv"
+TOOLS = TARGET / "tools"
+IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
+TAIL_LINES = 40
+# A stage that hangs must fail while somebody still waits for it; a cold build of everything takes a third of this.
+COMMAND_LIMIT_SECS = 45 * 60
+FETCH_LIMIT_SECS = 60
+
+CARGO_DENY = "cargo-deny@0.20.2"
+SOAK_SEEDS = "0..20000"
+# The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
+CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
+CLIPPY_SETS = [
+    ["--no-default-features"],
+    ["--no-default-features", "--features", "cli"],
+    ["--no-default-features", "--features", "lambda"],
+    [],
+]
+# What may not be in the tree: (name, features, kinds of dependency, crates, prefixes of crates).
+PURE_TREES = [
+    ("the core", ["--no-default-features"], "normal",
+     {"tokio", "async-std", "smol", "hyper", "chrono"}, ("aws-",)),
+    ("command line and runtime without aws", ["--no-default-features", "--features", "cli,lambda"], "normal",
+     set(), ("aws-",)),
+    ("everything", ["--all-features"], "normal,build,dev",
+     {"aws-lc-sys", "openssl-sys", "native-tls"}, ()),
+]
+
+
+@dataclass
+class Outcome:
+    """How a stage ended. Without counts the stage itself counts as one."""
+
+    result: str = "passed"
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    note: str = ""
+    seconds: float = 0.0
+
+    @property
+    def counted(self):
+        return self.passed + self.failed + self.skipped > 0
+
+    def totals(self):
+        """The stage's share of the last line: a failed stage always adds at least one failure."""
+        if self.result == "skipped":
+            return 0, 0, 1
+        if self.result == "failed":
+            return self.passed, max(self.failed, 1), self.skipped
+        return (self.passed, 0, self.skipped) if self.counted else (1, 0, 0)
+
+
+class Skipped(Exception):
+    """The stage cannot run here; the text is the reason."""
+
+
+class Failed(Exception):
+    """The stage failed before it could count anything; the text is the note."""
+
+
+def unavailable(reason):
+    """A tool that a registry offers is missing: a skip for a person, a failure for CI."""
+    return Failed(reason) if IN_CI else Skipped(reason)
+
+
+class Log:
+    """Runs the commands of one stage and keeps what they print."""
+
+    def __init__(self, stage):
+        self.path = LOGS / f"{stage}.log"
+        self.path.write_bytes(b"")
+
+    def write(self, text):
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+    def run(self, command, limit_secs=COMMAND_LIMIT_SECS, **environment):
+        """Runs one command; answers its exit code and its output (stdout and stderr together)."""
+        self.write("$ " + " ".join(map(str, command)))
+        start = self.path.stat().st_size
+        with self.path.open("ab") as file:
+            try:
+                # A session of its own, so that a command that hangs is ended together with its children.
+                child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file,
+                                         stderr=subprocess.STDOUT, env=child_environment(environment),
+                                         start_new_session=True)
+            except OSError as error:
+                self.write(f"could not start: {error}")
+                return 127, str(error)
+            try:
+                code = child.wait(limit_secs)
+            except subprocess.TimeoutExpired:
+                end(child)
+                self.write(f"ended after {limit_secs} seconds without finishing")
+                code = 124
+            except BaseException:
+                end(child)
+                raise
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return code, file.read().decode("utf-8", "replace")
+
+    def must(self, command, what, **environment):
+        """Runs a command whose failure is the stage's."""
+        code, output = self.run(command, **environment)
+        if code != 0:
+            raise Failed(f"{what}: exit code {code}")
+        return output
+
+    def tail(self):
+        return self.path.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+
+
+def child_environment(extra):
+    # Without the flags of an outer make: its job server is not ours to pass on.
+    kept = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return kept | {"CARGO_TARGET_DIR": str(TARGET), "CARGO_TERM_COLOR": "never", "GIT_TERMINAL_PROMPT": "0"} | extra
+
+
+def end(child):
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def cargo(*arguments):
+    return ["cargo", *arguments]
+
+
+def each(log, commands):
+    """Runs every command, even after a failure, and counts each as one test."""
+    outcome = Outcome()
+    for command in commands:
+        code, _ = log.run(command)
+        outcome.passed += code == 0
+        outcome.failed += code != 0
+    outcome.result = "failed" if outcome.failed else "passed"
+    return outcome
+
+
+def component(log, name):
+    """Checks a component of the toolchain, which rustup installs from rust-toolchain.toml."""
+    code, _ = log.run(cargo(name, "--version"))
+    if code != 0:
+        raise unavailable(f"cargo {name} does not start: rustup component add {'rustfmt' if name == 'fmt' else name}")
+
+
+# --- Counting -------------------------------------------------------------------------------------------------------
+
+
+def numbers(text, *words):
+    """Sums `N word` over the text: numbers("3 passed, 1 failed", "failed") is 1."""
+    return sum(int(n) for word in words for n in re.findall(rf"\b(\d+) {word}\b", text))
+
+
+def outcome_of(code, summaries, empty):
+    """Turns an exit code and the summary lines of a test runner into an outcome."""
+    text = "\n".join(summaries)
+    outcome = Outcome(
+        passed=numbers(text, "passed"),
+        failed=numbers(text, "failed", "exec failed", "timed out"),
+        skipped=numbers(text, "skipped", "ignored"),
+    )
+    if code != 0 or outcome.failed:
+        outcome.result = "failed"
+        outcome.note = "" if outcome.failed else f"exit code {code}"
+    elif outcome.passed == 0:
+        raise empty
+    return outcome
+
+
+def run_tests(log, selection, empty):
+    """Runs a selection of tests by nextest where it is installed, else by cargo's own runner."""
+    if shutil.which("cargo-nextest"):
+        # `--no-tests=pass`: zero tests are judged below, in the same way for both runners.
+        code, output = log.run(cargo("nextest", "run", "--locked", "--all-features", "--no-tests=pass", *selection))
+        summaries = [line for line in output.splitlines() if re.match(r"\s*Summary \[", line)]
+    else:
+        code, output = log.run(cargo("test", "--locked", "--all-features", "--no-fail-fast", *selection))
+        summaries = [line for line in output.splitlines() if line.startswith("test result:")]
+    return outcome_of(code, summaries, empty)
+
+
+# --- Tools ----------------------------------------------------------------------------------------------------------
+
+
+def cargo_deny(log):
+    """The path of cargo-deny, built into the target directory when the machine has none."""
+    own = TOOLS / "bin" / "cargo-deny"
+    found = str(own) if own.exists() else shutil.which("cargo-deny")
+    if found:
+        return found
+    code, _ = log.run(cargo("install", CARGO_DENY, "--locked", "--root", str(TOOLS)),
+                      CARGO_TARGET_DIR=str(TOOLS / "build"))
+    if code != 0:
+        raise unavailable(f"cargo-deny is missing and cargo install failed (exit code {code})")
+    shutil.rmtree(TOOLS / "build", ignore_errors=True)
+    return str(own)
+
+
+def python_tools(log):
+    """The Python of the virtual environment, which holds exactly the hash-pinned list."""
+    requirements = ROOT / "tests" / "requirements.txt"
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    python, stamp = VENV / "bin" / "python", VENV / "installed.sha256"
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return str(python)
+    code, _ = log.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    if code != 0:
+        raise unavailable("python3 -m venv does not work: apt-get install python3-venv")
+    install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    code, output = log.run([*install, "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)])
+    if "DO NOT MATCH THE HASHES" in output:
+        raise Failed("a Python package does not match its hash in tests/requirements.txt")
+    if code != 0:
+        raise unavailable(f"pip could not install tests/requirements.txt (exit code {code})")
+    stamp.write_text(wanted)
+    return str(python)
+
+
+def cli_binary(log):
+    log.must(cargo("build", "--locked", "--quiet", *CLI_BUILD), "the build of the command line")
+    return str(TARGET / "release" / "defib")
+
+
+# --- Stages ---------------------------------------------------------------------------------------------------------
+
+
+def stage_format(log):
+    """cargo fmt --check"""
+    component(log, "fmt")
+    log.must(cargo("fmt", "--check", "--", "--color=never"), "cargo fmt --check")
+    return Outcome()
+
+
+def stage_pure_core(log):
+    """the core knows neither the SDK nor a runtime nor a clock"""
+    outcome, found = Outcome(), []
+    for name, features, kinds, crates, prefixes in PURE_TREES:
+        listing = cargo("tree", "--locked", "--target", "all", "--prefix", "none", "--format", "{p}")
+        tree = log.must([*listing, "-e", kinds, *features], "cargo tree")
+        names = {line.split()[0] for line in tree.splitlines() if line.strip()}
+        if "defib" not in names:
+            raise Failed("cargo tree did not name defib itself")
+        bad = sorted(crate for crate in names if crate in crates or (prefixes and crate.startswith(prefixes)))
+        outcome.passed += not bad
+        outcome.failed += bool(bad)
+        if bad:
+            found.append(f"{name} depends on {', '.join(bad)}")
+    log.write("\n".join(found))
+    outcome.result, outcome.note = ("failed", "; ".join(found)) if found else ("passed", "")
+    return outcome
+
+
+def stage_deny(log):
+    """cargo-deny: bans, licences, sources"""
+    tool = cargo_deny(log)
+    return each(log, [[tool, "--locked", "--all-features", "check", what] for what in ("bans", "licenses", "sources")])
+
+
+def stage_advisories(log):
+    """cargo-deny: known vulnerabilities, where the database can be had"""
+    tool = cargo_deny(log)
+    # The database is a git repository, not a package of a registry, so CI may skip it where that host is out of reach.
+    code, _ = log.run([tool, "--locked", "fetch", "db"], limit_secs=FETCH_LIMIT_SECS)
+    if code != 0:
+        raise Skipped("the advisory database could not be fetched")
+    return each(log, [[tool, "--locked", "--offline", "--all-features", "check", "--disable-fetch", "advisories"]])
+
+
+def stage_lints(log):
+    """clippy without warnings, for each set of features"""
+    component(log, "clippy")
+    return each(log, [cargo("clippy", "--locked", "--all-targets", *features, "--", "-D", "warnings")
+                      for features in CLIPPY_SETS])
+
+
+def stage_unit(log):
+    """the small tests beside the code"""
+    return run_tests(log, ["--lib"], Failed("no unit tests ran"))
+
+
+def stage_integration(log):
+    """scenarios, properties and every other tests/*.rs"""
+    if not any((ROOT / "tests").glob("*.rs")):
+        raise Skipped("there are no tests/*.rs yet")
+    return run_tests(log, ["--test", "*"], Failed("no integration tests ran"))
+
+
+def stage_doc_tests(log):
+    """the examples in doc comments"""
+    code, output = log.run(cargo("test", "--locked", "--all-features", "--doc"))
+    summaries = [line for line in output.splitlines() if line.startswith("test result:")]
+    return outcome_of(code, summaries, Skipped("there are no examples in doc comments"))
+
+
+def stage_docs(log):
+    """cargo doc without warnings"""
+    log.must(cargo("doc", "--locked", "--no-deps", "--all-features"), "cargo doc", RUSTDOCFLAGS="-D warnings")
+    return Outcome()
+
+
+def stage_soak(log):
+    """a short simulation over many seeds"""
+    binary = cli_binary(log)
+    code, output = log.run([binary, "soak", "--seeds", SOAK_SEEDS])
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    try:
+        totals = json.loads(lines[-1])
+        seeds, violations, seconds = int(totals["seeds"]), int(totals["violations"]), float(totals["seconds"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise Failed(f"soak ended with exit code {code} and without its summary line") from None
+    if code != 0 or violations != 0:
+        raise Failed(f"{violations} violations in {seeds} seeds, exit code {code}")
+    first, last = map(int, SOAK_SEEDS.split(".."))
+    if seeds != last - first:
+        raise Failed(f"soak ran {seeds} seeds instead of {last - first}")
+    return Outcome(note=f"{seeds} seeds, {seeds / max(seconds, 0.001):.0f} schedules per second")
+
+
+def stage_demo(log):
+    """make demo, the tour that a newcomer sees first"""
+    if not log.must(["make", "--no-print-directory", "demo"], "make demo").strip():
+        raise Failed("make demo printed nothing")
+    return Outcome()
+
+
+def stage_lambda(log):
+    """the bootstrap under the Lambda runtime interface emulator"""
+    return script(log, "tests/rie.py")
+
+
+def stage_readme(log):
+    """the README shows what the commands really print"""
+    if (ROOT / "scripts" / "readme.py").exists():
+        cli_binary(log)
+    return script(log, "scripts/readme.py")
+
+
+def script(log, path):
+    """Runs a Python test that may end with `N passed, N failed`; one without counts is judged by its exit code."""
+    if not (ROOT / path).exists():
+        raise Skipped(f"there is no {path} yet")
+    code, output = log.run([python_tools(log), path])
+    summaries = re.findall(r"^\d+ passed, \d+ failed.*$", output, re.MULTILINE)[-1:]
+    if not summaries and code == 0:
+        return Outcome()
+    return outcome_of(code, summaries, Failed(f"{path} ran no tests"))
+
+
+# Cheap ones first, then the checks, then what is built with all features together: so little is built twice.
+STAGES = {
+    "format": stage_format,
+    "pure-core": stage_pure_core,
+    "deny": stage_deny,
+    "advisories": stage_advisories,
+    "lints": stage_lints,
+    "unit": stage_unit,
+    "integration": stage_integration,
+    "doc-tests": stage_doc_tests,
+    "docs": stage_docs,
+    "soak": stage_soak,
+    "demo": stage_demo,
+    "lambda": stage_lambda,
+    "readme": stage_readme,
+}
+
+
+# --- The run --------------------------------------------------------------------------------------------------------
+
+
+def say(text, newline=True):
+    print(text, end="\n" if newline else "", file=sys.stderr, flush=True)
+
+
+def run_stage(name):
+    log, started = Log(name), time.monotonic()
+    try:
+        outcome = STAGES[name](log)
+    except Skipped as reason:
+        outcome = Outcome("skipped", note=str(reason))
+    except Failed as reason:
+        outcome = Outcome("failed", note=str(reason))
+    except OSError as error:
+        log.write(f"the stage itself failed: {error}")
+        outcome = Outcome("failed", note=str(error))
+    outcome.seconds = time.monotonic() - started
+    say(f"{outcome.result} ({outcome.seconds:.1f} s){': ' + outcome.note if outcome.note else ''}")
+    if outcome.result == "failed":
+        for line in log.tail():
+            say(f"    {line}")
+        say(f"    the whole log: {log.path}")
+    return outcome
+
+
+def tests_cell(outcome):
+    parts = ((outcome.passed, "passed"), (outcome.failed, "failed"), (outcome.skipped, "skipped"))
+    return ", ".join(f"{n} {word}" for n, word in parts if n) if outcome.counted else "-"
+
+
+def print_table(outcomes):
+    rows = [("stage", "result", "seconds", "tests", "note")]
+    rows += [(name, o.result, f"{o.seconds:.1f}", tests_cell(o), o.note) for name, o in outcomes.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    rows.insert(1, tuple("-" * width for width in widths))
+    for stage, result, seconds, tests, note in rows:
+        left = f"{stage:<{widths[0]}} | {result:<{widths[1]}} | {seconds:>{widths[2]}}"
+        print(f"{left} | {tests:<{widths[3]}} | {note}".rstrip())
+
+
+def chosen_stages(parser, text):
+    if text is None:
+        return list(STAGES)
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in STAGES]
+    if unknown or not wanted:
+        parser.error(f"no such stage: {', '.join(unknown) or repr(text)}; there are {', '.join(STAGES)}")
+    return [name for name in STAGES if name in wanted]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="STAGE[,STAGE]", help="run only these stages, in their usual order")
+    parser.add_argument("--list", action="store_true", help="print the stages and what they check, and run nothing")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name, stage in STAGES.items():
+            print(f"{name:<12} {stage.__doc__}")
+        return 0
+    names = chosen_stages(parser, arguments.only)
+    if not shutil.which("cargo"):
+        say("cargo is not on the PATH: install Rust by rustup (https://rustup.rs)")
+        return 1
+    LOGS.mkdir(parents=True, exist_ok=True)
+    # A polite end takes the running command along, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    outcomes = {}
+    for number, name in enumerate(names, 1):
+        say(f"[{number:>2}/{len(names)}] {name} … ", newline=False)
+        outcomes[name] = run_stage(name)
+    print_table(outcomes)
+    passed, failed, skipped = (sum(column) for column in zip(*(o.totals() for o in outcomes.values())))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)

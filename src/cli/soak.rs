@@ -1,0 +1,145 @@
+//! `defib soak`: the simulation, seed after seed, until one breaks a promise.
+
+use std::io::{IsTerminal, Write};
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Result, bail};
+
+use super::Ui;
+use crate::config::Stopwatch;
+use crate::sim::soak::{self, Load, SeedResult, SoakOptions};
+
+/// The exit code for broken promises.
+const FINDINGS: u8 = 3;
+/// The exit code for a wrong command line.
+const USAGE: u8 = 2;
+/// Violations that are printed in full; the rest is counted.
+const SHOWN_MAX: u64 = 20;
+
+/// Run the simulation: the real engine over the simulated account, a seed for everything, every promise checked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SoakArgs {
+    /// Seeds A..B, without B.
+    #[arg(long, value_name = "A..B", value_parser = seeds, conflicts_with = "seed", required_unless_present_any = ["seed", "list_plants"])]
+    seeds: Option<Range<u64>>,
+    /// One seed.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print every request and its answer, and what was broken.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Faults, in percent of the usual.
+    #[arg(long, value_name = "P", default_value_t = 100)]
+    load: u32,
+    /// Plant a deliberate bug, which the promises must catch.
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
+    /// List the bugs that can be planted.
+    #[arg(long)]
+    list_plants: bool,
+    /// Threads; as many as there are processors unless given.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// Reads `A..B`.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (first, end) = text.split_once("..").ok_or("expected A..B, for example 0..50000")?;
+    let number = |part: &str| part.trim().replace('_', "").parse::<u64>().map_err(|error| format!("\"{part}\": {error}"));
+    let range = number(first)?..number(end)?;
+    if range.is_empty() { Err("there is no seed in it: A must be less than B".to_owned()) } else { Ok(range) }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When standard output cannot be written, or the command line asks for what this build has not.
+pub fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
+    if args.list_plants {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(plant) = &args.plant {
+        ui.error(&format!("--plant {plant}: planted bugs exist only in builds with the Cargo feature `plants`"));
+        return Ok(ExitCode::from(USAGE));
+    }
+    let Some(range) = args.seeds.clone().or_else(|| args.seed.map(|seed| seed..seed.saturating_add(1))) else {
+        bail!("no seeds: use --seeds A..B or --seed N");
+    };
+    let options = SoakOptions { trace: args.trace, load: Some(Load { percent: args.load }) };
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let watch = Stopwatch::start();
+    let progress = Progress::new(&range);
+    let result = soak::run(&range, threads, &options, |one| {
+        progress.count();
+        report(one, args.load);
+        true
+    });
+    progress.end();
+    let seconds = watch.seconds();
+    let line = serde_json::json!({
+        "seeds": result.seeds,
+        "violations": result.broken.len(),
+        "incidents": result.incidents,
+        "crashes": result.crashes,
+        "seconds": (seconds * 1_000.0).round() / 1_000.0,
+    });
+    writeln!(std::io::stdout().lock(), "{line}")?;
+    Ok(if result.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+/// Prints the trace and what was broken, with the command that plays it again.
+fn report(result: &SeedResult, load: u32) {
+    static SHOWN: AtomicU64 = AtomicU64::new(0);
+    let mut out = std::io::stdout().lock();
+    for line in &result.trace {
+        let _ = writeln!(out, "{line}");
+    }
+    for violation in &result.violations {
+        if SHOWN.fetch_add(1, Ordering::Relaxed) >= SHOWN_MAX && result.trace.is_empty() {
+            return;
+        }
+        let seed = result.seed;
+        let load = if load == 100 { String::new() } else { format!(" --load {load}") };
+        let _ = writeln!(out, "seed {seed}: {violation}");
+        let _ = writeln!(out, "  replay: defib soak --seed {seed}{load} --trace");
+    }
+}
+
+/// A line on standard error, now and then, for whoever waits.
+struct Progress {
+    done: AtomicU64,
+    all: u64,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(range: &Range<u64>) -> Self {
+        Self { done: AtomicU64::new(0), all: range.end - range.start, shown: std::io::stderr().is_terminal() }
+    }
+
+    fn count(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.shown && (done.is_multiple_of(1_000) || done == self.all) {
+            let _ = write!(std::io::stderr().lock(), "\r{done} of {} schedules", self.all);
+        }
+    }
+
+    fn end(&self) {
+        if self.shown {
+            let _ = writeln!(std::io::stderr().lock());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_half_open() {
+        assert_eq!(seeds("0..50_000"), Ok(0..50_000));
+        assert!(seeds("5..5").is_err() && seeds("5").is_err() && seeds("a..b").is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! From findings to one cause.
+//!
+//! A cause outranks a symptom, and a symptom noise. Among causes, the one that explains the others comes first: no role, no
+//! way out and a wrong clock silence both agents whatever else is wrong; a full disk breaks an agent's state, not the other
+//! way round (facts/host.md §7.9).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Cause, Channel, Diagnosis, Family, Finding, Severity};
+use crate::observe::{
+    Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation, Probe, ProbeAnswer,
+    Standing,
+};
+use crate::time::secs_between;
+
+/// A probe's findings describe the host for this long, in seconds.
+const PROBE_FINDINGS_SECS: i64 = 1_800;
+
+/// Names the cause of what was seen.
+#[must_use]
+pub fn diagnose(seen: &Observation, health: Health, now: Timestamp) -> Diagnosis {
+    let mut findings = gather(seen, health, now);
+    // Stable, so that channels keep their order among equals.
+    findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), rank(finding.cause)));
+    let (cause, confidence) = name(&findings, health);
+    let mut also: Vec<Cause> = Vec::new();
+    for finding in &findings {
+        if finding.severity > Severity::Noise && finding.cause != cause && !also.contains(&finding.cause) {
+            also.push(finding.cause);
+        }
+    }
+    also.truncate(4);
+    Diagnosis { cause, confidence, also, findings: findings.into() }
+}
+
+fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::with_capacity(4);
+    let channels = [seen.identity.known(), seen.network.known(), seen.console.known(), answered(seen, now)];
+    for channel in channels.into_iter().flatten() {
+        findings.extend(channel.iter().cloned());
+    }
+    if let Some(ec2) = seen.ec2.known()
+        && ec2.state == InstanceState::Running
+    {
+        if ec2.system_check == Check::Impaired {
+            findings.push(says(
+                Cause::PlatformHardware,
+                Severity::Cause,
+                Channel::Ec2,
+                "the system status check is impaired",
+            ));
+        }
+        if ec2.instance_check == Check::Impaired {
+            // The operating system does not answer ARP: why is for the console to say.
+            let severity = Severity::Symptom;
+            findings.push(says(Cause::HostKernelHang, severity, Channel::Ec2, "the instance status check is impaired"));
+        }
+    }
+    if let Some(ecs) = seen.ecs.known() {
+        if ecs.runtime_check == Check::Impaired {
+            let severity = Severity::Symptom;
+            findings.push(says(
+                Cause::RuntimeDockerHung,
+                severity,
+                Channel::Ecs,
+                "the check CONTAINER_RUNTIME is impaired",
+            ));
+        }
+        if ecs.status == EcsStatus::Inactive {
+            let severity = Severity::Cause;
+            findings.push(says(
+                Cause::EcsAgentDeregistered,
+                severity,
+                Channel::Ecs,
+                "the container instance is INACTIVE",
+            ));
+        }
+    }
+    if health.ssm == Standing::Ill
+        && let Some(ssm) = seen.ssm.known()
+        && ssm.connection == Fact::Known(Connection::Connected)
+    {
+        let text = "connected, and yet a probe was not taken";
+        findings.push(says(Cause::SsmAgentWorkersExhausted, Severity::Symptom, Channel::Ssm, text));
+    }
+    match seen.invocation.known().map(|invocation| invocation.status) {
+        Some(InvocationStatus::ExecutionTimedOut) if health.is_well() => {
+            let text = "ExecutionTimedOut: the script ran longer than it may";
+            findings.push(says(Cause::CommandScriptTimeout, Severity::Cause, Channel::Ssm, text));
+        }
+        Some(InvocationStatus::Rejected) if health.is_well() => {
+            let text = "the command never reached the node";
+            findings.push(says(Cause::CommandRejected, Severity::Cause, Channel::Ssm, text));
+        }
+        Some(
+            InvocationStatus::ExecutionTimedOut
+            | InvocationStatus::Rejected
+            | InvocationStatus::Open
+            | InvocationStatus::Success
+            | InvocationStatus::DeliveryTimedOut
+            | InvocationStatus::Failed
+            | InvocationStatus::Undeliverable,
+        )
+        | None => {}
+    }
+    findings
+}
+
+/// The findings of a probe that still describes the host.
+fn answered(seen: &Observation, now: Timestamp) -> Option<&crate::observe::Findings> {
+    match seen.probe.known() {
+        Some(Probe { sent_at, answer: ProbeAnswer::Answered { findings, .. } })
+            if secs_between(*sent_at, now) <= PROBE_FINDINGS_SECS =>
+        {
+            Some(findings)
+        }
+        Some(_) | None => None,
+    }
+}
+
+fn says(cause: Cause, severity: Severity, channel: Channel, evidence: &str) -> Finding {
+    Finding { cause, severity, channel, evidence: Arc::from(evidence) }
+}
+
+/// The cause that the weightiest finding names, and how sure it is.
+fn name(findings: &[Finding], health: Health) -> (Cause, u8) {
+    match findings.first() {
+        Some(first) if first.severity == Severity::Cause => {
+            let channels =
+                findings.iter().filter(|other| other.cause == first.cause && other.channel != first.channel).count();
+            (first.cause, if channels > 0 { 97 } else { 90 })
+        }
+        Some(first) if first.severity == Severity::Symptom => (first.cause, 60),
+        Some(_) | None if health.is_well() => (Cause::Healthy, 95),
+        Some(_) | None => (Cause::Unknown, 20),
+    }
+}
+
+/// The place of a cause among causes of the same weight: what explains the others comes first.
+fn rank(cause: Cause) -> u8 {
+    match cause.family() {
+        Family::Platform => 0,
+        Family::Identity => 1,
+        Family::Network => 2,
+        Family::Clock => 3,
+        Family::Host => 4,
+        Family::Runtime => 5,
+        Family::EcsAgent => 6,
+        Family::SsmAgent => 7,
+        Family::Elsewhere => 8,
+        Family::Unknown => 9,
+    }
+}

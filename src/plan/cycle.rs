@@ -1,0 +1,384 @@
+//! Around and inside a remedy: drain, Standby, the effect itself, and giving everything back.
+//!
+//! Each step saves its intent first. After a drain or a Standby the node is examined again before anything disruptive is
+//! sent, so a node that recovered in the meantime is given back untouched.
+
+use jiff::Timestamp;
+
+use super::draft::{Draft, Plan};
+use super::{examine, verify};
+use crate::effect::{Effect, Intent, IntentState};
+use crate::guard::{Refusal, budget, gates};
+use crate::incident::{Attempt, AttemptResult, Ending, Event, Milestone, Phase, Remedy, Then};
+use crate::observe::{EcsStatus, Fact, InstanceState, Lifecycle, Observation};
+use crate::time::{after, secs_between};
+
+/// A connected agent gets this long to end its tasks, in seconds.
+const DRAIN_SECS: i64 = 300;
+/// A disconnected agent cannot stop tasks: its drain only keeps new ones away and starts replacements (DESIGN.md §7).
+const DRAIN_DISCONNECTED_SECS: i64 = 120;
+/// How long the group gets to move an instance, in seconds.
+const STANDBY_SECS: i64 = 600;
+/// How long an instance gets to stop, in seconds; a stuck stop is an AWS support case.
+const STOP_SECS: i64 = 15 * 60;
+/// How long a terminated instance gets until it can do no more harm, in seconds (DESIGN.md §7).
+const FENCE_SECS: i64 = 20 * 60;
+/// How long to go on trying to give back what was taken, in seconds.
+const GIVE_BACK_SECS: i64 = 3_600;
+/// Between two looks at a state that is changing, in seconds.
+const LOOK_SECS: i64 = 15;
+/// Between two tries of the same call, in seconds.
+const RETRY_SECS: i64 = 60;
+
+/// Begins a remedy, or takes the next step towards it: permits first, then drain, then Standby, then the effect.
+pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) -> Plan {
+    let now = draft.now;
+    if draft.next.running_attempt().is_none_or(|attempt| attempt.remedy != remedy) {
+        draft.end_attempt(AttemptResult::NotSent);
+        let earlier = draft.next.attempts.iter().filter(|a| a.remedy == remedy && a.acted_at.is_some()).count();
+        let attempt = u8::try_from(earlier.saturating_add(1)).unwrap_or(u8::MAX);
+        draft.note(Event::Chosen { remedy, attempt });
+        draft.next.attempts.push(Attempt { remedy, at: now, acted_at: None, result: AttemptResult::Running });
+    }
+    if remedy.is_disruptive() {
+        let claims = budget::claims(&draft.next, seen, draft.policy);
+        draft.claim(claims);
+        if let Some(deadline) = drain_for(&draft, seen, remedy) {
+            let intent = draft.intend(Effect::Drain);
+            draft.next.holds.draining = true;
+            let wake = draft.in_secs(LOOK_SECS);
+            return draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake));
+        }
+        if gates::through_standby(seen, remedy) && !draft.next.holds.standby {
+            let intent = draft.intend(Effect::EnterStandby);
+            draft.next.holds.standby = true;
+            let deadline = after(now, STANDBY_SECS);
+            let wake = draft.in_secs(LOOK_SECS);
+            return draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake));
+        }
+    }
+    act(draft, remedy)
+}
+
+/// Until when to drain before this remedy; none where it needs no drain, or has it already, or somebody else drains.
+fn drain_for(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -> Option<Timestamp> {
+    let ecs = seen.ecs.known()?;
+    if draft.next.holds.draining || ecs.status != EcsStatus::Active {
+        return None;
+    }
+    // A dead agent's tasks are not saved by a drain when the instance goes for good.
+    if remedy == Remedy::Replace && !ecs.connected {
+        return None;
+    }
+    let secs = if ecs.connected { DRAIN_SECS } else { DRAIN_DISCONNECTED_SECS };
+    Some(after(draft.now, secs))
+}
+
+/// The remedy's own effect.
+fn act(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
+    let now = draft.now;
+    let intent = draft.intend(Effect::of(remedy));
+    if let Some(attempt) = draft.next.running_attempt() {
+        attempt.acted_at = Some(now);
+    }
+    let secs = match remedy {
+        Remedy::StopStart => {
+            draft.next.holds.stopped = true;
+            STOP_SECS
+        }
+        Remedy::Replace => FENCE_SECS,
+        Remedy::FreeDisk
+        | Remedy::RestartSsmAgent
+        | Remedy::RestartEcsAgent
+        | Remedy::RestartRuntime
+        | Remedy::Reboot => RETRY_SECS,
+    };
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Treating { intent, remedy, deadline: after(now, secs) }, Some(wake))
+}
+
+/// Our drain, or its undoing.
+pub(super) fn draining(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    intent: Intent,
+    deadline: Timestamp,
+    then: Then,
+) -> Plan {
+    let now = draft.now;
+    let ecs = match &seen.ecs {
+        Fact::Known(ecs) => Some(ecs),
+        // Deregistered in the meantime: nothing is left to drain or to give back.
+        Fact::Absent => None,
+        Fact::Unknown(_) if now < deadline => {
+            let wake = draft.in_secs(LOOK_SECS);
+            return draft.go(Phase::Draining { intent, deadline, then }, Some(wake));
+        }
+        Fact::Unknown(_) => None,
+    };
+    let refused = matches!(intent.state, IntentState::Refused { .. });
+    match then {
+        Then::Examine => {
+            if refused {
+                draft.next.holds.draining = false;
+                return draft.park(Refusal::CallRefused { effect: Effect::Drain });
+            }
+            let left = ecs.map_or(0, |ecs| ecs.tasks);
+            if left == 0 || now >= deadline {
+                draft.note(Event::Drained { left });
+                return examine_again(draft);
+            }
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake))
+        }
+        Then::End(ending) => {
+            let active = ecs.is_none_or(|ecs| ecs.status != EcsStatus::Draining);
+            if active && seen.ecs.blind().is_none() {
+                draft.next.holds.draining = false;
+                draft.touch();
+                return draft.end(ending);
+            }
+            if now >= deadline {
+                return draft.finish(Ending::NotGivenBack);
+            }
+            // Refused, burned, or accepted and without effect after a while: try again, with an intent of its own.
+            let tried_for = secs_between(intent.committed_at, now);
+            if refused || tried_for >= RETRY_SECS {
+                return activate(draft, ending, deadline);
+            }
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Draining { intent, deadline, then: Then::End(ending) }, Some(wake))
+        }
+    }
+}
+
+/// Sets our drained container instance back to `ACTIVE`, then ends.
+pub(super) fn undo_drain(draft: Draft<'_>, ending: Ending) -> Plan {
+    let deadline = after(draft.now, GIVE_BACK_SECS);
+    activate(draft, ending, deadline)
+}
+
+fn activate(mut draft: Draft<'_>, ending: Ending, deadline: Timestamp) -> Plan {
+    draft.free();
+    let intent = draft.intend(Effect::Activate);
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Draining { intent, deadline, then: Then::End(ending) }, Some(wake))
+}
+
+/// Our Standby, or its end.
+pub(super) fn standby(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    intent: Intent,
+    deadline: Timestamp,
+    then: Then,
+) -> Plan {
+    let now = draft.now;
+    let lifecycle = seen.asg.known().map(|asg| asg.lifecycle);
+    let refused = matches!(intent.state, IntentState::Refused { .. });
+    match then {
+        Then::Examine => {
+            if refused {
+                draft.next.holds.standby = false;
+                return draft.park(Refusal::CallRefused { effect: Effect::EnterStandby });
+            }
+            if lifecycle == Some(Lifecycle::Standby) {
+                draft.note(Event::Reached(Milestone::InStandby));
+                return examine_again(draft);
+            }
+            if now >= deadline {
+                // Burned, and it never came: the group still has it in service.
+                draft.next.holds.standby = lifecycle != Some(Lifecycle::InService);
+                return draft.park(Refusal::CallRefused { effect: Effect::EnterStandby });
+            }
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake))
+        }
+        Then::End(ending) => {
+            let back = match &seen.asg {
+                Fact::Known(asg) => matches!(asg.lifecycle, Lifecycle::InService | Lifecycle::Pending),
+                Fact::Absent => true,
+                Fact::Unknown(_) => false,
+            };
+            if back {
+                draft.next.holds.standby = false;
+                draft.note(Event::Reached(Milestone::InService));
+                return draft.end(ending);
+            }
+            if now >= deadline {
+                return draft.finish(Ending::NotGivenBack);
+            }
+            let tried_for = secs_between(intent.committed_at, now);
+            if refused || tried_for >= RETRY_SECS.saturating_mul(2) {
+                return exit_standby(draft, ending, deadline);
+            }
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Standby { intent, deadline, then: Then::End(ending) }, Some(wake))
+        }
+    }
+}
+
+/// Brings our instance back into service, then ends.
+pub(super) fn leave_standby(draft: Draft<'_>, ending: Ending) -> Plan {
+    let deadline = after(draft.now, GIVE_BACK_SECS);
+    exit_standby(draft, ending, deadline)
+}
+
+fn exit_standby(mut draft: Draft<'_>, ending: Ending, deadline: Timestamp) -> Plan {
+    draft.free();
+    let intent = draft.intend(Effect::ExitStandby);
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Standby { intent, deadline, then: Then::End(ending) }, Some(wake))
+}
+
+/// The node is drained, or set aside: look closely once more before the next step.
+fn examine_again(draft: Draft<'_>) -> Plan {
+    let now = draft.now;
+    let wake = draft.in_secs(LOOK_SECS);
+    let deadline = after(now, examine::EXAMINE_SECS);
+    draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake))
+}
+
+/// The remedy's own effect: on its way, refused, or half done.
+pub(super) fn treating(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    intent: Intent,
+    remedy: Remedy,
+    deadline: Timestamp,
+) -> Plan {
+    if matches!(intent.state, IntentState::Refused { .. }) && intent.effect != Effect::Start {
+        return call_refused(draft, remedy, intent.effect);
+    }
+    match intent.effect {
+        Effect::Stop => stopping(draft, seen, intent, deadline),
+        Effect::Start => starting(draft, seen, intent, deadline),
+        Effect::Terminate => fencing(draft, seen, intent, deadline),
+        Effect::Deregister => verify::begin(draft, Remedy::Replace),
+        Effect::Probe
+        | Effect::FreeDisk
+        | Effect::RestartSsmAgent
+        | Effect::RestartEcsAgent
+        | Effect::RestartRuntime
+        | Effect::Drain
+        | Effect::Activate
+        | Effect::EnterStandby
+        | Effect::ExitStandby
+        | Effect::Reboot => {
+            draft.touch();
+            verify::begin(draft, remedy)
+        }
+    }
+}
+
+/// AWS refused the remedy's call: certainly nothing happened, and the same call may be accepted later.
+pub(super) fn call_refused(mut draft: Draft<'_>, remedy: Remedy, effect: Effect) -> Plan {
+    if remedy == Remedy::StopStart {
+        draft.next.holds.stopped = false;
+    }
+    draft.end_attempt(AttemptResult::Refused);
+    draft.park(Refusal::CallRefused { effect })
+}
+
+fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: Timestamp) -> Plan {
+    let now = draft.now;
+    let remedy = Remedy::StopStart;
+    match seen.ec2.known().map(|ec2| ec2.state) {
+        Some(InstanceState::Stopped) => {
+            draft.note(Event::Reached(Milestone::Stopped));
+            start_again(draft, remedy)
+        }
+        // It runs, and nothing is known of a stop: the call was lost, or somebody started it.
+        Some(InstanceState::Running | InstanceState::Pending)
+            if now >= deadline || secs_between(intent.committed_at, now) > RETRY_SECS.saturating_mul(3) =>
+        {
+            draft.next.holds.stopped = false;
+            draft.end_attempt(AttemptResult::Failed);
+            draft.free();
+            examine_again(draft)
+        }
+        Some(InstanceState::Stopping) if now >= deadline => draft.finish(Ending::DoesNotStart),
+        _ => {
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+        }
+    }
+}
+
+/// Starts what we stopped.
+pub(super) fn start_again(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
+    let deadline = after(draft.now, GIVE_BACK_SECS);
+    let intent = draft.intend(Effect::Start);
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+}
+
+fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: Timestamp) -> Plan {
+    let now = draft.now;
+    let remedy = Remedy::StopStart;
+    match seen.ec2.known().map(|ec2| ec2.state) {
+        Some(InstanceState::Running) => {
+            draft.next.holds.stopped = false;
+            draft.note(Event::Reached(Milestone::Running));
+            verify::begin(draft, remedy)
+        }
+        // Capacity may lack for a while; a stopped node that we stopped is worse than a sick one, so this goes on.
+        Some(InstanceState::Stopped)
+            if matches!(intent.state, IntentState::Refused { .. })
+                || secs_between(intent.committed_at, now) > RETRY_SECS =>
+        {
+            if now >= deadline {
+                return draft.finish(Ending::DoesNotStart);
+            }
+            let intent = draft.intend(Effect::Start);
+            let wake = draft.in_secs(RETRY_SECS);
+            draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+        }
+        _ => {
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+        }
+    }
+}
+
+/// Waits until the terminated instance can do no more harm, then removes its container instance.
+fn fencing(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: Timestamp) -> Plan {
+    let now = draft.now;
+    let remedy = Remedy::Replace;
+    let fenced = match &seen.ec2 {
+        Fact::Known(ec2) => matches!(ec2.state, InstanceState::Terminated | InstanceState::Stopped),
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+    };
+    if fenced {
+        draft.note(Event::Reached(Milestone::Fenced));
+        // It is gone with the instance, whatever we had set.
+        draft.next.holds.draining = false;
+        draft.next.holds.standby = false;
+        return match &seen.ecs {
+            Fact::Known(ecs) if ecs.status != EcsStatus::Inactive => {
+                let intent = draft.intend(Effect::Deregister);
+                let wake = draft.in_secs(LOOK_SECS);
+                draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+            }
+            Fact::Known(_) | Fact::Absent => verify::begin(draft, remedy),
+            Fact::Unknown(_) => {
+                let wake = draft.in_secs(LOOK_SECS);
+                draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+            }
+        };
+    }
+    let running = seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Running);
+    let burned = matches!(intent.state, IntentState::Burned { .. });
+    if running && burned && secs_between(intent.committed_at, now) > RETRY_SECS.saturating_mul(3) {
+        draft.end_attempt(AttemptResult::Failed);
+        draft.free();
+        return examine_again(draft);
+    }
+    if now >= deadline {
+        draft.end_attempt(AttemptResult::Failed);
+        return draft.finish(Ending::LadderExhausted);
+    }
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+}

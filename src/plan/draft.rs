@@ -1,0 +1,224 @@
+//! A plan in the making: the incident's next record, and what goes with it.
+
+use jiff::Timestamp;
+
+use super::{READS_HOLD_SECS, SOONEST_SECS};
+use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
+use crate::guard::{Lasts, Refusal};
+use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase};
+use crate::policy::Policy;
+use crate::ports::{Claims, Perform, Permits};
+use crate::report::ReportKind;
+use crate::time::{after, secs_between};
+
+/// What happens next in an incident: a record to save, and what to do once it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// The incident's next record.
+    pub next: Incident,
+    /// Whether anything is worth saving; a plain "look again then" that changes nothing is not.
+    pub changed: bool,
+    /// What happens to the permits, in the same transaction.
+    pub permits: Permits,
+    /// Reports to send, in the same transaction.
+    pub reports: Vec<ReportKind>,
+    /// An effect to send once all that is saved.
+    pub perform: Option<Perform>,
+}
+
+/// A plan in the making.
+#[derive(Debug, Clone)]
+pub(super) struct Draft<'a> {
+    pub(super) next: Incident,
+    pub(super) policy: &'a Policy,
+    pub(super) now: Timestamp,
+    /// When the reads were taken that the plan rests on.
+    read_at: Timestamp,
+    wake_before: Option<Timestamp>,
+    changed: bool,
+    permits: Permits,
+    reports: Vec<ReportKind>,
+    perform: Option<Perform>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn of(incident: &Incident, policy: &'a Policy, read_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            next: incident.clone(),
+            policy,
+            now,
+            read_at,
+            wake_before: incident.wake_at,
+            changed: false,
+            permits: Permits::Keep,
+            reports: Vec::new(),
+            perform: None,
+        }
+    }
+
+    /// Adds a line to the history.
+    pub(super) fn note(&mut self, event: Event) {
+        self.changed = true;
+        self.next.note(self.now, event);
+    }
+
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
+    }
+
+    /// The moment `secs` from now, but never sooner than the timer can be.
+    pub(super) fn in_secs(&self, secs: i64) -> Timestamp {
+        after(self.now, secs.max(SOONEST_SECS))
+    }
+
+    /// The plan: stay in this phase and look again then.
+    pub(super) fn stay(mut self, wake_at: Option<Timestamp>) -> Plan {
+        self.next.wake_at = wake_at.map(|at| at.max(after(self.now, SOONEST_SECS)));
+        let changed = self.changed || self.next.wake_at != self.wake_before;
+        Plan { next: self.next, changed, permits: self.permits, reports: self.reports, perform: self.perform }
+    }
+
+    /// The plan: go to another phase and look again then.
+    pub(super) fn go(mut self, phase: Phase, wake_at: Option<Timestamp>) -> Plan {
+        self.changed = true;
+        self.next.phase = phase;
+        self.stay(wake_at)
+    }
+
+    /// An intent for an effect, to be sent once it is saved. The caller puts it into the phase.
+    pub(super) fn intend(&mut self, effect: Effect) -> Intent {
+        let id = self.next.next_intent();
+        // Not later than the window, and not on reads that are no longer fresh (S1).
+        let not_after = after(self.now, SEND_WINDOW_SECS).min(after(self.read_at, READS_HOLD_SECS));
+        let place = &self.next.place;
+        let target = Target {
+            node: self.next.node,
+            container_instance: place.container_instance.clone(),
+            group: place.group.clone(),
+        };
+        self.perform = Some(Perform { incident: self.next.id, intent: id, effect, target, not_after });
+        self.changed = true;
+        Intent { id, effect, committed_at: self.now, not_after, state: IntentState::Pending }
+    }
+
+    /// Takes the permits of a disruptive remedy, unless they are held already.
+    pub(super) fn claim(&mut self, claims: Claims) {
+        if !self.next.holds.permits {
+            self.permits = Permits::Take(claims);
+            self.next.holds.permits = true;
+        }
+    }
+
+    /// Gives the permits back.
+    pub(super) fn free(&mut self) {
+        if self.next.holds.permits {
+            self.permits = Permits::Free;
+            self.next.holds.permits = false;
+        }
+    }
+
+    /// Ends the attempt that is going on.
+    pub(super) fn end_attempt(&mut self, result: AttemptResult) {
+        let ended = self.next.running_attempt().map(|attempt| {
+            attempt.result = result;
+            attempt.remedy
+        });
+        if let Some(remedy) = ended {
+            self.note(Event::Ended { remedy, result });
+        }
+    }
+
+    /// Parks the incident until the rail may be out of the way, or ends it where it never will be.
+    pub(super) fn park(mut self, refusal: Refusal) -> Plan {
+        self.end_attempt(AttemptResult::NotSent);
+        let until = match refusal.lasts() {
+            Lasts::ForGood => return self.end(Ending::Refused { refusal }),
+            Lasts::Until(at) => at,
+            Lasts::Secs(secs) => self.in_secs(secs),
+        };
+        let left = self.policy.parked_max_secs.saturating_sub(self.next.parked_secs);
+        if left <= 0 {
+            return self.end(Ending::WaitedTooLong { refusal });
+        }
+        // The permits of a remedy that does not happen now belong to another node.
+        self.free();
+        let limit = after(self.now, left);
+        if self.last_parked_rail() != Some(refusal.rail()) {
+            self.note(Event::Parked(refusal.clone()));
+            if matches!(refusal, Refusal::Approval { .. }) {
+                self.report(ReportKind::NeedsApproval);
+            }
+        }
+        let until = until.min(limit).max(after(self.now, SOONEST_SECS));
+        let since = self.now;
+        self.go(Phase::Parked { refusal, since, until, limit }, Some(until))
+    }
+
+    /// The rail of the last line about parking, so that a wait of hours is one line and not fifty.
+    fn last_parked_rail(&self) -> Option<&'static str> {
+        self.next.history.iter().rev().find_map(|entry| match &entry.event {
+            Event::Parked(refusal) => Some(Some(refusal.rail())),
+            Event::Ended { .. } | Event::Chosen { .. } => Some(None),
+            _ => None,
+        })?
+    }
+
+    /// Adds a report to what is saved.
+    pub(super) fn report(&mut self, kind: ReportKind) {
+        self.next.reports = self.next.reports.saturating_add(1);
+        self.reports.push(kind);
+        self.changed = true;
+    }
+
+    /// Ends the incident, or lets it rest for a person, with nothing more to give back.
+    pub(super) fn finish(mut self, ending: Ending) -> Plan {
+        self.end_attempt(AttemptResult::NotSent);
+        self.free();
+        self.note(Event::Closed(ending.clone()));
+        let now = self.now;
+        match ending.outcome() {
+            Outcome::NeedsHuman if !matches!(ending, Ending::ClosedBy { .. }) => {
+                self.report(ReportKind::NeedsHuman);
+                let remind_at = after(now, super::end::REMIND_SECS);
+                let wake = after(now, super::end::REST_LOOK_SECS);
+                self.go(Phase::Resting { why: ending, since: now, remind_at }, Some(wake))
+            }
+            // Counted, not mailed; but whoever was told that it is broken is told that it is not.
+            Outcome::SelfHealed if self.next.reports == 0 => self.go(Phase::Closed { ending, at: now }, None),
+            Outcome::SelfHealed
+            | Outcome::Fixed
+            | Outcome::Cycled
+            | Outcome::Replaced
+            | Outcome::NeedsHuman
+            | Outcome::Blocked
+            | Outcome::Deferred
+            | Outcome::Gone
+            | Outcome::NotOurs
+            | Outcome::DryRun => {
+                self.next.phase = Phase::Closed { ending: ending.clone(), at: now };
+                self.report(ReportKind::Ended);
+                self.go(Phase::Closed { ending, at: now }, None)
+            }
+        }
+    }
+
+    /// An intent that nobody can send any more counts as if it had been: it is burned.
+    pub(super) fn burn(&mut self) {
+        let now = self.now;
+        let burned = self.next.phase.intent_mut().and_then(|intent| {
+            let burnable = after(intent.not_after, crate::effect::BURN_AFTER_SECS);
+            (intent.state == IntentState::Pending && now >= burnable).then(|| {
+                intent.state = IntentState::Burned { at: now };
+                intent.effect
+            })
+        });
+        if let Some(effect) = burned {
+            self.note(Event::Burned(effect));
+        }
+    }
+
+    /// Seconds that the incident has lasted, parked time aside.
+    pub(super) fn unparked_secs(&self) -> i64 {
+        secs_between(self.next.first_seen, self.now).saturating_sub(self.next.parked_secs)
+    }
+}

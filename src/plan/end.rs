@@ -1,0 +1,73 @@
+//! Endings: giving back what was taken, resting for a person, and the reminder a day.
+
+use jiff::Timestamp;
+
+use super::cycle;
+use super::draft::{Draft, Plan};
+use crate::incident::{Ending, Event, Outcome, Phase};
+use crate::observe::{Health, Observation};
+use crate::report::ReportKind;
+use crate::time::after;
+
+/// A person is reminded once a day.
+pub(super) const REMIND_SECS: i64 = 24 * 3_600;
+/// A resting node is looked at this often, in seconds, to notice that it recovered.
+pub(super) const REST_LOOK_SECS: i64 = 30 * 60;
+
+impl Draft<'_> {
+    /// Ends the incident once everything that is ours has been given back.
+    pub(super) fn end(self, ending: Ending) -> Plan {
+        let holds = self.next.holds;
+        if holds.stopped {
+            return cycle::start_again(self, super::Remedy::StopStart);
+        }
+        if holds.standby {
+            // Left with a sick node, Standby would let the group terminate it: it stays, and a person is told (S14).
+            return if well_after(&ending) {
+                cycle::leave_standby(self, ending)
+            } else {
+                self.finish(Ending::NotGivenBack)
+            };
+        }
+        if holds.draining {
+            return cycle::undo_drain(self, ending);
+        }
+        self.finish(ending)
+    }
+}
+
+/// Whether the node is well when an incident ends like this.
+fn well_after(ending: &Ending) -> bool {
+    match ending.outcome() {
+        Outcome::SelfHealed | Outcome::Fixed | Outcome::Cycled | Outcome::Replaced => true,
+        Outcome::NeedsHuman
+        | Outcome::Blocked
+        | Outcome::Deferred
+        | Outcome::Gone
+        | Outcome::NotOurs
+        | Outcome::DryRun => false,
+    }
+}
+
+/// A resting incident does nothing until the node's state changes: then it ends. Once a day it reminds.
+pub(super) fn resting(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    why: Ending,
+    since: Timestamp,
+    remind_at: Timestamp,
+) -> Plan {
+    let now = draft.now;
+    if Health::of(seen, now).is_well() {
+        return draft.end(Ending::SelfHealed);
+    }
+    if now < remind_at {
+        let wake = after(now, REST_LOOK_SECS).min(remind_at);
+        return draft.stay(Some(wake));
+    }
+    draft.note(Event::Reminded);
+    draft.report(ReportKind::Reminder);
+    let remind_at = after(now, REMIND_SECS);
+    let wake = after(now, REST_LOOK_SECS);
+    draft.go(Phase::Resting { why, since, remind_at }, Some(wake))
+}

@@ -1,0 +1,308 @@
+//! Watching, examining, parking: from "something was told" to "this remedy, now" or to an honest end.
+
+use jiff::Timestamp;
+
+use super::cycle;
+use super::draft::{Draft, Plan};
+use super::ladder::{self, Choice};
+use crate::diagnose::{Diagnosis, Family, Severity, diagnose};
+use crate::effect::Effect;
+use crate::event::SignalKind;
+use crate::guard::mode::Reach;
+use crate::guard::{Refusal, Sight, gates, mode, ownership};
+use crate::incident::{Ending, Event, Phase, ProbeSent, Remedy};
+use crate::observe::{
+    Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer, Standing,
+};
+use crate::policy::Mode;
+use crate::ports::{KillSwitch, Rails};
+use crate::time::{after, secs_between};
+
+/// How long an examination may go on before it parks, in seconds: several probes.
+pub(super) const EXAMINE_SECS: i64 = 30 * 60;
+/// Between two looks while something is expected to change soon, in seconds.
+const LOOK_SECS: i64 = 20;
+
+/// The hold-down: a healthy node inside it closes silently.
+pub(super) fn watch(mut draft: Draft<'_>, seen: &Observation, rails: &Rails, until: Timestamp) -> Plan {
+    let now = draft.now;
+    if now >= until {
+        let secs = secs_between(draft.next.first_seen, now);
+        let well = Health::of(seen, now).is_well();
+        if !well {
+            draft.note(Event::HoldDownOver { secs });
+        }
+        return examine(draft, seen, rails, now, after(now, EXAMINE_SECS));
+    }
+    // Looked at early because an event told of a recovery.
+    if Health::of(seen, now).is_well() && !delivery_failed(&draft) {
+        return draft.end(Ending::SelfHealed);
+    }
+    draft.stay(Some(until))
+}
+
+/// The time of a rail has come: look whether it is out of the way.
+pub(super) fn unpark(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    rails: &Rails,
+    refusal: &Refusal,
+    since: Timestamp,
+) -> Plan {
+    let now = draft.now;
+    draft.next.parked_secs = draft.next.parked_secs.saturating_add(secs_between(since, now).max(0));
+    draft.touch();
+    // A rail that has not moved is asked again without a line in the history; `park` sees to that.
+    if let Refusal::Muted { until } = refusal
+        && *until > now
+        && ownership::check_mute(seen, rails.muted_until, now).is_err()
+    {
+        return draft.park(refusal.clone());
+    }
+    examine(draft, seen, rails, now, after(now, EXAMINE_SECS))
+}
+
+/// Finds the cause and chooses what to do about it. Every disruptive effect is preceded by this very function, with fresh
+/// reads, also after a drain or a Standby of many minutes.
+pub(super) fn examine(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    rails: &Rails,
+    since: Timestamp,
+    deadline: Timestamp,
+) -> Plan {
+    let now = draft.now;
+    let examining = Phase::Examining { since, deadline, sending: None };
+    match rails.switch {
+        KillSwitch::Running => {}
+        KillSwitch::Paused => return draft.park(Refusal::Paused),
+        KillSwitch::Unreadable => return draft.park(Refusal::PauseUnreadable),
+    }
+    let health = Health::of(seen, now);
+    let rails_of_node = ownership::check(seen)
+        .and_then(|()| ownership::check_mute(seen, rails.muted_until, now))
+        .and_then(|()| gates::launch_grace(seen, draft.policy, now));
+    if let Err(refusal) = rails_of_node {
+        return if health.is_well() { draft.end(Ending::SelfHealed) } else { draft.park(refusal) };
+    }
+    if let Some(ending) = commands_own_fault(&mut draft, seen, health) {
+        return draft.end(ending);
+    }
+    let reach = mode::reach(seen, draft.policy);
+    if let Some(plan) = probe_first(&mut draft, seen, health, reach, (since, deadline)) {
+        return plan;
+    }
+    let found = diagnose(seen, health, now);
+    if health.is_well() && !host_is_sick(&found) {
+        return draft.end(Ending::SelfHealed);
+    }
+    draft.next.looks = draft.next.looks.saturating_add(1);
+    if let Err(refusal) = gates::sight(seen) {
+        return draft.park(refusal);
+    }
+    record(&mut draft, health, found.clone());
+    if draft.unparked_secs() > draft.policy.incident_max_secs {
+        return draft.end(Ending::TooLong);
+    }
+    let choice = ladder::choose(&draft.next, seen, health, found.cause, draft.policy);
+    let remedy = match choice {
+        Choice::Remedy(remedy) => remedy,
+        Choice::NotOurs => return draft.end(Ending::CauseNotOurs),
+        Choice::Exhausted => return draft.end(Ending::LadderExhausted),
+        Choice::Wait(refusal) => return draft.park(refusal),
+    };
+    if let Some(wait_until) = patience(&draft, remedy) {
+        return draft.go(examining, Some(wait_until));
+    }
+    if reach.mode == Mode::Observe {
+        return draft.end(Ending::WouldHave { remedy: Some(remedy) });
+    }
+    if let Err(refusal) = mode::check(reach, remedy) {
+        return draft.park(refusal);
+    }
+    if remedy.is_disruptive() && !health.is_ill() {
+        // Signs of trouble are not enough to cycle a node (S1): another probe will tell.
+        if now >= deadline {
+            return draft.park(Refusal::CannotSee { what: Sight::Probe, blind: Blind::Empty });
+        }
+        let wake = draft.in_secs(LOOK_SECS);
+        return draft.go(examining, Some(wake));
+    }
+    if let Err(refusal) = remedy_gates(&draft, seen, health, remedy) {
+        return draft.park(refusal);
+    }
+    cycle::begin(draft, seen, remedy)
+}
+
+/// An ordinary failure or time-out of a script is told or dropped, never treated.
+fn commands_own_fault(draft: &mut Draft<'_>, seen: &Observation, health: Health) -> Option<Ending> {
+    let only_commands =
+        draft.next.symptoms.iter().all(|symptom| matches!(symptom.kind, SignalKind::CommandTrouble { .. }));
+    let status = seen.invocation.known().map(|invocation| invocation.status)?;
+    if !only_commands || !health.is_well() {
+        return None;
+    }
+    match status {
+        InvocationStatus::ExecutionTimedOut => {
+            draft.note(Event::InvocationRead(status));
+            draft.next.diagnosis = Some(diagnose(seen, health, draft.now));
+            Some(Ending::ScriptTimedOut)
+        }
+        InvocationStatus::Rejected => {
+            draft.note(Event::InvocationRead(status));
+            draft.next.diagnosis = Some(diagnose(seen, health, draft.now));
+            Some(Ending::CommandRejected)
+        }
+        InvocationStatus::Open
+        | InvocationStatus::Success
+        | InvocationStatus::DeliveryTimedOut
+        | InvocationStatus::Failed
+        | InvocationStatus::Undeliverable => None,
+    }
+}
+
+/// Whether a command of somebody could not be delivered: then "connected" proves nothing.
+fn delivery_failed(draft: &Draft<'_>) -> bool {
+    draft.next.symptoms.iter().any(|symptom| matches!(symptom.kind, SignalKind::CommandTrouble { .. }))
+}
+
+/// Sends a probe where one is needed, or waits for the one that is on its way. None: go on without.
+fn probe_first(
+    draft: &mut Draft<'_>,
+    seen: &Observation,
+    health: Health,
+    reach: Reach,
+    (since, deadline): (Timestamp, Timestamp),
+) -> Option<Plan> {
+    let now = draft.now;
+    // Where there is nothing to send it to, or no leave to send, the other channel must do.
+    seen.ssm.known()?;
+    if !draft.policy.may_probe(reach.mode) {
+        return None;
+    }
+    let doubtful = match health.ssm {
+        Standing::Suspect => true,
+        // Reachable, and something is wrong, or a command was not delivered: ask the host.
+        Standing::Well => !health.is_well() || delivery_failed(draft),
+        Standing::Ill | Standing::NotPresent | Standing::Unknown => false,
+    };
+    if !doubtful {
+        return None;
+    }
+    let recent = draft.next.probe.as_ref().is_some_and(|probe| secs_between(probe.at, now) <= PROBE_LOST_SECS);
+    if recent && seen.probe.blind().is_some() {
+        // The answer could not be read: that says nothing about the node, and a second probe would not help.
+        let phase = Phase::Examining { since, deadline, sending: None };
+        let wake = draft.in_secs(LOOK_SECS);
+        return Some(draft.clone().go(phase, Some(wake)));
+    }
+    let settled = match (seen.probe.known(), &draft.next.probe) {
+        (Some(probe), Some(_)) => match &probe.answer {
+            ProbeAnswer::Answered { findings, .. } => {
+                let fresh = secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS;
+                if fresh {
+                    note_answer(draft, probe.sent_at, findings.len());
+                }
+                fresh
+            }
+            ProbeAnswer::Undelivered => secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS,
+            ProbeAnswer::Pending => {
+                if secs_between(probe.sent_at, now) <= PROBE_LOST_SECS {
+                    let phase = Phase::Examining { since, deadline, sending: None };
+                    let wake = draft.in_secs(LOOK_SECS);
+                    return Some(draft.clone().go(phase, Some(wake)));
+                }
+                secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS
+            }
+        },
+        _ => false,
+    };
+    if settled {
+        return None;
+    }
+    if now >= deadline {
+        let blind = seen.probe.blind().unwrap_or(Blind::Empty);
+        return Some(draft.clone().park(Refusal::CannotSee { what: Sight::Probe, blind }));
+    }
+    let sending = draft.intend(Effect::Probe);
+    draft.next.probe = Some(ProbeSent { at: now, command: None });
+    let wake = draft.in_secs(LOOK_SECS);
+    Some(draft.clone().go(Phase::Examining { since, deadline, sending: Some(sending) }, Some(wake)))
+}
+
+/// One line a probe.
+fn note_answer(draft: &mut Draft<'_>, sent_at: Timestamp, findings: usize) {
+    let told = draft
+        .next
+        .history
+        .iter()
+        .rev()
+        .any(|entry| entry.at >= sent_at && matches!(entry.event, Event::ProbeAnswered { .. }));
+    if !told {
+        let findings = u32::try_from(findings).unwrap_or(u32::MAX);
+        let secs = secs_between(sent_at, draft.now);
+        draft.note(Event::ProbeAnswered { findings, secs });
+    }
+}
+
+/// Whether the host itself says that it is sick, though everything answers: a worker that crashes again and again.
+fn host_is_sick(found: &Diagnosis) -> bool {
+    let sick = matches!(
+        found.cause.family(),
+        Family::SsmAgent | Family::EcsAgent | Family::Runtime | Family::Host | Family::Platform
+    );
+    sick && found.findings.first().is_some_and(|finding| finding.severity == Severity::Cause)
+}
+
+/// Keeps the diagnosis with the incident, with a line in the history when it changed.
+fn record(draft: &mut Draft<'_>, health: Health, found: Diagnosis) {
+    let news = draft.next.diagnosis.as_ref().is_none_or(|before| before.cause != found.cause);
+    if news {
+        let probe_lost = matches!(health.ssm, Standing::Ill) && draft.next.probe.is_some();
+        draft.note(Event::Looked { ssm: health.ssm, ecs: health.ecs });
+        if probe_lost {
+            draft.note(Event::ProbeUndelivered);
+        }
+        draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
+    }
+    draft.next.diagnosis = Some(found);
+    draft.touch();
+}
+
+/// Until when to be patient before a remedy: two looks, the hold-down, the cool-down.
+fn patience(draft: &Draft<'_>, remedy: Remedy) -> Option<Timestamp> {
+    let policy = draft.policy;
+    let now = draft.now;
+    if draft.next.looks < 2 {
+        return Some(draft.in_secs(LOOK_SECS));
+    }
+    let hold_down =
+        if remedy.is_disruptive() { policy.disruptive_hold_down_secs } else { policy.restart_hold_down_secs };
+    let ready = after(draft.next.first_seen, hold_down);
+    if now < ready && draft.next.asked.is_none() {
+        return Some(ready);
+    }
+    match gates::cooldown(&draft.next, policy, now) {
+        Err(Refusal::Cooldown { until }) => Some(until),
+        Err(_) | Ok(()) => None,
+    }
+}
+
+/// The rails of one remedy on one node.
+fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: Remedy) -> Result<(), Refusal> {
+    let standby = gates::through_standby(seen, remedy) && !draft.next.holds.standby;
+    ownership::check_remedy(seen, remedy, standby)?;
+    gates::sessions(seen, draft.policy, remedy)?;
+    gates::other_work(seen, health)?;
+    approval(draft, remedy)
+}
+
+fn approval(draft: &Draft<'_>, remedy: Remedy) -> Result<(), Refusal> {
+    match draft.policy.approve_from {
+        Some(from) if remedy >= from => match &draft.next.approval {
+            Some(approval) if approval.remedy == remedy && approval.until > draft.now => Ok(()),
+            Some(_) | None => Err(Refusal::Approval { remedy }),
+        },
+        Some(_) | None => Ok(()),
+    }
+}

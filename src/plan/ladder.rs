@@ -1,0 +1,182 @@
+//! Which remedies a cause calls for, in order: the one table that decides between a restart, a reboot and a message.
+//!
+//! A cause with an empty row is not one that anything on the host can remove: network, identity, clock and configuration are
+//! told, never treated (DESIGN.md §6, facts/checks.md §6).
+
+use crate::diagnose::{Cause, Family};
+use crate::event::SignalKind;
+use crate::guard::{GroupRefusal, Refusal, gates};
+use crate::incident::{AttemptResult, Incident, Remedy};
+use crate::observe::{Health, Observation, Standing};
+use crate::policy::Policy;
+
+use Remedy::{FreeDisk, Reboot, Replace, RestartEcsAgent, RestartRuntime, RestartSsmAgent, StopStart};
+
+/// The remedies that a cause calls for, the cheapest first. Empty: only a person can help.
+#[must_use]
+pub fn rungs(cause: Cause, health: Health) -> &'static [Remedy] {
+    match cause {
+        // Not one of these is removed by anything done on the host, and a restart of an agent only hides it for a while.
+        Cause::IdentityImdsUnreachable
+        | Cause::IdentityNoInstanceProfile
+        | Cause::IdentityAccessDenied
+        | Cause::IdentityCredentialsExpired
+        | Cause::IdentityRegistrationMismatch
+        | Cause::IdentityDefaultHostManagement
+        | Cause::NetworkDns
+        | Cause::NetworkUnreachable
+        | Cause::NetworkTls
+        | Cause::NetworkProxy
+        | Cause::ClockSkew
+        | Cause::SsmAgentMisconfigured
+        | Cause::EcsAgentMisconfigured
+        | Cause::EcsAgentClusterMismatch
+        | Cause::EcsAgentClusterMissing
+        | Cause::RuntimeDockerMisconfigured
+        | Cause::HostCpuSaturated => &[],
+        // Not faults of the node.
+        Cause::CommandScriptTimeout
+        | Cause::CommandRejected
+        | Cause::ServiceUnavailable
+        | Cause::SessionClientGaveUp
+        | Cause::NoisePeriodicReconnect
+        | Cause::Healthy => &[],
+        Cause::SsmAgentStopped
+        | Cause::SsmAgentHung
+        | Cause::SsmAgentHibernating
+        | Cause::SsmAgentWorkerCrash
+        | Cause::SsmAgentWorkersExhausted => &[RestartSsmAgent, Reboot, StopStart, Replace],
+        // A reboot clears the lock; updates themselves are advice.
+        Cause::SsmAgentUpdateStuck => &[Reboot, Replace],
+        Cause::EcsAgentStopped | Cause::EcsAgentHung | Cause::EcsAgentCrashLoop => {
+            &[RestartEcsAgent, RestartRuntime, Reboot, Replace]
+        }
+        // Exit 5 and its kin: systemd does not restart it, and neither should we.
+        Cause::EcsAgentTerminalExit
+        | Cause::EcsAgentDeregistered
+        | Cause::EcsAgentStateCorrupt
+        | Cause::EcsAgentInstanceTypeChanged
+        | Cause::EcsAgentCloudInitFailed => &[Replace],
+        Cause::EcsAgentImageMissing => &[RestartEcsAgent, Replace],
+        Cause::RuntimeDockerDown | Cause::RuntimeDockerHung => &[RestartRuntime, Reboot, Replace],
+        Cause::RuntimeStorageCorrupt | Cause::HostIoStalled => &[Replace],
+        // A reboot frees nothing.
+        Cause::HostDiskFull | Cause::HostInodesExhausted => &[FreeDisk, RestartSsmAgent, RestartEcsAgent, Replace],
+        Cause::HostOutOfMemory => &[RestartSsmAgent, RestartEcsAgent, Reboot, Replace],
+        Cause::HostPidsExhausted
+        | Cause::HostOpenFilesExhausted
+        | Cause::HostReadOnlyRoot
+        | Cause::HostBootFailure
+        | Cause::HostNetworkStack => &[Reboot, Replace],
+        Cause::HostKernelHang => &[Reboot, StopStart, Replace],
+        // A reboot stays on the same hardware.
+        Cause::PlatformHardware => &[StopStart, Replace],
+        Cause::Unknown => unknown(health),
+    }
+}
+
+/// The ladder for a node that does not say why.
+fn unknown(health: Health) -> &'static [Remedy] {
+    let ssm_answers = health.ssm == Standing::Well;
+    let ecs_silent = health.ecs == Standing::Ill;
+    match (ssm_answers, ecs_silent) {
+        (true, true) => &[RestartEcsAgent, RestartRuntime, Reboot, Replace],
+        (true, false) => &[],
+        // Silent: one reboot, after the console was read and showed no futile cause.
+        (false, _) => &[Reboot, Replace],
+    }
+}
+
+/// What follows for this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// This remedy.
+    Remedy(Remedy),
+    /// No remedy on the host removes this cause.
+    NotOurs,
+    /// Every remedy that the cause allows was tried, or cannot be carried out here.
+    Exhausted,
+    /// The next remedy has to wait for the group.
+    Wait(Refusal),
+}
+
+/// The next remedy for a node.
+#[must_use]
+pub fn choose(incident: &Incident, seen: &Observation, health: Health, cause: Cause, policy: &Policy) -> Choice {
+    let ladder = rungs(cause, health);
+    if ladder.is_empty() {
+        return Choice::NotOurs;
+    }
+    // A person may ask for a later rung than the next one, but for none that the cause does not call for (S7).
+    let asked = incident.asked.as_ref().and_then(|asked| asked.remedy).filter(|remedy| ladder.contains(remedy));
+    let mut wait = None;
+    for &remedy in ladder {
+        if asked.is_some_and(|asked| remedy < asked) {
+            continue;
+        }
+        if !relevant(incident, health, cause, remedy) || spent(incident, policy, remedy) {
+            continue;
+        }
+        if gates::way(seen, health, remedy).is_err() {
+            continue;
+        }
+        let standby = gates::through_standby(seen, remedy) && !incident.holds.standby;
+        match gates::group(seen, remedy, standby) {
+            Ok(()) => return Choice::Remedy(remedy),
+            // A group at its minimum may stay there for ever: a later rung that needs no Standby goes first.
+            Err(refusal @ Refusal::Group { why: GroupRefusal::BelowMinimum { .. } }) => {
+                wait.get_or_insert(refusal);
+            }
+            Err(refusal) => return Choice::Wait(refusal),
+        }
+    }
+    wait.map_or(Choice::Exhausted, Choice::Wait)
+}
+
+/// Whether an agent's restart concerns an agent that is in trouble.
+fn relevant(incident: &Incident, health: Health, cause: Cause, remedy: Remedy) -> bool {
+    match remedy {
+        RestartSsmAgent => cause.family() == Family::SsmAgent || incident.symptoms.iter().any(|s| of_ssm(&s.kind)),
+        RestartEcsAgent => cause.family() == Family::EcsAgent || health.ecs == Standing::Ill,
+        RestartRuntime => health.ecs != Standing::NotPresent,
+        FreeDisk | Reboot | StopStart | Replace => true,
+    }
+}
+
+/// Whether a symptom is one of the SSM agent's.
+#[must_use]
+pub fn of_ssm(kind: &SignalKind) -> bool {
+    match kind {
+        SignalKind::CommandTrouble { .. } | SignalKind::SessionRefused => true,
+        SignalKind::Swept { agent } => *agent == crate::event::SweptAgent::Ssm,
+        SignalKind::CommandSucceeded
+        | SignalKind::EcsHealthImpaired { .. }
+        | SignalKind::EcsHealthRestored
+        | SignalKind::EcsDisconnected { .. }
+        | SignalKind::EcsConnected
+        | SignalKind::Gone { .. } => false,
+    }
+}
+
+/// Whether a remedy has had its tries. Never past an unverified one: a running attempt is not spent, its phase is.
+fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
+    // A person who asks for a repair opens the ladder anew; the rates per node still hold.
+    let from = incident.asked.as_ref().map(|asked| asked.at);
+    let counted = || incident.attempts.iter().filter(move |attempt| from.is_none_or(|from| attempt.at >= from));
+    let tries = counted()
+        .filter(|attempt| attempt.remedy == remedy)
+        .filter(|attempt| match attempt.result {
+            AttemptResult::Helped | AttemptResult::Failed => true,
+            AttemptResult::Running | AttemptResult::Refused | AttemptResult::NotSent => false,
+        })
+        .count();
+    let allowed = match remedy {
+        RestartSsmAgent | RestartEcsAgent => usize::from(policy.agent_restarts_max),
+        FreeDisk | RestartRuntime | Reboot | StopStart | Replace => 1,
+    };
+    // What stands above a remedy that was tried is not gone back to: the ladder is only climbed.
+    let climbed = counted().any(|attempt| {
+        attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
+    });
+    tries >= allowed || climbed
+}

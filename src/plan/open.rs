@@ -1,0 +1,172 @@
+//! From a signal to a new incident, or to a counted reason to leave it.
+
+use jiff::Timestamp;
+
+use super::draft::{Draft, Plan};
+use super::look;
+use crate::diagnose::diagnose;
+use crate::engine::{Context, IgnoreReason};
+use crate::event::{Signal, SignalKind};
+use crate::guard::{mode, ownership};
+use crate::incident::{Ending, Event, Incident, Outcome, Symptom};
+use crate::observe::{Fact, Health, InstanceState, InvocationStatus, Look, Observation};
+use crate::policy::Mode;
+use crate::ports::{LastIncident, Loaded, Rails};
+use crate::time::{after, secs_between};
+
+/// Own SSM documents' names begin with this.
+pub const OWN_DOCUMENT_PREFIX: &str = "Defib-";
+
+/// What a signal about a node without an open incident leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// Nothing, for this reason.
+    Ignore(IgnoreReason),
+    /// A new incident; its plan is committed with "no open incident" expected.
+    Open(Box<Plan>),
+}
+
+/// Whether a signal about a node without an open incident is worth a look.
+///
+/// # Errors
+/// The reason to leave it.
+pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp) -> Result<Look, IgnoreReason> {
+    if context.policy.mode == Mode::Off {
+        return Err(IgnoreReason::Off);
+    }
+    match &signal.kind {
+        SignalKind::CommandTrouble { document, .. } if document.as_str().starts_with(OWN_DOCUMENT_PREFIX) => {
+            return Err(IgnoreReason::OwnCommand);
+        }
+        SignalKind::CommandTrouble { .. }
+        | SignalKind::EcsHealthImpaired { .. }
+        | SignalKind::EcsDisconnected { .. }
+        | SignalKind::SessionRefused
+        | SignalKind::Swept { .. } => {}
+        SignalKind::CommandSucceeded
+        | SignalKind::EcsHealthRestored
+        | SignalKind::EcsConnected
+        | SignalKind::Gone { .. } => return Err(IgnoreReason::NothingOpen),
+    }
+    if told_already(signal, loaded.last.as_ref(), context, now) {
+        return Err(IgnoreReason::ToldAlready);
+    }
+    let command = match &signal.kind {
+        SignalKind::CommandTrouble { command, .. } => Some(command.clone()),
+        _ => None,
+    };
+    Ok(Look { command, probe: None, group: None, close: false })
+}
+
+/// Whether the node's last incident ended without a repair, a short time ago, and nothing new is told.
+fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
+    let Some(last) = last else { return false };
+    // The same command's end, told once more.
+    if let SignalKind::CommandTrouble { command, .. } = &signal.kind
+        && last.command.as_ref() == Some(command)
+    {
+        return true;
+    }
+    let unrepaired = match last.outcome {
+        Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs => true,
+        Outcome::SelfHealed
+        | Outcome::Fixed
+        | Outcome::Cycled
+        | Outcome::Replaced
+        | Outcome::NeedsHuman
+        | Outcome::Deferred
+        | Outcome::Gone => false,
+    };
+    // A script that timed out says nothing about the node's next trouble.
+    let about_the_node = last.cause.family() != crate::diagnose::Family::Elsewhere;
+    unrepaired && about_the_node && secs_between(last.at, now) < context.policy.quiet_secs
+}
+
+/// Opens an incident for a node that was looked at, or says why not.
+#[must_use]
+pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Context, now: Timestamp) -> Opening {
+    if let Err(reason) = known_and_running(seen) {
+        return Opening::Ignore(reason);
+    }
+    if ownership::check_mute(seen, rails.muted_until, now).is_err() {
+        return Opening::Ignore(IgnoreReason::Muted);
+    }
+    if mode::reach(seen, &context.policy).mode == Mode::Off {
+        return Opening::Ignore(IgnoreReason::Off);
+    }
+    let health = Health::of(seen, now);
+    let status = seen.invocation.known().map(|invocation| invocation.status);
+    let is_command = matches!(signal.kind, SignalKind::CommandTrouble { .. });
+    let script_timed_out = match (is_command, status) {
+        (true, Some(InvocationStatus::Failed | InvocationStatus::Success)) => {
+            // The node answered, and its script failed: cheap to drop, and most of what is called `Failed`.
+            return Opening::Ignore(IgnoreReason::CommandsOwnFault);
+        }
+        (true, Some(InvocationStatus::Rejected)) => return Opening::Ignore(IgnoreReason::CommandsOwnFault),
+        (true, Some(InvocationStatus::ExecutionTimedOut)) if health.is_well() => true,
+        (true, Some(_) | None) => false,
+        (false, _) if health.is_well() => return Opening::Ignore(IgnoreReason::AlreadyWell),
+        (false, _) => false,
+    };
+    // Whose scripts time out is told only to those who asked for this node to be looked after.
+    if script_timed_out && ownership::check(seen).is_err() {
+        return Opening::Ignore(IgnoreReason::CommandsOwnFault);
+    }
+    let until = after(now, context.policy.restart_hold_down_secs);
+    let symptom = Symptom { at: now, kind: signal.kind.clone() };
+    let mut incident = Incident::open(&context.home, seen, symptom, now, until);
+    incident.looks = match signal.kind {
+        // Debounced by ECS, so it counts as a look of its own.
+        SignalKind::EcsHealthImpaired { .. } => 2,
+        _ => 1,
+    };
+    incident.down_since = down_since(seen, now);
+    let mut draft = Draft::of(&incident, &context.policy, seen.at, now);
+    draft.touch();
+    if let Some(status) = status {
+        draft.note(Event::InvocationRead(status));
+    }
+    if script_timed_out {
+        draft.next.diagnosis = Some(diagnose(seen, health, now));
+        return Opening::Open(Box::new(draft.finish(Ending::ScriptTimedOut)));
+    }
+    draft.note(Event::Looked { ssm: health.ssm, ecs: health.ecs });
+    Opening::Open(Box::new(draft.stay(Some(until))))
+}
+
+/// Since when the agents have been silent, by AWS's own clocks; never in the future.
+pub(super) fn down_since(seen: &Observation, now: Timestamp) -> Timestamp {
+    let health = Health::of(seen, now);
+    let by_ecs = seen.ecs.known().and_then(|ecs| ecs.impaired_since);
+    let by_ssm = match health.ssm {
+        crate::observe::Standing::Suspect | crate::observe::Standing::Ill => seen.ssm.known().map(|ssm| ssm.last_ping),
+        _ => None,
+    };
+    [by_ecs, by_ssm].into_iter().flatten().min().unwrap_or(now).min(now)
+}
+
+/// Whether AWS knows the node, and it is meant to run.
+pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> {
+    match &seen.ec2 {
+        Fact::Known(ec2) => match ec2.state {
+            InstanceState::Running => Ok(()),
+            InstanceState::Pending
+            | InstanceState::Stopping
+            | InstanceState::Stopped
+            | InstanceState::ShuttingDown
+            | InstanceState::Terminated => Err(IgnoreReason::NotRunning),
+        },
+        Fact::Absent if seen.node.is_instance() => Err(IgnoreReason::UnknownNode),
+        Fact::Absent => match (&seen.ssm, &seen.ecs) {
+            (Fact::Absent, Fact::Absent) => Err(IgnoreReason::UnknownNode),
+            _ => Ok(()),
+        },
+        // Unknown: opens a watch, from which nothing follows until it can be seen.
+        Fact::Unknown(_) => Ok(()),
+    }
+}
+
+/// The look that an operator's request for a node needs.
+pub(super) fn close_look(incident: Option<&Incident>) -> Look {
+    incident.map_or(Look { command: None, probe: None, group: None, close: true }, |incident| look(incident, true))
+}

@@ -1,0 +1,135 @@
+//! What an operator's word changes. Nobody bypasses the rails: a fix skips the hold-down, and nothing else.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::draft::{Draft, Plan};
+use super::open::{close_look, down_since, known_and_running};
+use super::{Rails, examine};
+use crate::effect::IntentState;
+use crate::engine::Context;
+use crate::event::{SignalKind, SweptAgent};
+use crate::guard::{Refusal, ownership};
+use crate::incident::{Approval, Ask, Ending, Event, Incident, OperatorWord, Phase, Remedy, Symptom};
+use crate::observe::{Health, Look, Observation, Standing};
+use crate::policy::Policy;
+use crate::time::after;
+
+/// An approval holds this long, in seconds.
+const APPROVAL_SECS: i64 = 3_600;
+
+/// What an operator is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorAnswer {
+    /// It changes this.
+    Plan(Box<Plan>),
+    /// It is refused, for this reason.
+    Refused(String),
+}
+
+fn refused(why: impl Into<String>) -> OperatorAnswer {
+    OperatorAnswer::Refused(why.into())
+}
+
+/// The look that a fix needs.
+#[must_use]
+pub fn fix_look(incident: Option<&Incident>) -> Look {
+    close_look(incident)
+}
+
+/// Repair a node now: opens an incident past its hold-down, or hurries the one that is open.
+#[must_use]
+pub fn fix(
+    incident: Option<&Incident>,
+    seen: &Observation,
+    rails: &Rails,
+    context: &Context,
+    by: &Arc<str>,
+    remedy: Option<Remedy>,
+    now: Timestamp,
+) -> OperatorAnswer {
+    let health = Health::of(seen, now);
+    if let Err(reason) = known_and_running(seen)
+        && incident.is_none()
+    {
+        return refused(reason.as_str());
+    }
+    if health.is_well() {
+        return refused("the node is well: there is nothing to fix");
+    }
+    if let Err(refusal) = ownership::check(seen) {
+        return refused(refusal.to_string());
+    }
+    match rails.switch {
+        crate::ports::KillSwitch::Running => {}
+        crate::ports::KillSwitch::Paused => return refused(Refusal::Paused.to_string()),
+        crate::ports::KillSwitch::Unreadable => return refused(Refusal::PauseUnreadable.to_string()),
+    }
+    let ask = Ask { by: Arc::clone(by), at: now, remedy };
+    let mut draft = if let Some(incident) = incident {
+        match &incident.phase {
+            Phase::Watching { .. } | Phase::Parked { .. } | Phase::Resting { .. } | Phase::Examining { .. } => {}
+            Phase::Draining { .. } | Phase::Standby { .. } | Phase::Treating { .. } | Phase::Verifying { .. } => {
+                return refused(format!("a remedy is under way in {}", incident.id));
+            }
+            Phase::Closed { .. } => return refused(format!("{} is closed", incident.id)),
+        }
+        if incident.phase.intent().is_some_and(|intent| intent.state == IntentState::Pending) {
+            return refused(format!("a probe is under way in {}; ask again in a minute", incident.id));
+        }
+        Draft::of(incident, &context.policy, seen.at, now)
+    } else {
+        let agent = if health.ssm == Standing::Well { SweptAgent::Ecs } else { SweptAgent::Ssm };
+        let symptom = Symptom { at: now, kind: SignalKind::Swept { agent } };
+        let mut opened = Incident::open(&context.home, seen, symptom, now, now);
+        opened.down_since = down_since(seen, now);
+        opened.looks = 1;
+        Draft::of(&opened, &context.policy, seen.at, now)
+    };
+    draft.next.asked = Some(ask);
+    draft.note(Event::Operator(OperatorWord::Fix));
+    let phase = Phase::Examining { since: now, deadline: after(now, examine::EXAMINE_SECS), sending: None };
+    let wake = draft.in_secs(0);
+    OperatorAnswer::Plan(Box::new(draft.go(phase, Some(wake))))
+}
+
+/// Approves the remedy that an incident waits with: bound to this incident, this remedy and an expiry.
+#[must_use]
+pub fn approve(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timestamp) -> OperatorAnswer {
+    let remedy = match &incident.phase {
+        Phase::Parked { refusal: Refusal::Approval { remedy }, .. } => *remedy,
+        _ => return refused(format!("{} does not wait for an approval", incident.id)),
+    };
+    let mut draft = Draft::of(incident, policy, now, now);
+    draft.next.approval = Some(Approval { by: Arc::clone(by), remedy, until: after(now, APPROVAL_SECS) });
+    draft.note(Event::Operator(OperatorWord::Approved));
+    let wake = draft.in_secs(0);
+    OperatorAnswer::Plan(Box::new(draft.stay(Some(wake))))
+}
+
+/// Ends an incident by hand, once nothing of ours is on its way or in effect.
+#[must_use]
+pub fn close(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timestamp) -> OperatorAnswer {
+    if incident.is_closed() {
+        return refused(format!("{} is closed already", incident.id));
+    }
+    let under_way = match &incident.phase {
+        Phase::Draining { .. } | Phase::Standby { .. } | Phase::Treating { .. } | Phase::Verifying { .. } => true,
+        Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => false,
+    };
+    if under_way || incident.phase.intent().is_some_and(|intent| intent.state == IntentState::Pending) {
+        return refused(format!("a remedy is under way in {}; close it afterwards", incident.id));
+    }
+    let rested = incident.is_resting();
+    let mut draft = Draft::of(incident, policy, now, now);
+    draft.note(Event::Operator(OperatorWord::Closed));
+    let ending = Ending::ClosedBy { by: Arc::clone(by), rested };
+    // A node that rests in Standby stays there: whoever closes this was told so.
+    let plan = if rested { draft.finish(ending) } else { draft.end(ending) };
+    OperatorAnswer::Plan(Box::new(plan))
+}

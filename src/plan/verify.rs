@@ -1,0 +1,232 @@
+//! The proof that a remedy helped. A remedy without its proof counts as failed.
+
+use jiff::Timestamp;
+
+use super::draft::{Draft, Plan};
+use super::examine;
+use crate::diagnose::Cause;
+use crate::effect::Effect;
+use crate::incident::{AttemptResult, Ending, Event, Milestone, Phase, ProbeSent, Remedy};
+use crate::observe::{
+    Check, Connection, Fact, Health, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
+};
+use crate::time::{after, secs_between};
+
+/// Between two looks, in seconds.
+const LOOK_SECS: i64 = 20;
+/// How long a proof must hold, in seconds: ECS agents connect and drop again.
+const STABLE_SECS: i64 = 60;
+
+/// How long a remedy has to help, in seconds.
+///
+/// An agent restart: the SSM agent pings at its start, and ECS reconnects within three minutes (facts/host.md §5). A reboot
+/// turns into a hard one after a few minutes (facts/aws.md §2.4). A replacement launches, boots and registers.
+fn budget_secs(remedy: Remedy) -> i64 {
+    match remedy {
+        Remedy::FreeDisk => 3 * 60,
+        Remedy::RestartSsmAgent | Remedy::RestartEcsAgent => 6 * 60,
+        Remedy::RestartRuntime => 8 * 60,
+        Remedy::Reboot => 15 * 60,
+        Remedy::StopStart => 15 * 60,
+        Remedy::Replace => 30 * 60,
+    }
+}
+
+/// Starts to wait for the proof.
+pub(super) fn begin(draft: Draft<'_>, remedy: Remedy) -> Plan {
+    let acted = draft.next.attempts.last().and_then(|attempt| attempt.acted_at);
+    let since = acted.unwrap_or(draft.now);
+    let deadline = after(draft.now, budget_secs(remedy));
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
+}
+
+/// Looks for the proof.
+pub(super) fn verifying(
+    mut draft: Draft<'_>,
+    seen: &Observation,
+    remedy: Remedy,
+    since: Timestamp,
+    deadline: Timestamp,
+    proven_since: Option<Timestamp>,
+) -> Plan {
+    let now = draft.now;
+    let health = Health::of(seen, now);
+    milestones(&mut draft, seen, remedy, since);
+    let proof = proof(seen, health, remedy, since);
+    if proof == Proof::AskHost {
+        if now < deadline
+            && let Some(plan) = ask_host(&mut draft, seen, remedy, since, deadline)
+        {
+            return plan;
+        }
+    } else if proof == Proof::Seen {
+        let from = proven_since.unwrap_or(now);
+        if secs_between(from, now) >= stable_secs(remedy) {
+            return proven(draft, health, remedy);
+        }
+        let wake = draft.in_secs(stable_secs(remedy).saturating_sub(secs_between(from, now)));
+        let phase = Phase::Verifying { remedy, since, deadline, proven_since: Some(from), sending: None };
+        return draft.go(phase, Some(wake));
+    }
+    if now >= deadline {
+        draft.end_attempt(AttemptResult::Failed);
+        draft.free();
+        let deadline = after(now, examine::EXAMINE_SECS);
+        let wake = draft.in_secs(0);
+        return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
+    }
+    let wake = draft.in_secs(LOOK_SECS);
+    draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
+}
+
+fn stable_secs(remedy: Remedy) -> i64 {
+    match remedy {
+        Remedy::FreeDisk | Remedy::Replace => 0,
+        Remedy::RestartSsmAgent
+        | Remedy::RestartEcsAgent
+        | Remedy::RestartRuntime
+        | Remedy::Reboot
+        | Remedy::StopStart => STABLE_SECS,
+    }
+}
+
+/// What an observation says about the proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// Not there.
+    NotYet,
+    /// Everything else is there; only the host can tell the rest.
+    AskHost,
+    /// It is there.
+    Seen,
+}
+
+fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -> Proof {
+    let when = |seen| if seen { Proof::Seen } else { Proof::NotYet };
+    match remedy {
+        Remedy::FreeDisk => match host(seen, since) {
+            Some((_, full)) => when(!full),
+            None => Proof::AskHost,
+        },
+        Remedy::RestartSsmAgent => match (ssm_is_back(seen, since), host(seen, since)) {
+            (true, Some(_)) => Proof::Seen,
+            (true, None) => Proof::AskHost,
+            (false, _) => Proof::NotYet,
+        },
+        Remedy::RestartEcsAgent => when(health.ecs == Standing::Well),
+        Remedy::RestartRuntime => when(health.ecs == Standing::Well && health.runtime != Standing::Ill),
+        Remedy::Reboot => {
+            if !(health.is_well() || health.ssm == Standing::Suspect && ssm_is_back(seen, since)) {
+                return Proof::NotYet;
+            }
+            match (&seen.ssm, host(seen, since)) {
+                (Fact::Known(_), Some((booted_at, _))) => when(booted_at > since),
+                // The host can be asked as soon as its agent pinged after the reboot.
+                (Fact::Known(_), None) if ssm_is_back(seen, since) => Proof::AskHost,
+                (Fact::Known(_) | Fact::Unknown(_), _) => Proof::NotYet,
+                // No shell to ask: an agent that was silent is connected again (DESIGN.md §7).
+                (Fact::Absent, _) => when(health.is_well()),
+            }
+        }
+        Remedy::StopStart => {
+            let relaunched = seen.ec2.known().is_some_and(|ec2| {
+                ec2.launched_at > since && ec2.system_check != Check::Impaired && ec2.instance_check != Check::Impaired
+            });
+            when(relaunched && health.is_well())
+        }
+        Remedy::Replace => match &seen.asg {
+            // The old member has left the group, so the group's numbers are those of the rest.
+            Fact::Known(asg) => when(asg.in_service >= asg.desired && instance_is_over(seen)),
+            Fact::Absent | Fact::Unknown(_) => Proof::NotYet,
+        },
+    }
+}
+
+fn instance_is_over(seen: &Observation) -> bool {
+    match &seen.ec2 {
+        Fact::Known(ec2) => ec2.state == InstanceState::Terminated,
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+    }
+}
+
+/// Connected, with a ping later than the remedy.
+fn ssm_is_back(seen: &Observation, since: Timestamp) -> bool {
+    seen.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::Connected) && ssm.last_ping > since)
+}
+
+/// What a probe sent after the remedy says: when the host booted, and whether a disk is still full.
+fn host(seen: &Observation, since: Timestamp) -> Option<(Timestamp, bool)> {
+    match seen.probe.known() {
+        Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, findings } }) if *sent_at > since => {
+            let full = findings
+                .iter()
+                .any(|finding| matches!(finding.cause, Cause::HostDiskFull | Cause::HostInodesExhausted));
+            Some((*booted_at, full))
+        }
+        Some(_) | None => None,
+    }
+}
+
+/// Sends a probe for the proof, unless one is on its way.
+fn ask_host(
+    draft: &mut Draft<'_>,
+    seen: &Observation,
+    remedy: Remedy,
+    since: Timestamp,
+    deadline: Timestamp,
+) -> Option<Plan> {
+    let now = draft.now;
+    let waiting = draft
+        .next
+        .probe
+        .as_ref()
+        .is_some_and(|probe| probe.at > since && secs_between(probe.at, now) <= PROBE_LOST_SECS)
+        && !matches!(seen.probe.known(), Some(Probe { answer: ProbeAnswer::Undelivered, .. }));
+    if waiting {
+        return None;
+    }
+    let sending = draft.intend(Effect::Probe);
+    draft.next.probe = Some(ProbeSent { at: now, command: None });
+    let phase = Phase::Verifying { remedy, since, deadline, proven_since: None, sending: Some(sending) };
+    let wake = draft.in_secs(LOOK_SECS);
+    Some(draft.clone().go(phase, Some(wake)))
+}
+
+/// Lines for states that people wait for.
+fn milestones(draft: &mut Draft<'_>, seen: &Observation, remedy: Remedy, since: Timestamp) {
+    let told = |draft: &Draft<'_>, milestone| {
+        draft
+            .next
+            .history
+            .iter()
+            .rev()
+            .take_while(|entry| entry.at >= since)
+            .any(|entry| entry.event == Event::Reached(milestone))
+    };
+    if ssm_is_back(seen, since) && !told(draft, Milestone::SsmAnswers) {
+        draft.note(Event::Reached(Milestone::SsmAnswers));
+    }
+    // Before the host went down, "connected" is only what it was.
+    let went_down = matches!(remedy, Remedy::Reboot | Remedy::StopStart) && !ssm_is_back(seen, since);
+    if !went_down && seen.ecs.known().is_some_and(|ecs| ecs.connected) && !told(draft, Milestone::EcsConnected) {
+        draft.note(Event::Reached(Milestone::EcsConnected));
+    }
+}
+
+fn proven(mut draft: Draft<'_>, health: Health, remedy: Remedy) -> Plan {
+    if remedy == Remedy::Replace {
+        draft.note(Event::Reached(Milestone::GroupWhole));
+    }
+    draft.end_attempt(AttemptResult::Helped);
+    draft.free();
+    // Space is free again, and the agent that starved is still down: on to the next rung.
+    if remedy == Remedy::FreeDisk && !health.is_well() {
+        let now = draft.now;
+        let deadline = after(now, examine::EXAMINE_SECS);
+        let wake = draft.in_secs(0);
+        return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
+    }
+    draft.end(Ending::Helped { remedy })
+}

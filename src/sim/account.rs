@@ -1,0 +1,133 @@
+//! The simulated account: machines, the ledger and the mail box, all in memory.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ledger::Ledger;
+use super::world::World;
+use crate::effect::{Effect, IntentId};
+use crate::incident::IncidentId;
+use crate::node::{CommandId, NodeId};
+use crate::observe::{Look, Observation};
+use crate::ports::{
+    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
+};
+
+/// Everything that Defib works on, in one process and without a network.
+#[derive(Debug)]
+pub struct Account {
+    /// The machines and the services around them.
+    pub world: World,
+    /// What Defib remembers.
+    pub ledger: Ledger,
+    /// What people were sent, in order, repeats included.
+    pub published: Vec<(Timestamp, Arc<OutboxItem>)>,
+    /// Effects that reached a service, in order.
+    pub sent: Vec<Sent>,
+    /// Switches that were changed, in order.
+    pub switched: Vec<(Timestamp, Switch)>,
+    /// The commands that were ours.
+    pub own_commands: Vec<CommandId>,
+    /// How many commits were saved.
+    pub commits: u64,
+}
+
+/// An effect that reached a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// When.
+    pub at: Timestamp,
+    /// For which incident.
+    pub incident: IncidentId,
+    /// Under which name.
+    pub intent: IntentId,
+    /// What.
+    pub effect: Effect,
+    /// To which node.
+    pub node: NodeId,
+    /// Whether the service took it, so that it changed something.
+    pub landed: bool,
+}
+
+impl Account {
+    /// An account with these machines, and with an empty ledger.
+    #[must_use]
+    pub fn new(world: World) -> Self {
+        Self {
+            world,
+            ledger: Ledger::default(),
+            published: Vec::new(),
+            sent: Vec::new(),
+            switched: Vec::new(),
+            own_commands: Vec::new(),
+            commits: 0,
+        }
+    }
+}
+
+impl Ports for Account {
+    fn load(&mut self, key: Key, _now: Timestamp) -> Result<Loaded, PortError> {
+        Ok(self.ledger.load(key))
+    }
+
+    fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
+        self.world.advance(now);
+        self.world.observe(node, look, now)
+    }
+
+    fn commit(&mut self, commit: &Commit, now: Timestamp) -> Result<Committed, PortError> {
+        let committed = self.ledger.commit(commit, now);
+        if committed == Committed::Saved {
+            self.commits += 1;
+        }
+        Ok(committed)
+    }
+
+    fn perform(&mut self, perform: &Perform, now: Timestamp) -> Performed {
+        if now > perform.not_after {
+            return Performed::TooLate;
+        }
+        self.world.advance(now);
+        let answer = self.world.perform(perform.effect, &perform.target, now);
+        let landed = match &answer {
+            Performed::Done { command } => {
+                self.own_commands.extend(command.iter().cloned());
+                true
+            }
+            Performed::Refused | Performed::TooLate | Performed::Unknown => false,
+        };
+        self.sent.push(Sent {
+            at: now,
+            incident: perform.incident,
+            intent: perform.intent,
+            effect: perform.effect,
+            node: perform.target.node,
+            landed,
+        });
+        answer
+    }
+
+    fn publish(&mut self, item: &Arc<OutboxItem>, now: Timestamp) -> Result<(), PortError> {
+        self.published.push((now, Arc::clone(item)));
+        Ok(())
+    }
+
+    fn mark_sent(&mut self, id: ReportId, _now: Timestamp) -> Result<(), PortError> {
+        self.ledger.mark_sent(id);
+        Ok(())
+    }
+
+    fn survey(&mut self, now: Timestamp) -> Result<Survey, PortError> {
+        self.world.advance(now);
+        let mut troubled = self.world.troubled(now);
+        troubled.retain(|signal| !self.ledger.has_open(signal.node));
+        Ok(Survey { troubled, overdue: self.ledger.overdue(now) })
+    }
+
+    fn switch(&mut self, switch: Switch, now: Timestamp) -> Result<(), PortError> {
+        self.ledger.switch(switch);
+        self.switched.push((now, switch));
+        Ok(())
+    }
+}

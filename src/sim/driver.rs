@@ -1,0 +1,572 @@
+//! Runs the engine over the simulated account in virtual time: the queue, the timers, the sweep, and processes that die.
+//!
+//! It stands for everything between an event and a pass: EventBridge, the intake queue, Step Functions, the schedule and the
+//! Lambda service. Passes interleave request by request, as concurrent invocations do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+
+use super::account::Account;
+use super::fault::{CrashPoint, FaultPlan, Faulty};
+use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer};
+use crate::event::Signal;
+use crate::incident::IncidentId;
+use crate::observe::Observation;
+use crate::ports::Ports;
+use crate::time::{after, secs_between};
+
+mod queue;
+
+use queue::{Agenda, Due, Intake};
+
+/// Seconds between two sweeps.
+pub const SWEEP_SECS: i64 = 300;
+/// Concurrent passes: the function's reserved concurrency.
+const PASSES_MAX: usize = 10;
+/// Seconds that a pass may take: what Lambda allows.
+const PASS_MAX_SECS: i64 = 900;
+/// Seconds until a message that was received and not deleted can be received again.
+const VISIBILITY_SECS: i64 = 180;
+/// Seconds until the timer tries again after a failed pass.
+const RETRY_SECS: i64 = 60;
+/// The timer never waits for less than this many seconds.
+const WAIT_MIN_SECS: i64 = 15;
+/// What probabilities count in.
+const WHOLE: u32 = 10_000;
+
+/// What happens to signals on their way, in ten-thousandths of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SignalChaos {
+    /// Never arrives.
+    pub lose: u32,
+    /// Arrives again, up to ten minutes later.
+    pub duplicate: u32,
+    /// Arrives up to ten minutes late, and so out of order.
+    pub delay: u32,
+}
+
+/// How a driver behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DriverSettings {
+    /// The seed of everything that the driver leaves to chance.
+    pub seed: u64,
+    /// What goes wrong at the ports.
+    pub faults: FaultPlan,
+    /// What goes wrong on the way of signals.
+    pub signals: SignalChaos,
+    /// A timer dies instead of waiting, in ten-thousandths.
+    pub timer_dies: u32,
+    /// The longest that a request takes, in milliseconds.
+    pub latency_max_ms: i64,
+    /// Whether to keep a trace.
+    pub trace: bool,
+}
+
+impl DriverSettings {
+    /// Nothing goes wrong.
+    #[must_use]
+    pub fn calm(seed: u64) -> Self {
+        let signals = SignalChaos::default();
+        Self { seed, faults: FaultPlan::NONE, signals, timer_dies: 0, latency_max_ms: 300, trace: false }
+    }
+}
+
+/// What a driver counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DriverCounts {
+    /// Passes that began.
+    pub passes: u64,
+    /// Requests that reached a port.
+    pub requests: u64,
+    /// Processes that died or took too long.
+    pub crashes: u64,
+    /// Passes that ended because a port did not answer.
+    pub retries: u64,
+    /// Timers that died.
+    pub timers_died: u64,
+    /// Messages in the dead-letter queue.
+    pub dead_letters: u64,
+}
+
+/// One request and its answer, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceLine {
+    /// When the request reached its port.
+    pub at: Timestamp,
+    /// Counts the passes.
+    pub pass: u64,
+    /// What was asked.
+    pub request: String,
+    /// What came back.
+    pub answer: String,
+}
+
+impl fmt::Display for TraceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} #{} {} -> {}", self.at, self.pass, self.request, self.answer)
+    }
+}
+
+/// What just happened at a port, for those who watch.
+#[derive(Debug)]
+pub struct Happened<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// The request; none when an effect landed whose caller had given up.
+    pub request: Option<&'a Request>,
+    /// What the asking pass saw last.
+    pub seen: Option<&'a Observation>,
+}
+
+/// Somebody who looks at the account after every request.
+pub trait Watch {
+    /// A request reached its port.
+    fn happened(&mut self, account: &Account, what: &Happened<'_>);
+}
+
+/// Nobody watches.
+impl Watch for () {
+    fn happened(&mut self, _account: &Account, _what: &Happened<'_>) {}
+}
+
+/// Who started a pass, and hears of its end.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Message(usize),
+    Timer(IncidentId),
+}
+
+/// A pass between two steps.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    source: Source,
+    began: Timestamp,
+    pass: Pass,
+    request: Request,
+    answer: Answer,
+    seen: Option<Box<Observation>>,
+}
+
+/// The engine over a simulated account, in virtual time.
+#[derive(Debug)]
+pub struct Driver {
+    ports: Faulty<Account>,
+    context: Arc<Context>,
+    settings: DriverSettings,
+    rng: Rng,
+    now: Timestamp,
+    agenda: Agenda,
+    intake: Intake,
+    timers: BTreeMap<IncidentId, u64>,
+    timer_token: u64,
+    slots: Vec<Option<Running>>,
+    backlog: VecDeque<(Trigger, Source)>,
+    counts: DriverCounts,
+    trace: Vec<TraceLine>,
+    hash: u64,
+}
+
+impl Driver {
+    /// A driver that stands at `now`, with its first sweep within the next five minutes.
+    #[must_use]
+    pub fn new(account: Account, context: Arc<Context>, settings: DriverSettings, now: Timestamp) -> Self {
+        let mut rng = Rng::with_seed(settings.seed);
+        let mut agenda = Agenda::default();
+        agenda.add(after(now, rng.i64(1..=SWEEP_SECS)), Due::Sweep);
+        Self {
+            ports: Faulty::new(account, settings.faults, rng.u64(..)),
+            context,
+            settings,
+            rng,
+            now,
+            agenda,
+            intake: Intake::default(),
+            timers: BTreeMap::new(),
+            timer_token: 0,
+            slots: Vec::with_capacity(PASSES_MAX),
+            backlog: VecDeque::new(),
+            counts: DriverCounts::default(),
+            trace: Vec::new(),
+            hash: 0xcbf2_9ce4_8422_2325,
+        }
+    }
+
+    /// The moment at which it stands.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        self.ports.inner()
+    }
+
+    /// The account, to change it.
+    pub fn account_mut(&mut self) -> &mut Account {
+        self.ports.inner_mut()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> DriverCounts {
+        DriverCounts { dead_letters: self.intake.dead, ..self.counts }
+    }
+
+    /// What went wrong at the ports.
+    #[must_use]
+    pub fn fault_counts(&self) -> super::fault::FaultCounts {
+        self.ports.counts()
+    }
+
+    /// A number that differs when anything went differently.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Takes the trace kept so far.
+    pub fn take_trace(&mut self) -> Vec<TraceLine> {
+        std::mem::take(&mut self.trace)
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn calm_down(&mut self) {
+        self.settings.faults = FaultPlan::NONE;
+        self.settings.signals = SignalChaos::default();
+        self.settings.timer_dies = 0;
+        self.ports.set_plan(FaultPlan::NONE);
+    }
+
+    /// Sends a trigger to the intake queue at a moment.
+    pub fn deliver(&mut self, trigger: Trigger, at: Timestamp) {
+        let message = self.intake.send(trigger);
+        self.agenda.add(at.max(self.now), Due::Message(message));
+    }
+
+    /// Whether nothing is going on: no pass, no message but the sweep, and every open incident rests.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+            && self.backlog.is_empty()
+            && self.intake.waiting == self.intake.sweeps
+            && self.account().ledger.unsent().is_empty()
+            && self.account().ledger.open().all(|incident| incident.is_resting())
+    }
+
+    /// Messages that nobody has dealt with yet, sweeps aside.
+    #[must_use]
+    pub fn messages_waiting(&self) -> u64 {
+        self.intake.waiting - self.intake.sweeps
+    }
+
+    /// Runs until a moment.
+    pub fn run_until(&mut self, until: Timestamp, watch: &mut impl Watch) {
+        while self.step_before(until, watch) {}
+        self.now = self.now.max(until);
+        self.catch_up(watch);
+    }
+
+    /// Runs until nothing is going on, but never beyond the horizon; says whether it became quiet.
+    pub fn run_until_quiet(&mut self, horizon: Timestamp, watch: &mut impl Watch) -> bool {
+        while !self.is_quiet() {
+            if !self.step_before(horizon, watch) {
+                return self.is_quiet();
+            }
+        }
+        true
+    }
+
+    /// Does the next thing that is due, if it is due before the horizon.
+    fn step_before(&mut self, until: Timestamp, watch: &mut impl Watch) -> bool {
+        let world = self.ports.inner().world.next_event_at();
+        let aside = [world, self.ports.next_late()].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
+        let next = self.agenda.next_at().unwrap_or(Timestamp::MAX);
+        let at = next.min(aside);
+        if at > until {
+            return false;
+        }
+        self.now = self.now.max(at);
+        if aside <= next {
+            self.catch_up(watch);
+        } else if let Some((_, due)) = self.agenda.pop() {
+            self.act(due, watch);
+            self.take_signals();
+        }
+        true
+    }
+
+    /// Lets the world come to the present.
+    fn catch_up(&mut self, watch: &mut impl Watch) {
+        if self.ports.next_late().is_some_and(|at| at <= self.now) {
+            self.ports.land_late(self.now);
+            let what = Happened { at: self.now, request: None, seen: None };
+            watch.happened(self.ports.inner(), &what);
+        }
+        self.ports.inner_mut().world.advance(self.now);
+        self.take_signals();
+    }
+
+    fn act(&mut self, due: Due, watch: &mut impl Watch) {
+        match due {
+            Due::Message(index) => {
+                if let Some(trigger) = self.intake.receive(index) {
+                    self.begin(trigger, Source::Message(index));
+                }
+            }
+            Due::Timer(incident, token) => {
+                if self.timers.get(&incident) == Some(&token) {
+                    self.begin(Trigger::Wake(incident), Source::Timer(incident));
+                }
+            }
+            Due::Sweep => {
+                self.agenda.add(after(self.now, SWEEP_SECS), Due::Sweep);
+                if !self.hits(self.settings.signals.lose) {
+                    self.deliver(Trigger::Sweep, self.now);
+                }
+            }
+            Due::Land(slot, number) => self.land(slot, number, watch),
+            Due::Resume(slot, number) => self.resume(slot, number),
+        }
+    }
+
+    /// Sends the world's signals on their way.
+    fn take_signals(&mut self) {
+        for (at, signal) in self.ports.inner_mut().world.take_signals() {
+            self.send_signal(signal, at);
+        }
+    }
+
+    fn send_signal(&mut self, signal: Signal, at: Timestamp) {
+        let chaos = self.settings.signals;
+        if self.hits(chaos.duplicate) {
+            let again = after(at, self.rng.i64(1..600));
+            self.deliver(Trigger::Signal(signal.clone()), again);
+        }
+        if self.hits(chaos.lose) {
+            return;
+        }
+        let late = if self.hits(chaos.delay) { self.rng.i64(5..600) } else { self.rng.i64(0..3) };
+        self.deliver(Trigger::Signal(signal), after(at, late));
+    }
+
+    fn begin(&mut self, trigger: Trigger, source: Source) {
+        let free = self.slots.iter().position(Option::is_none);
+        let slot = match free {
+            Some(slot) => slot,
+            None if self.slots.len() < PASSES_MAX => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+            None => {
+                self.backlog.push_back((trigger, source));
+                return;
+            }
+        };
+        if let Source::Message(index) = source {
+            // Received now: it comes back unless it is deleted in time.
+            self.agenda.add(after(self.now, VISIBILITY_SECS), Due::Message(index));
+        }
+        self.counts.passes += 1;
+        let number = self.counts.passes;
+        let (pass, request) = Pass::new(Arc::clone(&self.context), trigger).step(Answer::Start, self.now);
+        let running = Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None };
+        self.go_on(slot, running);
+    }
+
+    /// Sends a pass's request on its way, or ends the pass.
+    fn go_on(&mut self, slot: usize, mut running: Running) {
+        if let Request::Done(done) = &mut running.request {
+            let done = std::mem::replace(done, nothing_done());
+            let source = running.source;
+            self.note(running.number, || "Done".to_owned(), || format!("{done:?}"));
+            self.finish(source, done);
+            return self.release(slot);
+        }
+        let latency = SignedDuration::from_millis(self.rng.i64(5..=self.settings.latency_max_ms.max(5)));
+        let pause = if self.rng.bool() { self.ports.pause().unwrap_or(0) } else { 0 };
+        let at = after(self.now, pause).checked_add(latency).unwrap_or(Timestamp::MAX);
+        self.agenda.add(at, Due::Land(slot, running.number));
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(running);
+        }
+    }
+
+    /// Takes the pass out of its slot, if it still is the one that is meant and has time left.
+    fn pick_up(&mut self, slot: usize, number: u64) -> Option<Running> {
+        let place = self.slots.get_mut(slot)?;
+        if place.as_ref().is_none_or(|running| running.number != number) {
+            return None;
+        }
+        let running = place.take()?;
+        if secs_between(running.began, self.now) > PASS_MAX_SECS {
+            self.die(slot, &running, "took too long");
+            return None;
+        }
+        Some(running)
+    }
+
+    fn land(&mut self, slot: usize, number: u64, watch: &mut impl Watch) {
+        let Some(mut running) = self.pick_up(slot, number) else { return };
+        let crash = self.ports.crash();
+        if crash == Some(CrashPoint::Before) {
+            return self.die(slot, &running, "died before");
+        }
+        self.counts.requests += 1;
+        let answer = answer(&mut self.ports, &running.request, self.now);
+        self.mix(&running.request, &answer);
+        self.note(number, || format!("{:?}", running.request), || format!("{answer:?}"));
+        let what = Happened { at: self.now, request: Some(&running.request), seen: running.seen.as_deref() };
+        watch.happened(self.ports.inner(), &what);
+        if crash == Some(CrashPoint::After) {
+            return self.die(slot, &running, "died after");
+        }
+        if let Answer::Observed(seen) = &answer {
+            running.seen = Some(seen.clone());
+        }
+        running.answer = answer;
+        match self.ports.pause() {
+            Some(secs) => {
+                self.agenda.add(after(self.now, secs), Due::Resume(slot, number));
+                if let Some(place) = self.slots.get_mut(slot) {
+                    *place = Some(running);
+                }
+            }
+            None => self.advance(slot, running),
+        }
+    }
+
+    fn resume(&mut self, slot: usize, number: u64) {
+        if let Some(running) = self.pick_up(slot, number) {
+            self.advance(slot, running);
+        }
+    }
+
+    fn advance(&mut self, slot: usize, mut running: Running) {
+        let answer = std::mem::replace(&mut running.answer, Answer::Start);
+        let (pass, request) = running.pass.step(answer, self.now);
+        running.pass = pass;
+        running.request = request;
+        self.go_on(slot, running);
+    }
+
+    /// The process is gone; whoever started it finds out.
+    fn die(&mut self, slot: usize, running: &Running, how: &'static str) {
+        self.counts.crashes += 1;
+        self.note(running.number, || format!("{:?}", running.request), || how.to_owned());
+        self.failed(running.source);
+        self.release(slot);
+    }
+
+    fn release(&mut self, slot: usize) {
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = None;
+        }
+        if let Some((trigger, source)) = self.backlog.pop_front() {
+            self.begin(trigger, source);
+        }
+    }
+
+    /// A pass came to nothing: the timer tries again, a message comes back by itself.
+    fn failed(&mut self, source: Source) {
+        match source {
+            Source::Message(_) => {}
+            Source::Timer(incident) => self.set_timer(incident, after(self.now, RETRY_SECS)),
+        }
+    }
+
+    fn finish(&mut self, source: Source, done: Done) {
+        match done.verdict {
+            Verdict::Retry(_) => {
+                self.counts.retries += 1;
+                return self.failed(source);
+            }
+            Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) => {}
+        }
+        if let Source::Message(index) = source {
+            self.intake.delete(index);
+        }
+        match (done.incident, done.wake_at) {
+            (Some(incident), Some(wake)) => self.set_timer(incident, wake.max(after(self.now, WAIT_MIN_SECS))),
+            (Some(incident), None) => {
+                self.timers.remove(&incident);
+            }
+            (None, _) => {}
+        }
+        for trigger in done.follow {
+            let at = after(self.now, self.rng.i64(0..3));
+            self.deliver(trigger, at);
+        }
+    }
+
+    fn set_timer(&mut self, incident: IncidentId, at: Timestamp) {
+        if self.hits(self.settings.timer_dies) {
+            self.counts.timers_died += 1;
+            self.timers.remove(&incident);
+            return;
+        }
+        self.timer_token += 1;
+        self.timers.insert(incident, self.timer_token);
+        self.agenda.add(at, Due::Timer(incident, self.timer_token));
+    }
+
+    fn hits(&mut self, rate: u32) -> bool {
+        rate > 0 && self.rng.u32(0..WHOLE) < rate
+    }
+
+    fn note(&mut self, pass: u64, request: impl FnOnce() -> String, answer: impl FnOnce() -> String) {
+        if self.settings.trace {
+            self.trace.push(TraceLine { at: self.now, pass, request: request(), answer: answer() });
+        }
+    }
+
+    /// Folds what happened into the hash.
+    fn mix(&mut self, request: &Request, answer: &Answer) {
+        let what = match (request, answer) {
+            (_, Answer::Failed(_)) => 1,
+            (Request::Load(_), _) => 2,
+            (Request::Observe(node, _), _) => 3 ^ low(node.value()),
+            (Request::Commit(commit), _) => 4 ^ (commit.next.version << 8) ^ low(commit.next.node.value()),
+            (Request::Perform(perform), _) => 5 ^ (perform.effect as u64) << 8 ^ low(perform.target.node.value()),
+            (Request::Publish(item), _) => 6 ^ u64::from(item.id.n) << 8 ^ low(item.id.incident.node().value()),
+            (Request::MarkSent(_), _) => 7,
+            (Request::Survey, _) => 8,
+            (Request::Switch(_), _) => 9,
+            (Request::Done(_), _) => 10,
+        };
+        let at = self.now.as_microsecond().cast_unsigned();
+        self.hash = (self.hash ^ at).wrapping_mul(0x0100_0000_01b3).rotate_left(17) ^ what;
+    }
+}
+
+fn nothing_done() -> Done {
+    Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow: Vec::new() }
+}
+
+/// The low half of a node's number.
+#[allow(clippy::cast_possible_truncation, reason = "only mixed into a hash")]
+fn low(value: u128) -> u64 {
+    value as u64
+}
+
+/// Drives one pass to its end on ports that answer at once, each request a moment later.
+pub fn run_pass<P: Ports>(ports: &mut P, context: &Arc<Context>, trigger: Trigger, now: &mut Timestamp) -> Done {
+    let (mut pass, mut request) = Pass::new(Arc::clone(context), trigger).step(Answer::Start, *now);
+    loop {
+        if let Request::Done(done) = request {
+            return done;
+        }
+        *now = now.checked_add(SignedDuration::from_millis(50)).unwrap_or(Timestamp::MAX);
+        let given = answer(ports, &request, *now);
+        (pass, request) = pass.step(given, *now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

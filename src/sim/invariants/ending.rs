@@ -1,0 +1,122 @@
+//! Promises about the whole account, after the faults have stopped and everything had time to end.
+
+use jiff::Timestamp;
+
+use super::Inspector;
+use crate::effect::Effect;
+use crate::incident::{Ending, Incident, Outcome, Phase};
+use crate::sim::account::Account;
+use crate::time::secs_between;
+
+/// The longest that an incident may take, parked time aside, in seconds.
+const UNPARKED_MAX_SECS: i64 = 6 * 3_600;
+
+impl Inspector {
+    /// Checks everything that must hold in the end.
+    pub fn check_end(&mut self, account: &Account, now: Timestamp) {
+        for incident in account.ledger.incidents() {
+            self.every_incident_ends(incident, now);
+            self.every_end_is_told(account, incident, now);
+            self.nothing_stays_taken(account, incident, now);
+        }
+        self.permits_have_open_holders(account, now);
+        for item in account.ledger.unsent() {
+            self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} never left", item.id));
+        }
+    }
+
+    /// L1: each ends in one record or rests, within 6 h of unparked time.
+    fn every_incident_ends(&mut self, incident: &Incident, now: Timestamp) {
+        let (ended, over) = match &incident.phase {
+            Phase::Closed { at, .. } => (*at, true),
+            Phase::Resting { since, .. } => (*since, true),
+            Phase::Watching { .. }
+            | Phase::Examining { .. }
+            | Phase::Parked { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. } => (now, false),
+        };
+        if !over {
+            let (id, phase) = (incident.id, incident.phase.name());
+            self.broken("L1", now, Some(incident.node), || format!("{id} is still {phase}"));
+        }
+        // A rest may be long; only the way to it counts, and a close by hand after a rest does not.
+        let rested = matches!(incident.ending(), Some(Ending::ClosedBy { rested: true, .. }));
+        let took = secs_between(incident.first_seen, ended) - incident.parked_secs;
+        if took > UNPARKED_MAX_SECS && !rested && !was_resting(incident) {
+            self.broken("L1", now, Some(incident.node), || format!("{} took {took}s besides waiting", incident.id));
+        }
+    }
+
+    /// L2: each end but a silent self-heal was told, under one id.
+    fn every_end_is_told(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
+        let Some(outcome) = incident.ending().map(Ending::outcome) else { return };
+        let told =
+            account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
+        if !told && outcome != Outcome::SelfHealed {
+            self.broken("L2", now, Some(incident.node), || {
+                format!("{} ended as {outcome} and nobody was told", incident.id)
+            });
+        }
+    }
+
+    /// S14: what we took is given back, or a person was told so.
+    fn nothing_stays_taken(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
+        let Some(ending) = incident.ending() else { return };
+        if !incident.is_closed() {
+            return;
+        }
+        let last = |take: Effect, back: Effect| {
+            account
+                .sent
+                .iter()
+                .rev()
+                .find(|sent| {
+                    sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back)
+                })
+                .is_some_and(|sent| sent.effect == take)
+        };
+        let loud = matches!(ending.outcome(), Outcome::NeedsHuman | Outcome::Replaced | Outcome::Gone)
+            || matches!(ending, Ending::ClosedBy { .. });
+        for (what, taken) in [
+            ("DRAINING", last(Effect::Drain, Effect::Activate)),
+            ("in Standby", last(Effect::EnterStandby, Effect::ExitStandby)),
+            ("stopped", last(Effect::Stop, Effect::Start)),
+        ] {
+            if taken && !loud {
+                let outcome = ending.outcome();
+                self.broken("S14", now, Some(incident.node), || {
+                    format!("{} ended as {outcome}, still {what}", incident.id)
+                });
+            }
+        }
+    }
+
+    /// S9: permits held = open holders.
+    fn permits_have_open_holders(&mut self, account: &Account, now: Timestamp) {
+        for (scope, holder) in account.ledger.holders() {
+            let open = account.ledger.incident(holder).is_some_and(|incident| !incident.is_closed());
+            if !open {
+                self.broken("S9", now, Some(holder.node()), || {
+                    format!("{holder} is over and holds a permit in {scope}")
+                });
+            }
+        }
+        for incident in account.ledger.open() {
+            let holds = account.ledger.holders().any(|(_, holder)| holder == incident.id);
+            if incident.holds.permits != holds {
+                let says = incident.holds.permits;
+                self.broken("S9", now, Some(incident.node), || {
+                    format!("{} says that it holds permits: {says}; the ledger says: {holds}", incident.id)
+                });
+            }
+        }
+    }
+}
+
+/// Whether the incident came to rest before it ended.
+fn was_resting(incident: &Incident) -> bool {
+    incident.history.iter().rev().skip(1).any(|entry| matches!(entry.event, crate::incident::Event::Closed(_)))
+}

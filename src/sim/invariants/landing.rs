@@ -1,0 +1,264 @@
+//! Promises about one effect at the moment it lands.
+
+use jiff::Timestamp;
+
+use super::{GRACE_SECS, Inspector, Landing, LastRemedy, Spot, remedy_of};
+use crate::effect::{Effect, Weight};
+use crate::incident::{AttemptResult, Incident, Remedy};
+use crate::observe::{Fact, Health, Observation, Standing, Tags};
+use crate::policy::Mode;
+use crate::time::{after, secs_between};
+
+/// A disruptive effect lands at most this long after the kill switch was thrown, in seconds.
+const PAUSE_GRACE_SECS: i64 = 60;
+/// The oldest look that a disruptive effect may rest on, in seconds.
+const FRESH_SECS: i64 = 30;
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+impl Inspector {
+    pub(super) fn check_landing(&mut self, landing: &Landing<'_>) {
+        let weight = landing.sent.effect.weight();
+        self.lands_once(landing);
+        if weight == Weight::Restoring {
+            return;
+        }
+        self.within_the_mode(landing);
+        if weight == Weight::ReadOnly {
+            return;
+        }
+        self.only_willing_nodes(landing);
+        self.only_with_sight(landing);
+        if weight == Weight::Disruptive {
+            self.never_a_healthy_node(landing);
+            self.never_while_paused(landing);
+            self.within_budgets(landing);
+        }
+        if let Some(remedy) = remedy_of(landing.sent.effect) {
+            self.in_order(landing, remedy);
+            self.never_a_futile_remedy(landing, remedy);
+        }
+    }
+
+    fn breach(&mut self, promise: &'static str, landing: &Landing<'_>, text: impl FnOnce() -> String) {
+        let sent = landing.sent;
+        self.broken(promise, sent.at, Some(sent.node), || format!("{:?} landed {}", sent.effect, text()));
+    }
+
+    /// S5: each intent lands at most once.
+    fn lands_once(&mut self, landing: &Landing<'_>) {
+        let key = (landing.sent.incident, landing.sent.intent);
+        if self.intents.contains(&key) {
+            self.breach("S5", landing, || format!("twice for intent {} of {}", key.1, key.0));
+        }
+        self.intents.push(key);
+    }
+
+    /// S10 and the mode's part of S3.
+    fn within_the_mode(&mut self, landing: &Landing<'_>) {
+        let (effect, mode) = (landing.sent.effect, self.policy.mode);
+        let allowed = match effect {
+            Effect::Probe => self.policy.may_probe(mode),
+            _ => mode >= effect.least_mode(),
+        };
+        if !allowed {
+            let promise = if mode <= Mode::Observe { "S10" } else { "S3" };
+            self.breach(promise, landing, || format!("in mode {mode}"));
+        }
+    }
+
+    /// S3: opted in, not opted out, not muted, and within the mode of its tags, as they have been for 90 s.
+    fn only_willing_nodes(&mut self, landing: &Landing<'_>) {
+        let (node, now, effect) = (landing.sent.node, landing.sent.at, landing.sent.effect);
+        let settled: Vec<Tags> = self.settled_tags(node, now).copied().collect();
+        if !settled.is_empty() {
+            if settled.iter().all(|tags| !tags.managed) {
+                self.breach("S3", landing, || "on a node that is not opted in".to_owned());
+            }
+            if settled.iter().all(|tags| tags.mode.is_some_and(|mode| mode < effect.least_mode())) {
+                self.breach("S3", landing, || "beyond the mode of the node's tag".to_owned());
+            }
+            if settled.iter().all(|tags| tags.mute_until.is_some_and(|until| until > now)) {
+                self.breach("S3", landing, || "on a node that a tag mutes".to_owned());
+            }
+        }
+        if let Some((since, until)) = self.mutes.get(&node).copied()
+            && secs_between(since, now) >= GRACE_SECS
+            && until > now
+        {
+            self.breach("S3", landing, || "on a node that an operator muted".to_owned());
+        }
+    }
+
+    /// S1: never on a node that has been well for 90 s.
+    fn never_a_healthy_node(&mut self, landing: &Landing<'_>) {
+        let now = landing.sent.at;
+        if let Some(since) = landing.truth.healthy_since
+            && secs_between(since, now) >= GRACE_SECS
+        {
+            self.breach("S1", landing, || format!("on a node that had been well since {since}"));
+        }
+    }
+
+    /// S1 and S8: only after a fresh look that saw the deciding facts, and saw them bad.
+    fn only_with_sight(&mut self, landing: &Landing<'_>) {
+        if landing.late {
+            return;
+        }
+        let Some(seen) = landing.seen else {
+            return self.breach("S8", landing, || "without any look in its pass".to_owned());
+        };
+        if let Some(blindness) = blindness(seen, landing.sent.effect, landing.sent.at) {
+            self.breach("S8", landing, || blindness.to_owned());
+        }
+        let age = secs_between(seen.at, landing.sent.at);
+        if age > FRESH_SECS && landing.sent.effect.weight() == Weight::Disruptive {
+            self.breach("S1", landing, || format!("on the strength of a look that was {age}s old"));
+        }
+    }
+
+    /// S6: what was committed before the kill switch lands within 60 s or never.
+    fn never_while_paused(&mut self, landing: &Landing<'_>) {
+        if let Some(since) = self.paused_since
+            && secs_between(since, landing.sent.at) > PAUSE_GRACE_SECS
+        {
+            self.breach("S6", landing, || format!("while paused since {since}"));
+        }
+    }
+
+    /// S2: at once, and in an hour and a day, counted from what landed.
+    fn within_budgets(&mut self, landing: &Landing<'_>) {
+        let budgets = self.policy.budgets.clone();
+        let (node, now) = (landing.sent.node, landing.sent.at);
+        let own = self.spots.get(&node).cloned();
+        let (mut account, mut group, mut zone) = (1_u32, 1_u32, 1_u32);
+        for other in landing.account.ledger.open() {
+            if other.id == landing.sent.incident || !disrupted(other) {
+                continue;
+            }
+            account += 1;
+            let spot = self.spots.get(&other.node);
+            group += u32::from(shares(own.as_ref(), spot, |spot| spot.group.as_ref()));
+            zone += u32::from(shares(own.as_ref(), spot, |spot| spot.zone.as_ref()));
+        }
+        let size = |pick: fn(&Spot, &Spot) -> bool| {
+            own.as_ref().map_or(0, |own| self.spots.values().filter(|spot| pick(own, spot)).count())
+        };
+        let group_size = size(|own, spot| own.group.is_some() && own.group == spot.group);
+        let zone_size = size(|own, spot| own.zone == spot.zone);
+        let limit = |size: usize| budgets.at_once(u32::try_from(size).unwrap_or(u32::MAX));
+        for (what, count, most) in [
+            ("in the account", account, budgets.account_at_once),
+            ("in its group", group, limit(group_size)),
+            ("in its zone", zone, limit(zone_size)),
+        ] {
+            if count > most {
+                self.breach("S2", landing, || format!("as number {count} at once {what}, limit {most}"));
+            }
+        }
+        let Some(decided_at) = landing.incident.and_then(|incident| last_disruptive(incident)) else { return };
+        let entry = (decided_at, node, landing.sent.incident);
+        if self.decided.contains(&entry) {
+            return;
+        }
+        self.decided.push(entry);
+        for (what, window, most, own_only) in [
+            ("on the node within an hour", HOUR, budgets.node_an_hour, true),
+            ("on the node within a day", DAY, budgets.node_a_day, true),
+            ("in the account within an hour", HOUR, budgets.account_an_hour, false),
+            ("in the account within a day", DAY, budgets.account_a_day, false),
+        ] {
+            let since = after(decided_at.min(now), -window);
+            let count = self
+                .decided
+                .iter()
+                .filter(|(at, other, _)| *at > since && *at <= decided_at && (!own_only || *other == node))
+                .count();
+            if u32::try_from(count).unwrap_or(u32::MAX) > most {
+                self.breach("S2", landing, || format!("as number {count} {what}, limit {most}"));
+            }
+        }
+    }
+
+    /// S7 and S5: up the ladder, one verified step after the other, a cooldown apart.
+    fn in_order(&mut self, landing: &Landing<'_>, remedy: Remedy) {
+        let Some(incident) = landing.incident else { return };
+        let unverified = incident
+            .attempts
+            .iter()
+            .rev()
+            .skip(1)
+            .any(|attempt| attempt.result == AttemptResult::Running && attempt.acted_at.is_some());
+        if unverified {
+            self.breach("S7", landing, || "past a remedy that was not verified".to_owned());
+        }
+        let acted_at = incident
+            .attempts
+            .iter()
+            .rev()
+            .find(|attempt| attempt.remedy == remedy)
+            .and_then(|attempt| attempt.acted_at)
+            .unwrap_or(landing.sent.at);
+        let cause = incident.diagnosis.as_ref().map(|diagnosis| diagnosis.cause);
+        let asked = incident.asked.is_some();
+        if let Some(last) = self.remedies.insert(landing.sent.incident, LastRemedy { remedy, cause, acted_at })
+            && last.acted_at != acted_at
+        {
+            if remedy < last.remedy && cause == last.cause && !asked {
+                self.breach("S7", landing, || format!("after {}", last.remedy));
+            }
+            let apart = secs_between(last.acted_at, acted_at);
+            if apart < self.policy.cooldown_secs {
+                let least = self.policy.cooldown_secs;
+                self.breach("S5", landing, || format!("{apart}s after the attempt before, cooldown {least}s"));
+            }
+        }
+    }
+
+    /// S7: never a remedy that the true cause forbids, once it has been the cause for 90 s.
+    fn never_a_futile_remedy(&mut self, landing: &Landing<'_>, remedy: Remedy) {
+        let truth = landing.truth;
+        let (Some(ailment), Some(since)) = (truth.ailment, truth.ill_since) else { return };
+        if secs_between(since, landing.sent.at) >= GRACE_SECS && truth.forbids(remedy) {
+            let cause = landing.incident.and_then(|incident| incident.diagnosis.as_ref()).map(|found| found.cause);
+            self.breach("S7", landing, || format!("against {}, diagnosed as {cause:?}", ailment.cause()));
+        }
+    }
+}
+
+/// Whether a disruptive remedy has been sent in an incident and is not over.
+fn disrupted(incident: &Incident) -> bool {
+    incident.attempts.last().is_some_and(|attempt| {
+        attempt.remedy.is_disruptive() && attempt.result == AttemptResult::Running && attempt.acted_at.is_some()
+    })
+}
+
+/// When the newest disruptive remedy of an incident was decided.
+fn last_disruptive(incident: &Incident) -> Option<Timestamp> {
+    incident.attempts.iter().rev().find(|attempt| attempt.remedy.is_disruptive()).map(|attempt| attempt.at)
+}
+
+/// Whether two nodes share a place that both have.
+fn shares<T: PartialEq>(one: Option<&Spot>, other: Option<&Spot>, pick: impl Fn(&Spot) -> Option<&T>) -> bool {
+    match (one.and_then(&pick), other.and_then(&pick)) {
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// Why a look was not enough for an effect.
+fn blindness(seen: &Observation, effect: Effect, now: Timestamp) -> Option<&'static str> {
+    if matches!(seen.ec2, Fact::Unknown(_)) {
+        return Some("though EC2 could not be read");
+    }
+    let health = Health::of(seen, now);
+    match effect.weight() {
+        Weight::ReadOnly | Weight::Restoring => None,
+        Weight::Gentle if health.ssm == Standing::Unknown && health.ecs == Standing::Unknown => {
+            Some("though neither agent could be seen")
+        }
+        Weight::Gentle => None,
+        Weight::Guarding | Weight::Disruptive if !health.is_ill() => Some("though nothing was seen to be ill"),
+        Weight::Guarding | Weight::Disruptive => None,
+    }
+}

@@ -1,0 +1,156 @@
+//! The ledger's transactions, each rule by itself.
+
+use super::*;
+use crate::incident::{Ending, Phase, Symptom};
+use crate::node::Home;
+use crate::observe::{Blind, Fact, Observation};
+use crate::ports::{Claim, RateClaim};
+
+fn moment(secs: i64) -> Timestamp {
+    after("2026-11-20T12:00:00Z".parse().unwrap(), secs)
+}
+
+fn home() -> Home {
+    Home { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() }
+}
+
+fn blind(node: NodeId, at: Timestamp) -> Observation {
+    Observation {
+        node,
+        at,
+        ec2: Fact::Unknown(Blind::NotRead),
+        ssm: Fact::Unknown(Blind::NotRead),
+        ecs: Fact::Unknown(Blind::NotRead),
+        asg: Fact::Unknown(Blind::NotRead),
+        group: Fact::Unknown(Blind::NotRead),
+        invocation: Fact::Unknown(Blind::NotRead),
+        probe: Fact::Unknown(Blind::NotRead),
+        sessions: Fact::Unknown(Blind::NotRead),
+        busy: Fact::Unknown(Blind::NotRead),
+        identity: Fact::Unknown(Blind::NotRead),
+        network: Fact::Unknown(Blind::NotRead),
+        console: Fact::Unknown(Blind::NotRead),
+    }
+}
+
+fn incident(number: u128, at: Timestamp) -> Incident {
+    let node = NodeId::numbered(number);
+    let symptom = Symptom { at, kind: crate::event::SignalKind::SessionRefused };
+    let mut incident = Incident::open(&home(), &blind(node, at), symptom, at, after(at, 300));
+    incident.version = 1;
+    incident
+}
+
+fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
+    Commit { expect, next: Arc::new(next.clone()), permits, outbox: Vec::new() }
+}
+
+fn opened(ledger: &mut Ledger, number: u128) -> Incident {
+    let incident = incident(number, moment(0));
+    let saved = ledger.commit(&commit(Expect::NoOpenIncident, &incident, Permits::Keep), moment(0));
+    assert_eq!(saved, Committed::Saved);
+    incident
+}
+
+fn next(incident: &mut Incident) -> Expect {
+    let expect = Expect::Version(incident.version);
+    incident.version += 1;
+    expect
+}
+
+fn claims(limit: u32, rate: u32) -> Permits {
+    Permits::Take(Claims {
+        at_once: vec![Claim { scope: Scope::Account, limit }],
+        rates: vec![
+            RateClaim { scope: Scope::Account, window_secs: 3_600, limit: rate },
+            RateClaim { scope: Scope::Account, window_secs: 86_400, limit: rate + 1 },
+        ],
+    })
+}
+
+#[test]
+fn a_node_has_one_open_incident_at_most() {
+    let mut ledger = Ledger::default();
+    let first = opened(&mut ledger, 1);
+    let second = incident(1, moment(5));
+    let conflict = ledger.commit(&commit(Expect::NoOpenIncident, &second, Permits::Keep), moment(5));
+    assert_eq!(conflict, Committed::Conflict);
+    assert_eq!(ledger.open_on(first.node).unwrap().id, first.id);
+}
+
+#[test]
+fn only_the_version_that_was_read_can_be_replaced() {
+    let mut ledger = Ledger::default();
+    let mut one = opened(&mut ledger, 1);
+    let mut other = one.clone();
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Keep), moment(1)), Committed::Saved);
+    let expect = next(&mut other);
+    assert_eq!(ledger.commit(&commit(expect, &other, Permits::Keep), moment(1)), Committed::Conflict);
+    // A version that skips one is no successor.
+    let expect = Expect::Version(one.version);
+    one.version += 2;
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Keep), moment(2)), Committed::Conflict);
+}
+
+#[test]
+fn permits_are_all_or_none_and_belong_to_their_holder() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut other) = (opened(&mut ledger, 1), opened(&mut ledger, 2));
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, claims(1, 9)), moment(1)), Committed::Saved);
+    let expect = next(&mut other);
+    let refused = ledger.commit(&commit(expect, &other, claims(1, 9)), moment(2));
+    assert_eq!(refused, Committed::Refused(Refusal::Budget { scope: Scope::Account, held: 1, limit: 1 }));
+    assert_eq!(ledger.open_on(other.node).unwrap().version, 1, "a refused commit saves nothing");
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Free), moment(3)), Committed::Saved);
+    assert_eq!(ledger.holders().count(), 0);
+    assert_eq!(ledger.commit(&commit(Expect::Version(1), &other, claims(1, 9)), moment(4)), Committed::Saved);
+}
+
+#[test]
+fn an_hour_and_a_day_count_a_remedy_once() {
+    let mut ledger = Ledger::default();
+    let mut one = opened(&mut ledger, 1);
+    for at in [0, 10] {
+        let expect = next(&mut one);
+        assert_eq!(ledger.commit(&commit(expect, &one, claims(1, 2)), moment(at)), Committed::Saved);
+    }
+    let expect = next(&mut one);
+    let refused = ledger.commit(&commit(expect, &one, claims(1, 2)), moment(20));
+    assert!(matches!(refused, Committed::Refused(Refusal::Rate { count: 2, limit: 2, .. })), "{refused:?}");
+}
+
+#[test]
+fn the_kill_switch_stops_every_new_permit_and_nothing_else() {
+    let mut ledger = Ledger::default();
+    let mut one = opened(&mut ledger, 1);
+    ledger.switch(Switch::Pause);
+    let expect = next(&mut one);
+    let refused = ledger.commit(&commit(expect, &one, claims(1, 9)), moment(1));
+    assert_eq!(refused, Committed::Refused(Refusal::Paused));
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Keep), moment(1)), Committed::Saved);
+}
+
+#[test]
+fn a_closed_record_is_final_and_can_still_be_read() {
+    let mut ledger = Ledger::default();
+    let mut one = opened(&mut ledger, 1);
+    one.phase = Phase::Closed { ending: Ending::SelfHealed, at: moment(9) };
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Keep), moment(9)), Committed::Saved);
+    assert!(!ledger.has_open(one.node));
+    assert_eq!(ledger.load(Key::Node(one.node)).last.unwrap().id, one.id);
+    assert_eq!(ledger.load(Key::Incident(one.id)).incident.unwrap().version, 2);
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Keep), moment(10)), Committed::Conflict);
+}
+
+#[test]
+fn an_incident_without_a_timer_is_found_by_the_sweep() {
+    let mut ledger = Ledger::default();
+    let one = opened(&mut ledger, 1);
+    assert!(ledger.overdue(moment(300)).is_empty());
+    assert_eq!(ledger.overdue(moment(361)), [one.id]);
+}

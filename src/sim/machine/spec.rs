@@ -1,0 +1,175 @@
+//! What a machine of the simulated account is made of, written like a sentence.
+
+use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, DisplayName, NodeId};
+use crate::observe::{Manager, Platform, StopGates, Tags};
+
+/// What a machine is made of. Built by chaining: `MachineSpec::new().named("web-1").in_cluster("blue")`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineSpec {
+    /// Its id; numbered from the seed when none is given.
+    pub id: Option<NodeId>,
+    /// A managed node outside EC2, when the id does not say so.
+    pub hybrid: bool,
+    /// The `Name` tag.
+    pub name: Option<DisplayName>,
+    /// The letter of its Availability Zone.
+    pub zone: char,
+    /// A zone by its whole name; outranks the letter.
+    pub zone_named: Option<AvailabilityZone>,
+    /// The name of its ECS cluster.
+    pub cluster: Option<String>,
+    /// The ECS cluster by its whole ARN; outranks the name.
+    pub cluster_arn: Option<ClusterArn>,
+    /// Its Auto Scaling group.
+    pub group: Option<AutoScalingGroupName>,
+    /// What runs there.
+    pub platform: Platform,
+    /// Defib's tags on it.
+    pub tags: Tags,
+    /// Who else repairs it.
+    pub manager: Option<Manager>,
+    /// What stands in the way of a stop and start.
+    pub stop: StopGates,
+    /// Tasks that ECS places on it.
+    pub tasks: u32,
+    /// How old it is when it is added.
+    pub age_secs: i64,
+    /// Live Session Manager sessions.
+    pub sessions: u16,
+}
+
+impl Default for MachineSpec {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MachineSpec {
+    /// A Linux instance, a week old, opted in, in no cluster and no group.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            id: None,
+            hybrid: false,
+            name: None,
+            zone: 'a',
+            zone_named: None,
+            cluster: None,
+            cluster_arn: None,
+            group: None,
+            platform: Platform::Linux,
+            tags: Tags { managed: true, mode: None, mute_until: None },
+            manager: None,
+            stop: StopGates::default(),
+            tasks: 0,
+            age_secs: 7 * 86_400,
+            sessions: 0,
+        }
+    }
+
+    /// With this id.
+    #[must_use]
+    pub fn with_id(mut self, id: NodeId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// A managed node outside EC2.
+    #[must_use]
+    pub fn hybrid(mut self) -> Self {
+        self.hybrid = true;
+        self
+    }
+
+    /// With this `Name` tag; a text that is no name is left out.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.parse().ok();
+        self
+    }
+
+    /// In the zone with this letter.
+    #[must_use]
+    pub fn in_zone(mut self, letter: char) -> Self {
+        self.zone = letter;
+        self
+    }
+
+    /// In this ECS cluster, with four tasks unless [`Self::with_tasks`] says otherwise.
+    #[must_use]
+    pub fn in_cluster(mut self, name: &str) -> Self {
+        self.cluster = Some(name.to_owned());
+        self.tasks = if self.tasks == 0 { 4 } else { self.tasks };
+        self
+    }
+
+    /// In this Auto Scaling group, which appears with its first member.
+    #[must_use]
+    pub fn in_group(mut self, name: &str) -> Self {
+        self.group = name.parse().ok();
+        self
+    }
+
+    /// On this platform.
+    #[must_use]
+    pub fn on(mut self, platform: Platform) -> Self {
+        self.platform = platform;
+        self
+    }
+
+    /// With these tags.
+    #[must_use]
+    pub fn tagged(mut self, tags: Tags) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Repaired by somebody else.
+    #[must_use]
+    pub fn managed_by(mut self, manager: Manager) -> Self {
+        self.manager = Some(manager);
+        self
+    }
+
+    /// A Spot instance.
+    #[must_use]
+    pub fn spot(mut self) -> Self {
+        self.stop.spot = true;
+        self
+    }
+
+    /// With its root on an instance store.
+    #[must_use]
+    pub fn on_instance_store(mut self) -> Self {
+        self.stop.instance_store_root = true;
+        self
+    }
+
+    /// With these gates before a stop.
+    #[must_use]
+    pub fn gated(mut self, stop: StopGates) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// With this many tasks.
+    #[must_use]
+    pub fn with_tasks(mut self, tasks: u32) -> Self {
+        self.tasks = tasks;
+        self
+    }
+
+    /// Launched this long ago.
+    #[must_use]
+    pub fn aged(mut self, secs: i64) -> Self {
+        self.age_secs = secs;
+        self
+    }
+
+    /// With this many live sessions.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: u16) -> Self {
+        self.sessions = sessions;
+        self
+    }
+}

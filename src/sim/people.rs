@@ -1,0 +1,119 @@
+//! What people do meanwhile: tags, switches, requests, and their own hands on the machines.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use jiff::Timestamp;
+
+use super::driver::Driver;
+use super::invariants::Inspector;
+use crate::engine::{Action, OperatorRequest, Trigger};
+use crate::incident::{Phase, Remedy};
+use crate::node::NodeId;
+use crate::observe::Tags;
+use crate::policy::Mode;
+use crate::ports::Switch;
+use crate::time::after;
+
+/// Something that a person does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Sets a node's tags.
+    Tag(NodeId, Tags),
+    /// Pauses everything.
+    Pause,
+    /// Lets it work again.
+    Resume,
+    /// Mutes a node for some seconds.
+    Mute(NodeId, i64),
+    /// Ends that.
+    Unmute(NodeId),
+    /// Asks for a repair.
+    Fix(NodeId, Option<Remedy>),
+    /// Approves the remedy of some incident that waits for it.
+    Approve(usize),
+    /// Closes some open incident.
+    Close(usize),
+    /// Stops an instance by hand.
+    Stop(NodeId),
+    /// Starts it.
+    Start(NodeId),
+    /// Terminates an instance by hand.
+    Terminate(NodeId),
+    /// Removes whatever ails a node.
+    Repair(NodeId),
+}
+
+impl Deed {
+    /// A random one, about one of these nodes.
+    pub fn random(rng: &mut Rng, nodes: &[NodeId], now: Timestamp) -> Option<Self> {
+        let node = *nodes.get(rng.usize(0..nodes.len().max(1)))?;
+        Some(match rng.u8(0..32) {
+            0..=8 => Self::Tag(node, random_tags(rng, now)),
+            9 => Self::Pause,
+            10..=12 => Self::Resume,
+            13 | 14 => Self::Mute(node, rng.i64(60..5_400)),
+            15 => Self::Unmute(node),
+            16..=18 => Self::Fix(node, if rng.bool() { None } else { rng.choice(Remedy::ALL) }),
+            19..=22 => Self::Approve(rng.usize(..)),
+            23 | 24 => Self::Close(rng.usize(..)),
+            25 => Self::Stop(node),
+            26 => Self::Start(node),
+            27 => Self::Terminate(node),
+            _ => Self::Repair(node),
+        })
+    }
+
+    /// Does it.
+    pub fn apply(self, driver: &mut Driver, inspector: &mut Inspector) {
+        let now = driver.now();
+        match self {
+            Self::Tag(node, tags) => {
+                driver.account_mut().world.set_tags(node, tags, now);
+                inspector.tagged(node, tags, now);
+            }
+            Self::Pause => ask(driver, Action::Switch(Switch::Pause)),
+            Self::Resume => ask(driver, Action::Switch(Switch::Resume)),
+            Self::Mute(node, secs) => ask(driver, Action::Switch(Switch::Mute(node, after(now, secs)))),
+            Self::Unmute(node) => ask(driver, Action::Switch(Switch::Unmute(node))),
+            Self::Fix(node, remedy) => ask(driver, Action::Fix(node, remedy)),
+            Self::Approve(pick) => {
+                let waiting = driver.account().ledger.open().filter(|open| matches!(open.phase, Phase::Parked { .. }));
+                let ids: Vec<_> = waiting.map(|open| open.id).collect();
+                if let Some(id) = ids.get(pick % ids.len().max(1)) {
+                    ask(driver, Action::Approve(*id));
+                }
+            }
+            Self::Close(pick) => {
+                let ids: Vec<_> = driver.account().ledger.open().map(|open| open.id).collect();
+                if let Some(id) = ids.get(pick % ids.len().max(1)) {
+                    ask(driver, Action::Close(*id));
+                }
+            }
+            Self::Stop(node) => driver.account_mut().world.stop_by_hand(node, now),
+            Self::Start(node) => driver.account_mut().world.start_by_hand(node, now),
+            Self::Terminate(node) => driver.account_mut().world.terminate_by_hand(node, now),
+            Self::Repair(node) => driver.account_mut().world.repair(node, now),
+        }
+    }
+}
+
+/// Tags as people set them: mostly opted in, sometimes lowered, out or mute.
+pub fn random_tags(rng: &mut Rng, now: Timestamp) -> Tags {
+    let mode = match rng.u8(0..10) {
+        0 => Some(Mode::Off),
+        1 => Some(Mode::Observe),
+        2 => Some(Mode::Restart),
+        3 => Some(Mode::Cycle),
+        _ => None,
+    };
+    let mute_until = if rng.u8(0..8) == 0 { Some(after(now, rng.i64(60..5_400))) } else { None };
+    Tags { managed: rng.u8(0..6) > 0, mode, mute_until }
+}
+
+/// An operator's request, through the function like every other.
+fn ask(driver: &mut Driver, action: Action) {
+    let request = OperatorRequest { by: Arc::from("arn:aws:iam::111122223333:user/operator"), action };
+    let now = driver.now();
+    driver.deliver(Trigger::Operator(request), now);
+}

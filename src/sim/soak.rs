@@ -1,0 +1,203 @@
+//! The simulation: the real engine over the simulated account, a seed for everything, and every promise checked.
+//!
+//! A schedule is eight nodes and three hours of virtual time. Then the faults stop, and whatever is still open must end.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::account::Account;
+use super::driver::{Driver, TraceLine};
+use super::invariants::{Inspector, Violation};
+use crate::engine::{Context, Trigger};
+use crate::node::Home;
+use crate::time::after;
+
+mod scenario;
+
+use scenario::{LENGTH_SECS, Scenario, Step};
+
+/// How long an account may take to come to rest after the faults have stopped, in seconds.
+const CALM_SECS: i64 = 8 * 3_600;
+/// How often the calm is looked at for a rest, in seconds.
+const CALM_STEP_SECS: i64 = 900;
+/// Every so many seeds, one is run twice and must go the same way.
+const TWICE_EVERY: u64 = 1_000;
+
+/// More or fewer faults than usual, in percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Load {
+    /// 100 is usual.
+    pub percent: u32,
+}
+
+/// How to run schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SoakOptions {
+    /// Whether to keep a trace.
+    pub trace: bool,
+    /// More or fewer faults than usual.
+    pub load: Option<Load>,
+}
+
+/// What became of one schedule.
+#[derive(Debug, Clone)]
+pub struct SeedResult {
+    /// The seed.
+    pub seed: u64,
+    /// The promises that were broken.
+    pub violations: Vec<Violation>,
+    /// Incidents that opened.
+    pub incidents: u64,
+    /// Processes that died.
+    pub crashes: u64,
+    /// Requests that reached a port.
+    pub requests: u64,
+    /// Differs when anything went differently.
+    pub hash: u64,
+    /// Every request, when a trace was asked for.
+    pub trace: Vec<TraceLine>,
+}
+
+/// What became of many.
+#[derive(Debug, Clone, Default)]
+pub struct SoakResult {
+    /// Schedules that ran.
+    pub seeds: u64,
+    /// Incidents that opened.
+    pub incidents: u64,
+    /// Processes that died.
+    pub crashes: u64,
+    /// Requests that reached a port.
+    pub requests: u64,
+    /// Broken promises, by seed.
+    pub broken: Vec<(u64, Violation)>,
+}
+
+/// The account that every schedule plays in.
+#[must_use]
+pub fn home() -> Option<Home> {
+    Some(Home { account: "111122223333".parse().ok()?, region: "us-east-1".parse().ok()? })
+}
+
+/// Runs the schedule of one seed.
+#[must_use]
+pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
+    let mut result =
+        SeedResult { seed, violations: Vec::new(), incidents: 0, crashes: 0, requests: 0, hash: 0, trace: Vec::new() };
+    let Some(home) = home() else { return result };
+    let load = options.load.map_or(100, |load| load.percent);
+    let scenario = Scenario::new(seed, &home, load, options.trace);
+    let mut inspector = Inspector::new(scenario.policy.clone(), scenario.spots);
+    for (node, tags) in &scenario.tags {
+        inspector.tagged(*node, *tags, after(scenario.start, -86_400));
+    }
+    let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
+    let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
+    for (at, step) in scenario.steps {
+        driver.run_until(at, &mut inspector);
+        match step {
+            Step::Deed(deed) => deed.apply(&mut driver, &mut inspector),
+            Step::Forged(signal) => driver.deliver(Trigger::Signal(*signal), at),
+        }
+    }
+    let horizon = after(scenario.start, LENGTH_SECS);
+    driver.run_until(horizon, &mut inspector);
+    come_to_rest(&mut driver, &mut inspector, horizon);
+    let now = driver.now();
+    inspector.check_end(driver.account(), now);
+    let counts = driver.counts();
+    result.incidents = u64::try_from(driver.account().ledger.incidents().count()).unwrap_or(u64::MAX);
+    result.crashes = counts.crashes;
+    result.requests = counts.requests;
+    result.hash = driver.hash();
+    result.trace = driver.take_trace();
+    result.violations = inspector.into_violations();
+    result
+}
+
+/// After the faults: nothing goes wrong any more, the pause ends, and the rest is up to Defib.
+fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: jiff::Timestamp) {
+    driver.calm_down();
+    driver.account_mut().world.flapping = false;
+    super::people::Deed::Resume.apply(driver, inspector);
+    let end = after(horizon, CALM_SECS);
+    // Two sweeps at least, so that whatever is ill has been found.
+    driver.run_until(after(horizon, CALM_STEP_SECS), inspector);
+    while !driver.is_quiet() && driver.now() < end {
+        let next = after(driver.now(), CALM_STEP_SECS);
+        driver.run_until(next, inspector);
+    }
+}
+
+/// Runs many, on several threads. What each seed does never depends on how many threads there are.
+pub fn run(
+    seeds: &Range<u64>,
+    threads: usize,
+    options: &SoakOptions,
+    each: impl Fn(&SeedResult) -> bool + Sync,
+) -> SoakResult {
+    let next = AtomicU64::new(seeds.start);
+    let total = Mutex::new(SoakResult::default());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                let mut mine = SoakResult::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || seed < seeds.start {
+                        break;
+                    }
+                    let result = run_checked(seed, options);
+                    mine.add(&result);
+                    if !each(&result) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+                if let Ok(mut total) = total.lock() {
+                    total.merge(mine);
+                }
+            });
+        }
+    });
+    let mut result = total.into_inner().unwrap_or_default();
+    result.broken.sort_by_key(|(seed, _)| *seed);
+    result
+}
+
+/// Runs a seed, and every thousandth one twice.
+fn run_checked(seed: u64, options: &SoakOptions) -> SeedResult {
+    let mut result = run_seed(seed, options);
+    if seed.is_multiple_of(TWICE_EVERY) {
+        let again = run_seed(seed, options);
+        if again.hash != result.hash || again.requests != result.requests {
+            result.violations.push(Violation {
+                promise: "determinism",
+                at: jiff::Timestamp::UNIX_EPOCH,
+                node: None,
+                text: "the same seed went two ways".to_owned(),
+            });
+        }
+    }
+    result
+}
+
+impl SoakResult {
+    fn add(&mut self, result: &SeedResult) {
+        self.seeds += 1;
+        self.incidents += result.incidents;
+        self.crashes += result.crashes;
+        self.requests += result.requests;
+        self.broken.extend(result.violations.iter().map(|violation| (result.seed, violation.clone())));
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.incidents += other.incidents;
+        self.crashes += other.crashes;
+        self.requests += other.requests;
+        self.broken.extend(other.broken);
+    }
+}

@@ -1,0 +1,215 @@
+//! What AWS shows of a node, with AWS's lags.
+
+use jiff::Timestamp;
+
+use super::{World, moment};
+use crate::node::NodeId;
+use crate::observe::{
+    Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
+    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Ssm,
+};
+use crate::sim::machine::{Illness, Machine, Secs};
+
+/// Terminated instances stay visible for about an hour.
+const TERMINATED_VISIBLE_SECS: Secs = 3_600;
+
+impl World {
+    /// Looks at a node as AWS shows it.
+    pub fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
+        self.advance(now);
+        let mut seen = nothing_of(node, now);
+        seen.invocation = self.invocation(look);
+        seen.probe = self.probe(look);
+        let Some(machine) = self.index(node).and_then(|index| self.machines.get(index)) else {
+            return seen;
+        };
+        let now = self.now;
+        let long_gone =
+            machine.state == InstanceState::Terminated && now - machine.state_since > TERMINATED_VISIBLE_SECS;
+        if !long_gone {
+            seen.ec2 = ec2(machine, now);
+        }
+        seen.asg = self.asg(machine);
+        seen.group = Fact::Known(self.group_of(machine));
+        if Self::service_down(machine) {
+            seen.ssm = Fact::Unknown(Blind::Unavailable);
+            seen.ecs = Fact::Unknown(Blind::Unavailable);
+        } else {
+            seen.ssm = self.ssm(machine, now);
+            seen.ecs = self.ecs(machine, now);
+        }
+        if look.close {
+            self.look_closely(machine, &mut seen);
+        }
+        seen
+    }
+
+    fn look_closely(&self, machine: &Machine, seen: &mut Observation) {
+        let shows = |pick: fn(&Illness) -> &Findings| {
+            Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
+        };
+        seen.sessions = Fact::Known(machine.sessions);
+        let refreshing = machine
+            .member
+            .as_ref()
+            .and_then(|member| self.fleets.get(member.group))
+            .is_some_and(|fleet| fleet.refreshing);
+        seen.busy =
+            Fact::Known(if refreshing { crate::observe::Busy::Deployment } else { Self::busy_now(machine, self.now) });
+        seen.identity = shows(|ill| &ill.identity);
+        if machine.id.is_instance() {
+            seen.network = shows(|ill| &ill.network);
+            seen.console = shows(|ill| &ill.console);
+        } else {
+            (seen.network, seen.console) = (Fact::Absent, Fact::Absent);
+        }
+    }
+
+    fn ssm(&self, machine: &Machine, now: Secs) -> Fact<Ssm> {
+        if !machine.ssm_listed() {
+            return Fact::Absent;
+        }
+        let last_ping = machine.pinged_at(now);
+        let ping = if now - last_ping > self.ping_lost_secs { Ping::ConnectionLost } else { Ping::Online };
+        let connected = machine.ssm.shown(now);
+        Fact::Known(Ssm {
+            ping,
+            last_ping: moment(last_ping),
+            connection: Fact::Known(if connected { Connection::Connected } else { Connection::NotConnected }),
+            platform: machine.spec.platform,
+        })
+    }
+
+    fn ecs(&self, machine: &Machine, now: Secs) -> Fact<Ecs> {
+        let Some((ecs, cluster)) = machine
+            .ecs
+            .as_ref()
+            .filter(|ecs| ecs.registered)
+            .and_then(|ecs| self.clusters.get(ecs.cluster).map(|cluster| (ecs, cluster)))
+        else {
+            return Fact::Absent;
+        };
+        let connected = ecs.link.shown(now) && machine.exists();
+        let agent_check = if ecs.impaired { Check::Impaired } else { Check::Ok };
+        let runtime_check = match (connected, ecs.runtime_impaired) {
+            (false, _) => Check::Undecided,
+            (true, true) => Check::Impaired,
+            (true, false) => Check::Ok,
+        };
+        let impaired_since = match (ecs.impaired, ecs.runtime_impaired) {
+            (true, _) => Some(ecs.link.shown_since(now)),
+            (false, true) => ecs.runtime_bad_since,
+            (false, false) => None,
+        };
+        Fact::Known(Ecs {
+            cluster: cluster.arn.clone(),
+            arn: ecs.arn.clone(),
+            connected,
+            status: if machine.is_deregistered() { EcsStatus::Inactive } else { ecs.status },
+            tasks: ecs.tasks,
+            agent_check,
+            runtime_check,
+            impaired_since: impaired_since.map(moment),
+            cluster_tags: cluster.tags,
+        })
+    }
+
+    fn asg(&self, machine: &Machine) -> Fact<Asg> {
+        let Some((member, fleet)) = machine
+            .member
+            .as_ref()
+            .filter(|_| machine.exists())
+            .and_then(|member| self.fleets.get(member.group).map(|fleet| (member, fleet)))
+        else {
+            return Fact::Absent;
+        };
+        Fact::Known(Asg {
+            name: fleet.name.clone(),
+            lifecycle: member.lifecycle,
+            desired: fleet.desired,
+            min: fleet.min,
+            in_service: self.count_members(member.group, |lifecycle| lifecycle == Lifecycle::InService),
+            ec2_health_only: fleet.ec2_health_only,
+            suspended: fleet.suspended,
+            refreshing: fleet.refreshing,
+            tags: fleet.tags,
+        })
+    }
+
+    fn group_of(&self, machine: &Machine) -> Group {
+        let zone_size = self.zones.get(machine.zone_index).map_or(0, |zone| zone.size);
+        let cluster = machine.ecs.as_ref().and_then(|ecs| self.clusters.get(ecs.cluster));
+        let fleet = machine.member.as_ref().and_then(|member| self.fleets.get(member.group));
+        let (name, size) = match (cluster, fleet) {
+            (Some(cluster), _) => (&cluster.name, cluster.size),
+            (None, Some(fleet)) => (&fleet.label, fleet.size),
+            (None, None) => (&self.account_label, self.account_size),
+        };
+        Group { name: name.clone(), size, zone_size }
+    }
+
+    fn invocation(&self, look: &Look) -> Fact<Invocation> {
+        let Some(id) = &look.command else { return Fact::Absent };
+        self.commands
+            .find(id)
+            .map_or(Fact::Absent, |command| Fact::Known(Invocation { command: id.clone(), status: command.status }))
+    }
+
+    fn probe(&self, look: &Look) -> Fact<Probe> {
+        let Some(id) = &look.probe else { return Fact::Absent };
+        let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
+        let answer = match (command.status, &command.answer) {
+            (InvocationStatus::Success, Some((booted_at, findings))) => {
+                ProbeAnswer::Answered { booted_at: moment(*booted_at), findings: findings.clone() }
+            }
+            (InvocationStatus::Open | InvocationStatus::Success, _) => ProbeAnswer::Pending,
+            _ => ProbeAnswer::Undelivered,
+        };
+        Fact::Known(Probe { sent_at: moment(command.sent_at), answer })
+    }
+}
+
+fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
+    if !machine.id.is_instance() {
+        return Fact::Absent;
+    }
+    let Some(zone) = &machine.zone else { return Fact::Unknown(Blind::Empty) };
+    let decided = machine.state == InstanceState::Running && now >= machine.checks_from;
+    let check = |passes: bool| match (decided, passes) {
+        (false, _) => Check::Undecided,
+        (true, true) => Check::Ok,
+        (true, false) => Check::Impaired,
+    };
+    Fact::Known(Ec2 {
+        state: machine.state,
+        launched_at: moment(machine.launched_at),
+        system_check: check(machine.system_check.shown(now)),
+        instance_check: check(machine.instance_check.shown(now)),
+        name: machine.spec.name.clone(),
+        zone: zone.clone(),
+        tags: machine.tags,
+        manager: machine.spec.manager,
+        stop: machine.spec.stop,
+    })
+}
+
+/// What is seen of an id that AWS does not know.
+fn nothing_of(node: NodeId, now: Timestamp) -> Observation {
+    let unread = Blind::NotRead;
+    Observation {
+        node,
+        at: now,
+        ec2: Fact::Absent,
+        ssm: Fact::Absent,
+        ecs: Fact::Absent,
+        asg: Fact::Absent,
+        group: Fact::Absent,
+        invocation: Fact::Absent,
+        probe: Fact::Absent,
+        sessions: Fact::Unknown(unread),
+        busy: Fact::Unknown(unread),
+        identity: Fact::Unknown(unread),
+        network: Fact::Unknown(unread),
+        console: Fact::Unknown(unread),
+    }
+}

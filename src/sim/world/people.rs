@@ -1,0 +1,163 @@
+//! What people do: they tag, stop, start, terminate and repair, and they open sessions.
+
+use jiff::Timestamp;
+
+use super::{InstanceState, World};
+use crate::effect::Target;
+use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, DocumentName, NodeId};
+use crate::observe::{Busy, InvocationStatus, Tags};
+use crate::sim::traffic::{Command, Stage, Work};
+
+/// What can be set of an Auto Scaling group; what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// `DesiredCapacity`.
+    pub desired: Option<u32>,
+    /// `MinSize`.
+    pub min: Option<u32>,
+    /// The health check is EC2's only.
+    pub ec2_health_only: Option<bool>,
+    /// `Launch` or `Terminate` is suspended.
+    pub suspended: Option<bool>,
+    /// An instance refresh runs.
+    pub refreshing: Option<bool>,
+    /// Defib's tags on it.
+    pub tags: Option<Tags>,
+}
+
+impl World {
+    /// Somebody changes the tags of an instance.
+    pub fn set_tags(&mut self, node: NodeId, tags: Tags, now: Timestamp) {
+        self.advance(now);
+        let at = self.now;
+        if let Some(machine) = self.index(node).and_then(|index| self.machines.get_mut(index)) {
+            machine.retag(tags, at);
+        }
+    }
+
+    /// Somebody changes the tags of a cluster.
+    pub fn set_cluster_tags(&mut self, arn: &ClusterArn, tags: Tags) {
+        if let Some(cluster) = self.clusters.iter_mut().find(|cluster| cluster.arn == *arn) {
+            cluster.tags = tags;
+        }
+    }
+
+    /// Somebody changes an Auto Scaling group.
+    pub fn set_group(&mut self, name: &AutoScalingGroupName, settings: &GroupSettings) {
+        if let Some(fleet) = self.fleets.iter_mut().find(|fleet| fleet.name == *name) {
+            fleet.desired = settings.desired.unwrap_or(fleet.desired);
+            fleet.min = settings.min.unwrap_or(fleet.min);
+            fleet.ec2_health_only = settings.ec2_health_only.unwrap_or(fleet.ec2_health_only);
+            fleet.suspended = settings.suspended.unwrap_or(fleet.suspended);
+            fleet.refreshing = settings.refreshing.unwrap_or(fleet.refreshing);
+            fleet.tags = settings.tags.unwrap_or(fleet.tags);
+        }
+    }
+
+    /// People open and close sessions: from now on this many are live.
+    pub fn set_sessions(&mut self, node: NodeId, sessions: u16, now: Timestamp) {
+        self.advance(now);
+        if let Some(machine) = self.index(node).and_then(|index| self.machines.get_mut(index)) {
+            machine.sessions = sessions;
+        }
+    }
+
+    /// Somebody works on a node for a while.
+    pub fn set_busy(&mut self, node: NodeId, busy: Busy, until: Timestamp, now: Timestamp) {
+        self.advance(now);
+        if let Some(machine) = self.index(node).and_then(|index| self.machines.get_mut(index)) {
+            (machine.busy, machine.busy_until) = (busy, until.as_second());
+        }
+    }
+
+    /// A person repairs what is wrong: the route, the role, the configuration.
+    pub fn repair(&mut self, node: NodeId, now: Timestamp) {
+        self.advance(now);
+        if let Some(index) = self.index(node) {
+            self.recover(index);
+        }
+    }
+
+    /// Somebody stops an instance. A machine outside EC2 is powered off.
+    pub fn stop_by_hand(&mut self, node: NodeId, now: Timestamp) {
+        self.advance(now);
+        if let Some(index) = self.index(node) {
+            self.stop(index);
+        }
+    }
+
+    /// Somebody starts an instance.
+    pub fn start_by_hand(&mut self, node: NodeId, now: Timestamp) {
+        self.advance(now);
+        if let Some(index) = self.index(node) {
+            self.start(index);
+        }
+    }
+
+    /// Somebody reboots an instance.
+    pub fn reboot_by_hand(&mut self, node: NodeId, now: Timestamp) {
+        self.advance(now);
+        if let Some(index) = self.index(node) {
+            self.reboot(index);
+        }
+    }
+
+    /// Somebody terminates an instance.
+    pub fn terminate_by_hand(&mut self, node: NodeId, now: Timestamp) {
+        self.advance(now);
+        if let Some(index) = self.index(node)
+            && self.machines.get(index).is_some_and(|machine| {
+                !matches!(machine.state, InstanceState::ShuttingDown | InstanceState::Terminated)
+            })
+        {
+            self.terminate(index);
+        }
+    }
+
+    /// Somebody sends a script to a node: it will succeed if the agent takes it.
+    pub fn send_by_hand(&mut self, node: NodeId, now: Timestamp) {
+        self.advance(now);
+        if let Some(index) = self.index(node) {
+            self.send_theirs(index, false, InvocationStatus::Success);
+        }
+    }
+
+    /// Makes an invocation exist that an event tells of, under the id and with the end that the event means. No event is
+    /// sent for it.
+    pub fn stage_command(
+        &mut self,
+        node: NodeId,
+        command: CommandId,
+        document: DocumentName,
+        status: InvocationStatus,
+        now: Timestamp,
+    ) {
+        self.advance(now);
+        let Some(machine) = self.index(node) else { return };
+        self.commands.add_named(Command {
+            id: command,
+            machine,
+            document: Some(document),
+            work: Work::Theirs { runs_secs: 0, ends: status, busy: Busy::Idle },
+            sent_at: self.now - 600,
+            expires_at: self.now,
+            stage: Stage::Ended,
+            status,
+            answer: None,
+        });
+    }
+
+    /// What an effect on a node would name: the container instance and the group that AWS shows now.
+    #[must_use]
+    pub fn target_of(&self, node: NodeId) -> Target {
+        let machine = self.index(node).and_then(|index| self.machines.get(index));
+        let container_instance = machine
+            .and_then(|machine| machine.ecs.as_ref())
+            .and_then(|ecs| self.clusters.get(ecs.cluster).map(|cluster| (cluster.arn.clone(), ecs.arn.clone())));
+        let group = machine
+            .and_then(|machine| machine.member.as_ref())
+            .and_then(|member| self.fleets.get(member.group))
+            .map(|fleet| fleet.name.clone());
+        Target { node, container_instance, group }
+    }
+}

@@ -1,0 +1,446 @@
+//! The world keeps its word.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::effect::Target;
+use crate::incident::Remedy;
+use crate::observe::{Check, Connection, Fact, Health, Look, Observation, Ping, ProbeAnswer, Standing};
+use crate::ports::Performed;
+use crate::sim::machine::MachineSpec;
+
+const START: i64 = 1_795_000_000;
+
+fn at(secs: i64) -> Timestamp {
+    moment(START + secs)
+}
+
+fn quiet(seed: u64) -> WorldSettings {
+    WorldSettings {
+        home: Home { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() },
+        start: at(0),
+        seed,
+        flapping: false,
+        background_commands: false,
+    }
+}
+
+fn close() -> Look {
+    Look { command: None, probe: None, close: true }
+}
+
+fn container_host() -> MachineSpec {
+    MachineSpec::new().named("web-1").in_cluster("blue").in_group("blue-asg")
+}
+
+fn command(performed: Performed) -> CommandId {
+    match performed {
+        Performed::Done { command: Some(command) } => command,
+        other => panic!("no command: {other:?}"),
+    }
+}
+
+impl World {
+    fn health(&mut self, node: NodeId, secs: i64) -> Health {
+        Health::of(&self.observe(node, &close(), at(secs)), at(secs))
+    }
+
+    fn does(&mut self, effect: Effect, node: NodeId, secs: i64) -> Performed {
+        let target = self.target_of(node);
+        self.perform(effect, &target, at(secs))
+    }
+
+    fn kinds(&mut self) -> Vec<SignalKind> {
+        self.take_signals().into_iter().map(|(_, signal)| signal.kind).collect()
+    }
+}
+
+#[test]
+fn a_node_that_nobody_knows_is_absent_everywhere() {
+    let mut world = World::new(quiet(1));
+    let seen = world.observe("i-0123456789abcdef0".parse().unwrap(), &close(), at(5));
+    assert_eq!((seen.ec2, seen.ssm, seen.ecs, seen.asg), (Fact::Absent, Fact::Absent, Fact::Absent, Fact::Absent));
+}
+
+#[test]
+fn a_healthy_node_stays_well_for_hours() {
+    let mut world = World::new(quiet(2));
+    let node = world.add(container_host());
+    for secs in (0..10_800).step_by(97) {
+        assert!(world.health(node, secs).is_well(), "{secs}");
+    }
+    assert!(world.kinds().is_empty());
+}
+
+#[test]
+fn a_dead_agent_looks_online_for_minutes_and_not_connected_within_one() {
+    let mut world = World::new(quiet(3));
+    let node = world.add(MachineSpec::new());
+    world.afflict(node, Ailment::SsmAgentHung, at(100), None);
+    let seen = world.observe(node, &close(), at(200));
+    let ssm = seen.ssm.known().unwrap();
+    assert_eq!((ssm.ping, ssm.connection.clone()), (Ping::Online, Fact::Known(Connection::NotConnected)));
+    let seen = world.observe(node, &close(), at(1_100));
+    assert_eq!(seen.ssm.known().unwrap().ping, Ping::ConnectionLost);
+    assert_eq!(world.troubled(at(1_100)).len(), 1);
+}
+
+#[test]
+fn a_look_that_is_not_close_reads_no_diagnosis() {
+    let mut world = World::new(quiet(4));
+    let node = world.add(MachineSpec::new());
+    let seen = world.observe(node, &Look { close: false, ..close() }, at(1));
+    let unread = |fact: &Fact<Findings>| matches!(fact, Fact::Unknown(crate::observe::Blind::NotRead));
+    assert!(unread(&seen.identity) && unread(&seen.network) && unread(&seen.console));
+    assert!(seen.sessions.known().is_none() && seen.busy.known().is_none());
+}
+
+#[test]
+fn a_probe_to_a_live_node_brings_findings_and_one_to_a_dead_node_is_not_delivered() {
+    let mut world = World::new(quiet(5));
+    let (live, dead) = (world.add(container_host()), world.add(MachineSpec::new()));
+    world.afflict(live, Ailment::EcsAgentStopped, at(10), None);
+    world.afflict(dead, Ailment::SsmAgentStopped, at(10), None);
+    let to_live = command(world.does(Effect::Probe, live, 100));
+    let to_dead = command(world.does(Effect::Probe, dead, 100));
+    let mut probe = |node, id: &CommandId, secs| {
+        let look = Look { probe: Some(id.clone()), ..close() };
+        world.observe(node, &look, at(secs)).probe.known().unwrap().answer.clone()
+    };
+    assert_eq!(probe(live, &to_live, 100), ProbeAnswer::Pending);
+    match probe(live, &to_live, 125) {
+        ProbeAnswer::Answered { findings, .. } => {
+            assert_eq!(findings[0].cause, crate::diagnose::Cause::EcsAgentStopped);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(probe(dead, &to_dead, 150), ProbeAnswer::Pending);
+    assert_eq!(probe(dead, &to_dead, 165), ProbeAnswer::Undelivered);
+    let told = world.kinds().into_iter().any(|kind| match kind {
+        SignalKind::CommandTrouble { document, .. } => document.as_str() == "Defib-Probe",
+        _ => false,
+    });
+    assert!(told, "the event about our own command must be there to be ignored");
+}
+
+#[test]
+fn a_restart_of_the_ecs_agent_brings_a_stopped_one_back() {
+    let mut world = World::new(quiet(6));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::EcsAgentStopped, at(10), None);
+    assert_eq!(world.health(node, 300).ecs, Standing::Ill);
+    world.does(Effect::RestartEcsAgent, node, 300);
+    assert!(world.health(node, 400).is_well());
+    assert_eq!(world.ran().len(), 1);
+}
+
+#[test]
+fn an_agent_on_a_full_disk_needs_room_first() {
+    let mut world = World::new(quiet(7));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::HostDiskFull, at(10), None);
+    world.does(Effect::RestartEcsAgent, node, 300);
+    assert_eq!(world.health(node, 400).ecs, Standing::Ill);
+    assert!(world.truth(node).unwrap().forbids(Remedy::Reboot));
+    world.does(Effect::FreeDisk, node, 400);
+    assert_eq!(world.health(node, 450).ecs, Standing::Ill);
+    world.does(Effect::RestartEcsAgent, node, 450);
+    assert!(world.health(node, 550).is_well());
+}
+
+#[test]
+fn a_reboot_keeps_the_state_and_changes_the_boot_time() {
+    let mut world = World::new(quiet(8));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::HostKernelHang, at(10), None);
+    let before = world.observe(node, &close(), at(600));
+    assert_eq!(before.ec2.known().unwrap().instance_check, Check::Impaired);
+    let booted = world.truth(node).unwrap().booted_at;
+    world.does(Effect::Reboot, node, 600);
+    let during = world.observe(node, &close(), at(640));
+    assert_eq!(during.ec2.known().unwrap().state, InstanceState::Running);
+    assert!(world.health(node, 1_300).is_well());
+    assert!(world.truth(node).unwrap().booted_at > booted);
+    assert_eq!(
+        world.observe(node, &close(), at(1_300)).ec2.known().unwrap().launched_at,
+        before.ec2.known().unwrap().launched_at
+    );
+}
+
+#[test]
+fn a_stop_and_start_gives_new_hardware_and_a_new_launch_time() {
+    let mut world = World::new(quiet(9));
+    let node = world.add(MachineSpec::new());
+    world.afflict(node, Ailment::PlatformHardware, at(10), None);
+    assert_eq!(world.health(node, 400).platform, Standing::Ill);
+    world.does(Effect::Stop, node, 400);
+    assert_eq!(world.does(Effect::Start, node, 410), Performed::Refused);
+    let stopped = world.observe(node, &close(), at(700));
+    assert_eq!(stopped.ec2.known().unwrap().state, InstanceState::Stopped);
+    assert_eq!(stopped.ssm, Fact::Absent);
+    world.does(Effect::Start, node, 700);
+    assert_eq!(world.observe(node, &close(), at(740)).ec2.known().unwrap().system_check, Check::Undecided);
+    assert!(world.health(node, 1_000).is_well());
+    assert!(world.kinds().contains(&SignalKind::Gone { what: crate::event::GoneKind::Stopped }));
+}
+
+#[test]
+fn stopping_a_member_in_service_loses_it_to_its_group() {
+    let mut world = World::new(quiet(10));
+    let node = world.add(container_host());
+    world.stop_by_hand(node, at(10));
+    world.advance(at(1_200));
+    assert!(!world.truth(node).unwrap().exists);
+    let heir = world.nodes().last().unwrap();
+    assert_ne!(heir, node);
+    assert!(world.health(heir, 1_200).is_well());
+}
+
+#[test]
+fn a_member_in_standby_may_be_stopped_and_comes_back() {
+    let mut world = World::new(quiet(11));
+    let (node, _) = (world.add(container_host()), world.add(container_host()));
+    assert_eq!(world.does(Effect::EnterStandby, node, 5), Performed::Refused, "below the minimum");
+    let group = "blue-asg".parse().unwrap();
+    world.set_group(&group, &GroupSettings { min: Some(1), ..GroupSettings::default() });
+    world.does(Effect::EnterStandby, node, 10);
+    assert_eq!(world.does(Effect::ExitStandby, node, 11), Performed::Refused, "not there yet");
+    world.does(Effect::Stop, node, 60);
+    world.does(Effect::Start, node, 300);
+    world.does(Effect::ExitStandby, node, 600);
+    let seen = world.observe(node, &close(), at(700));
+    assert_eq!(seen.asg.known().map(|asg| (asg.lifecycle, asg.desired)), Some((Lifecycle::InService, 2)));
+    assert_eq!(world.nodes().count(), 2);
+}
+
+#[test]
+fn a_replaced_node_leaves_a_ghost_until_it_is_deregistered() {
+    let mut world = World::new(quiet(12));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::EcsAgentTerminalExit, at(10), None);
+    assert_eq!(world.does(Effect::Terminate, node, 600), Performed::Done { command: None });
+    let seen = world.observe(node, &close(), at(800));
+    assert_eq!(seen.ec2.known().unwrap().state, InstanceState::Terminated);
+    assert!(!seen.ecs.known().expect("a ghost").connected);
+    assert_eq!(world.does(Effect::Deregister, node, 800), Performed::Done { command: None });
+    assert_eq!(world.observe(node, &close(), at(801)).ecs, Fact::Absent);
+    let heir = world.nodes().last().unwrap();
+    assert!(world.health(heir, 1_500).is_well());
+    assert_eq!(world.landed().len(), 2);
+}
+
+#[test]
+fn what_no_replacement_cures_falls_on_the_heir() {
+    let mut world = World::new(quiet(13));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::NetworkUnreachable, at(10), None);
+    world.does(Effect::Terminate, node, 600);
+    world.advance(at(1_500));
+    let heir = world.nodes().last().unwrap();
+    assert_eq!(world.truth(heir).unwrap().ailment, Some(Ailment::NetworkUnreachable));
+}
+
+#[test]
+fn a_drain_ends_with_a_connected_agent_only() {
+    let mut world = World::new(quiet(14));
+    let (live, dead) = (world.add(container_host()), world.add(container_host()));
+    world.afflict(dead, Ailment::NetworkUnreachable, at(1), None);
+    world.does(Effect::Drain, live, 200);
+    world.does(Effect::Drain, dead, 200);
+    let mut tasks = |node| world.observe(node, &close(), at(600)).ecs.known().unwrap().tasks;
+    assert_eq!((tasks(live), tasks(dead)), (0, 4));
+    world.does(Effect::Activate, live, 600);
+    assert_eq!(world.observe(live, &close(), at(800)).ecs.known().unwrap().tasks, 4);
+}
+
+#[test]
+fn ecs_tells_of_a_lost_agent_and_of_its_return() {
+    let mut world = World::new(quiet(15));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::EcsAgentHung, at(10), Some(1_200));
+    world.advance(at(1_500));
+    let kinds = world.kinds();
+    assert!(
+        matches!(
+            kinds.as_slice(),
+            [
+                SignalKind::EcsDisconnected { version: Some(2), .. },
+                SignalKind::EcsHealthImpaired { .. },
+                SignalKind::EcsConnected,
+                SignalKind::EcsHealthRestored
+            ]
+        ),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn natural_reconnects_are_short_and_never_make_a_node_ill() {
+    let mut world = World::new(WorldSettings { flapping: true, ..quiet(16) });
+    let node = world.add(container_host());
+    world.advance(at(10_800));
+    let kinds = world.kinds();
+    assert!(kinds.len() >= 8, "{kinds:?}");
+    assert!(kinds.iter().all(|kind| { matches!(kind, SignalKind::EcsConnected | SignalKind::EcsDisconnected { .. }) }));
+    assert!(world.truth(node).unwrap().healthy_for(at(10_800)).unwrap() >= 10_800);
+}
+
+#[test]
+fn other_peoples_commands_fail_on_dead_nodes() {
+    let mut world = World::new(WorldSettings { background_commands: true, ..quiet(17) });
+    let node = world.add(MachineSpec::new());
+    world.afflict(node, Ailment::SsmAgentHung, at(10), None);
+    world.advance(at(7_200));
+    assert!(world.kinds().iter().any(|kind| matches!(kind, SignalKind::CommandTrouble { .. })));
+}
+
+#[test]
+fn an_unregistered_node_refuses_commands() {
+    let mut world = World::new(quiet(18));
+    let node = world.add(MachineSpec::new());
+    world.stop_by_hand(node, at(1));
+    assert_eq!(world.does(Effect::Probe, node, 400), Performed::Refused);
+    assert!(world.landed().is_empty());
+}
+
+#[test]
+fn a_powered_off_machine_outside_ec2_is_not_swept() {
+    let mut world = World::new(quiet(19));
+    let node = world.add(MachineSpec::new().hybrid());
+    assert!(!node.is_instance());
+    world.stop_by_hand(node, at(1));
+    let seen = world.observe(node, &close(), at(4_000));
+    assert_eq!((seen.ec2, seen.ssm.known().unwrap().ping), (Fact::Absent, Ping::ConnectionLost));
+    assert!(world.troubled(at(4_000)).is_empty() && world.kinds().is_empty());
+}
+
+/// A machine on which a fault can be seen.
+fn host_for(ailment: Ailment) -> MachineSpec {
+    if ailment == Ailment::IdentityRegistrationMismatch { MachineSpec::new().hybrid() } else { container_host() }
+}
+
+#[test]
+fn every_harmful_fault_shows_and_every_harmless_one_does_not_last() {
+    for &ailment in Ailment::ALL {
+        let mut world = World::new(quiet(20));
+        let node = world.add(host_for(ailment));
+        world.afflict(node, ailment, at(10), None);
+        let health = world.health(node, 1_400);
+        let probe = command_or_none(world.does(Effect::Probe, node, 1_400));
+        let answered = probe.is_some_and(|probe| {
+            let seen = world.observe(node, &Look { probe: Some(probe), ..close() }, at(1_490));
+            seen.probe.known().is_some_and(|probe| matches!(probe.answer, ProbeAnswer::Answered { .. }))
+        });
+        if ailment == Ailment::ServiceUnavailable {
+            assert!(!health.is_ill() && !health.is_well(), "nothing can be read");
+        } else if ailment.is_harmless() {
+            assert!(health.is_well() && answered, "{ailment:?} {health:?}");
+        } else {
+            assert!(health.is_ill() || health.is_suspect() || !answered, "{ailment:?} {health:?}");
+            assert!(world.truth(node).unwrap().ill_since.is_some(), "{ailment:?}");
+        }
+    }
+}
+
+fn command_or_none(performed: Performed) -> Option<CommandId> {
+    match performed {
+        Performed::Done { command } => command,
+        _ => None,
+    }
+}
+
+#[test]
+fn every_cure_that_can_reach_the_node_cures() {
+    for &ailment in Ailment::ALL {
+        let profile = ailment.profile();
+        for &remedy in profile.cures {
+            let reachable =
+                !Effect::of(remedy).needs_ssm() || profile.agents(true).ssm == crate::sim::ailment::SsmFace::Answers;
+            if remedy == Remedy::Replace || !reachable {
+                continue;
+            }
+            let mut world = World::new(quiet(21));
+            let node = world.add(MachineSpec::new().in_cluster("blue"));
+            world.afflict(node, ailment, at(10), None);
+            if let Some(first) = profile.first {
+                world.does(Effect::of(first), node, 500);
+            }
+            world.does(Effect::of(remedy), node, 600);
+            if remedy == Remedy::StopStart {
+                world.does(Effect::Start, node, 900);
+            }
+            assert!(world.health(node, 2_400).is_well(), "{ailment:?} {remedy}");
+        }
+    }
+}
+
+#[test]
+fn sixty_seconds_in_the_life_of_a_world_are_cheap() {
+    // Not a benchmark: it keeps the loop free of anything that would make a thousand schedules a second impossible.
+    let mut world = World::new(WorldSettings { flapping: true, background_commands: true, ..quiet(22) });
+    let nodes: Vec<NodeId> = (0..8).map(|_| world.add(container_host())).collect();
+    for (step, node) in (0..2_000).zip(nodes.iter().cycle()) {
+        world.observe(*node, &close(), at(step * 5));
+    }
+}
+
+/// Everything that can be seen of a world that lives through a schedule.
+fn life(seed: u64, steps: &[(u8, u8, u16)]) -> (Vec<Observation>, Vec<SignalKind>) {
+    let settings = WorldSettings { flapping: true, background_commands: true, ..quiet(seed) };
+    let mut world = World::new(settings);
+    for zone in ['a', 'b', 'c'] {
+        world.add(container_host().in_zone(zone));
+        world.add(MachineSpec::new().in_zone(zone).with_sessions(1));
+    }
+    let (mut clock, mut looks) = (0, Vec::new());
+    for &(what, which, pause) in steps {
+        clock += i64::from(pause);
+        let nodes: Vec<NodeId> = world.nodes().collect();
+        let node = nodes[usize::from(which) % nodes.len()];
+        let what = usize::from(what);
+        if let Some(effect) = Effect::ALL.get(what) {
+            let target = Target { ..world.target_of(node) };
+            world.perform(*effect, &target, at(clock));
+        } else {
+            let ailment = Ailment::ALL[what % Ailment::ALL.len()];
+            world.afflict(node, ailment, at(clock), Some(600));
+        }
+        looks.push(world.observe(node, &close(), at(clock)));
+        world.troubled(at(clock));
+    }
+    let kinds = world.kinds();
+    (looks, kinds)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_same_seed_gives_the_same_world(
+        seed in any::<u64>(),
+        steps in proptest::collection::vec((any::<u8>(), any::<u8>(), 0u16..600), 0..60),
+    ) {
+        prop_assert_eq!(life(seed, &steps), life(seed, &steps));
+    }
+
+    #[test]
+    fn looking_changes_nothing(
+        seed in any::<u64>(),
+        looks in proptest::collection::vec(0i64..4_000, 0..40),
+    ) {
+        let build = || {
+            let mut world = World::new(WorldSettings { flapping: true, background_commands: true, ..quiet(seed) });
+            let node = world.add(container_host());
+            world.afflict(node, Ailment::SsmAgentWorkerCrash, at(300), Some(1_500));
+            (world, node)
+        };
+        let (mut looked_at, node) = build();
+        let (mut alone, _) = build();
+        let mut looks = looks;
+        looks.sort_unstable();
+        for secs in looks {
+            looked_at.observe(node, &close(), at(secs));
+        }
+        prop_assert_eq!(looked_at.observe(node, &close(), at(4_000)), alone.observe(node, &close(), at(4_000)));
+    }
+}

@@ -1,0 +1,133 @@
+//! What is true of a node, for whoever judges what was done to it.
+
+use jiff::Timestamp;
+
+use super::{InstanceState, World};
+use crate::effect::Effect;
+use crate::incident::Remedy;
+use crate::node::{CommandId, NodeId};
+use crate::observe::{EcsStatus, Lifecycle, Tags};
+use crate::sim::ailment::Ailment;
+use crate::sim::machine::{Machine, Secs, moment};
+
+/// What is true of a node at one moment. AWS shows it later, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent truth")]
+pub struct Truth {
+    /// It is there and not terminated.
+    pub exists: bool,
+    /// EC2's state.
+    pub state: InstanceState,
+    /// It runs: neither stopped nor on its way.
+    pub running: bool,
+    /// The fault at work, harmless ones too.
+    pub ailment: Option<Ailment>,
+    /// What the fault needs before anything else has been done: the disk has room again.
+    pub prepared: bool,
+    /// Since when nothing has been wrong with it and all its agents have answered.
+    pub healthy_since: Option<Timestamp>,
+    /// Since when something has been wrong, or an agent has not answered.
+    pub ill_since: Option<Timestamp>,
+    /// Its container instance drains.
+    pub draining: bool,
+    /// It is in Standby, or on its way in.
+    pub standby: bool,
+    /// It is stopped, or on its way there.
+    pub stopped: bool,
+    /// Its container instance is registered, though the machine may be gone: a ghost.
+    pub registered_in_ecs: bool,
+    /// Its tags.
+    pub tags: Tags,
+    /// Since when it has been opted in.
+    pub managed_since: Option<Timestamp>,
+    /// Since when it has not been opted in.
+    pub unmanaged_since: Option<Timestamp>,
+    /// Since when `defib:mode=off` has opted it out.
+    pub opted_out_since: Option<Timestamp>,
+    /// Since when `defib:mute-until` has muted it.
+    pub muted_since: Option<Timestamp>,
+    /// When the operating system last started.
+    pub booted_at: Timestamp,
+    /// `LaunchTime`.
+    pub launched_at: Timestamp,
+}
+
+impl Truth {
+    /// Seconds for which it has been healthy; none when it is not.
+    #[must_use]
+    pub fn healthy_for(&self, now: Timestamp) -> Option<i64> {
+        self.healthy_since.map(|since| now.as_second() - since.as_second())
+    }
+
+    /// Whether the fault at work forbids a remedy (S7).
+    #[must_use]
+    pub fn forbids(&self, remedy: Remedy) -> bool {
+        !self.prepared && self.ailment.is_some_and(|ailment| ailment.profile().forbids.contains(&remedy))
+    }
+
+    /// Whether a remedy would cure the fault at work now.
+    #[must_use]
+    pub fn cured_by(&self, remedy: Remedy) -> bool {
+        self.ailment.is_some_and(|ailment| {
+            let profile = ailment.profile();
+            let ready = profile.first.is_none() || self.prepared || remedy == Remedy::Replace;
+            ready && profile.cures.contains(&remedy)
+        })
+    }
+}
+
+/// An effect that landed, with the truth of that moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landed {
+    /// When.
+    pub at: Timestamp,
+    /// On what.
+    pub node: NodeId,
+    /// What.
+    pub effect: Effect,
+    /// The Run Command id, for effects that travel by Run Command.
+    pub command: Option<CommandId>,
+    /// The truth right before it.
+    pub truth: Truth,
+}
+
+fn truth_of(machine: &Machine) -> Truth {
+    let at = |secs: Option<Secs>| secs.map(moment);
+    Truth {
+        exists: machine.exists(),
+        state: machine.state,
+        running: machine.state == InstanceState::Running,
+        ailment: machine.illness.as_ref().map(|ill| ill.ailment),
+        prepared: machine.illness.as_ref().is_some_and(|ill| ill.prepared),
+        healthy_since: at(machine.well_since),
+        ill_since: at(machine.ill_since),
+        draining: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered && ecs.status == EcsStatus::Draining),
+        standby: machine
+            .member
+            .as_ref()
+            .is_some_and(|member| matches!(member.lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)),
+        stopped: matches!(machine.state, InstanceState::Stopped | InstanceState::Stopping),
+        registered_in_ecs: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered),
+        tags: machine.tags,
+        managed_since: at(machine.tag_times.managed),
+        unmanaged_since: at(machine.tag_times.unmanaged),
+        opted_out_since: at(machine.tag_times.opted_out),
+        muted_since: at(machine.tag_times.muted),
+        booted_at: moment(machine.booted_at),
+        launched_at: moment(machine.launched_at),
+    }
+}
+
+impl World {
+    /// What is true of a node up to where the world has moved; none for an id that never was. Call
+    /// [`World::advance`] first for a later moment.
+    #[must_use]
+    pub fn truth(&self, node: NodeId) -> Option<Truth> {
+        self.index(node).and_then(|index| self.machines.get(index)).map(truth_of)
+    }
+
+    pub(super) fn note_of(&self, machine: usize, effect: Effect, command: Option<CommandId>) -> Option<Landed> {
+        let machine = self.machines.get(machine)?;
+        Some(Landed { at: moment(self.now), node: machine.id, effect, command, truth: truth_of(machine) })
+    }
+}
