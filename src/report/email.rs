@@ -12,6 +12,7 @@ use crate::diagnose::{Cause, advice, sentence};
 use crate::guard::{Lasts, Refusal};
 use crate::incident::{Ending, Outcome, Phase, Remedy};
 use crate::node::AutoScalingGroupName;
+use crate::observe::Platform;
 
 /// Where the values of the facts begin.
 const INDENT: usize = 15;
@@ -87,7 +88,7 @@ pub(super) fn side_effects(story: &Story<'_>) -> Option<String> {
     let tasks = story.incident.place.tasks;
     Some(match story.helped()? {
         Remedy::FreeDisk => "old logs, unused images and old command output were deleted".to_owned(),
-        Remedy::RestartSsmAgent => "none: no instance cycled; live sessions ended".to_owned(),
+        Remedy::RestartSsmAgent => "none: no instance cycled; live sessions on it, if any, ended".to_owned(),
         Remedy::RestartEcsAgent => match tasks {
             0 => "none: no instance cycled".to_owned(),
             1 => "none: 1 running task kept running, no instance cycled".to_owned(),
@@ -169,7 +170,19 @@ pub(super) fn steps(story: &Story<'_>) -> Vec<String> {
     let filled = |step: &String| {
         step.replace("INSTANCE_ID", node).replace("REGION", region).replace("GROUP", group.unwrap_or("GROUP"))
     };
-    raw.iter().map(filled).collect()
+    let fits = |step: &&String| story.incident.node.is_instance() || !step.contains("aws ec2 ");
+    raw.iter().filter(fits).map(|step| on_platform(step, story.incident.place.platform)).map(|s| filled(&s)).collect()
+}
+
+/// A step as it is done on the node's platform, where that differs.
+fn on_platform(step: &str, platform: Platform) -> String {
+    match platform {
+        Platform::Windows if step.starts_with("sudo systemctl restart amazon-ssm-agent") => {
+            "Restart-Service AmazonSSMAgent -Force".to_owned()
+        }
+        Platform::Windows if step.starts_with("sudo systemctl restart ecs") => "Restart-Service AmazonECS".to_owned(),
+        Platform::Linux | Platform::Snap | Platform::Windows | Platform::Bottlerocket => step.to_owned(),
+    }
 }
 
 /// Whether a name may stand in a command that people copy into a shell.

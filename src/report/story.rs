@@ -75,9 +75,11 @@ impl<'a> Story<'a> {
 
     /// Whether the outage goes on, as far as anybody knows.
     pub(super) fn goes_on(&self) -> bool {
+        if self.closed_by().is_some() {
+            return false;
+        }
         match self.outcome {
-            Outcome::NeedsHuman => self.closed_by().is_none(),
-            Outcome::Blocked | Outcome::Deferred | Outcome::DryRun => true,
+            Outcome::NeedsHuman | Outcome::Blocked | Outcome::Deferred | Outcome::DryRun => true,
             Outcome::NotOurs => {
                 !matches!(self.incident.ending(), Some(Ending::ScriptTimedOut | Ending::CommandRejected))
             }

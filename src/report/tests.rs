@@ -14,6 +14,7 @@ use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::{Refusal, Scope};
 use crate::incident::{Attempt, AttemptResult, Ending, Entry, Event, Outcome, Remedy};
+use crate::observe::Platform;
 use crate::time::after;
 
 /// The forms that people and machines read, one snapshot a kind.
@@ -110,6 +111,18 @@ fn a_managed_node_elsewhere_gets_links_of_its_own_partition() {
         message.chat.metadata.related_resources,
         ["arn:aws-cn:ssm:cn-north-1:111122223333:managed-instance/mi-0123456789abcdef0"]
     );
+}
+
+#[test]
+fn nobody_is_told_to_run_what_the_node_does_not_have() {
+    let mut windows = samples::needs_human();
+    windows.incident.place.platform = Platform::Windows;
+    let mail = windows.message().email;
+    assert!(mail.contains("Restart-Service AmazonSSMAgent") && !mail.contains("systemctl restart"), "{mail}");
+    let hybrid = samples::node("mi-0123456789abcdef0", "14:02:11")
+        .diagnosed(Cause::HostDiskFull, 95, &[])
+        .rests("14:30:00", Ending::CauseNotOurs);
+    assert!(!hybrid.message().email.contains("aws ec2"), "{}", hybrid.message().email);
 }
 
 /// Every promise about size and shape that subscribers rely on.
