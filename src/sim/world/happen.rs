@@ -57,6 +57,12 @@ impl World {
         if !machine.exists() {
             return;
         }
+        let harmful = |ill: &Illness| !ill.ailment.is_harmless();
+        if ailment.is_harmless() && machine.illness.as_ref().is_some_and(harmful) {
+            // Noise on an ill node: the fault stays the fault.
+            self.tell_of_harmless(index, ailment);
+            return;
+        }
         machine.illnesses += 1;
         let generation = machine.illnesses;
         machine.illness = Some(Illness::new(ailment, generation));

@@ -434,3 +434,82 @@ proptest! {
         prop_assert_eq!(looked_at.observe(node, &close(), at(4_000)), alone.observe(node, &close(), at(4_000)));
     }
 }
+
+/// What a close look names, with a probe and the first command that somebody's event told of, on a host that fits.
+fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
+    let mut world = World::new(quiet(23));
+    let node = world.add(host_for(ailment));
+    world.afflict(node, ailment, at(10), None);
+    world.advance(at(1_300));
+    let told = world.kinds().into_iter().find_map(|kind| match kind {
+        SignalKind::CommandTrouble { command, .. } => Some(command),
+        _ => None,
+    });
+    let probe = command_or_none(world.does(Effect::Probe, node, 1_300));
+    let seen = world.observe(node, &Look { command: told, probe, ..close() }, at(1_395));
+    let health = Health::of(&seen, at(1_395));
+    (crate::diagnose::diagnose(&seen, health, at(1_395)).cause, health)
+}
+
+#[test]
+fn a_close_look_names_the_fault_wherever_it_left_something_to_see() {
+    use crate::diagnose::Cause;
+    for &ailment in Ailment::ALL {
+        let (cause, _) = named(ailment);
+        let expected = match ailment {
+            // Noise explains nothing, and the node is well.
+            Ailment::NoisePeriodicReconnect | Ailment::SessionClientGaveUp => Cause::Healthy,
+            // Silent, without a trace outside the host; or nothing could be read.
+            Ailment::SsmAgentHung | Ailment::SsmAgentHibernating | Ailment::ServiceUnavailable => Cause::Unknown,
+            named => named.cause(),
+        };
+        assert_eq!(cause, expected, "{ailment:?}");
+    }
+}
+
+#[test]
+fn the_ladder_of_what_a_close_look_names_can_cure_and_holds_nothing_forbidden() {
+    for &ailment in Ailment::ALL {
+        // Nothing could be read, so a rail stands before every remedy.
+        if ailment == Ailment::ServiceUnavailable {
+            continue;
+        }
+        let (cause, health) = named(ailment);
+        let (ladder, profile) = (crate::plan::ladder::rungs(cause, health), ailment.profile());
+        for remedy in ladder {
+            assert!(!profile.forbids.contains(remedy), "{ailment:?}: {remedy}");
+        }
+        let cures = ladder.iter().any(|remedy| profile.cures.contains(remedy));
+        assert_eq!(cures, !profile.cures.is_empty(), "{ailment:?}: {ladder:?}");
+    }
+}
+
+#[test]
+fn noise_on_an_ill_node_does_not_cure_it() {
+    let mut world = World::new(quiet(24));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::HostKernelHang, at(10), None);
+    world.afflict(node, Ailment::CommandScriptTimeout, at(60), None);
+    world.advance(at(100));
+    assert_eq!(world.truth(node).unwrap().ailment, Some(Ailment::HostKernelHang));
+}
+
+#[test]
+fn a_host_without_a_shell_takes_no_restart() {
+    let mut world = World::new(quiet(25));
+    let node = world.add(container_host().on(crate::observe::Platform::Bottlerocket));
+    world.afflict(node, Ailment::EcsAgentStopped, at(10), None);
+    world.does(Effect::RestartEcsAgent, node, 300);
+    assert_eq!(world.health(node, 600).ecs, Standing::Ill);
+    assert!(world.ran().is_empty());
+}
+
+#[test]
+fn a_machine_can_have_the_names_that_an_event_gives_it() {
+    let arn = "arn:aws:ecs:us-east-1:111122223333:container-instance/prod-web/6f1d0b7c9a3e4d52";
+    let mut world = World::new(quiet(26));
+    let spec = MachineSpec::new().with_id("mi-0a1b2c3d4e5f60718".parse().unwrap());
+    let node = world.add(spec.registered_as(arn.parse().unwrap(), None));
+    let (cluster, named) = world.target_of(node).container_instance.unwrap();
+    assert_eq!((cluster.name(), named.as_str()), ("prod-web", arn));
+}
