@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
 use crate::guard::{Refusal, Sight, gates, mode, ownership};
-use crate::incident::{Ending, Event, Phase, ProbeSent, Remedy};
+use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer, Standing,
 };
@@ -107,8 +107,15 @@ pub(super) fn examine(
     let choice = ladder::choose(&draft.next, seen, health, found.cause, draft.policy);
     let remedy = match choice {
         Choice::Remedy(remedy) => remedy,
-        Choice::NotOurs => return draft.end(Ending::CauseNotOurs),
-        Choice::Exhausted => return draft.end(Ending::LadderExhausted),
+        Choice::NotOurs => {
+            // Whoever is asked for help reads about what stands in the way now.
+            draft.next.diagnosis = Some(found);
+            return draft.end(Ending::CauseNotOurs);
+        }
+        Choice::Exhausted => {
+            draft.next.diagnosis = Some(found);
+            return draft.end(Ending::LadderExhausted);
+        }
         Choice::Wait(refusal) => return draft.park(refusal),
     };
     if let Some(wait_until) = patience(&draft, remedy) {
@@ -265,7 +272,12 @@ fn record(draft: &mut Draft<'_>, health: Health, found: Diagnosis) {
         }
         draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
     }
-    draft.next.diagnosis = Some(found);
+    // Once a remedy has helped with part of it, what is left is a consequence: the cause that began it stays on top.
+    let helped = draft.next.attempts.iter().any(|attempt| attempt.result == AttemptResult::Helped);
+    let stays = draft.next.diagnosis.as_ref().is_some_and(|before| helped && before.confidence >= found.confidence);
+    if !stays {
+        draft.next.diagnosis = Some(found);
+    }
     draft.touch();
 }
 
