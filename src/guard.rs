@@ -11,7 +11,7 @@ use crate::incident::Remedy;
 use crate::node::{AvailabilityZone, NodeId};
 use crate::observe::{Blind, Busy, Manager};
 use crate::policy::Mode;
-use crate::time::spoken;
+use crate::time::{moment, spoken};
 
 pub mod budget;
 pub mod gates;
@@ -307,7 +307,7 @@ impl fmt::Display for Refusal {
             Self::NotOptedIn { resource } => write!(f, "{resource} does not carry the tag defib:managed=true"),
             Self::OptedOut { resource } => write!(f, "{resource} carries the tag defib:mode=off"),
             Self::ManagedElsewhere { by } => write!(f, "{} repairs this instance", by.as_str()),
-            Self::Muted { until } => write!(f, "it is muted until {until}"),
+            Self::Muted { until } => write!(f, "it is muted until {}", moment(*until)),
             Self::LaunchGrace { age_secs, grace_secs } => {
                 write!(f, "it was launched {} ago, the launch grace is {}", spoken(*age_secs), spoken(*grace_secs))
             }
@@ -322,11 +322,11 @@ impl fmt::Display for Refusal {
                 )
             }
             Self::Budget { scope, held, limit } => write!(f, "{held} in repair in {scope}, limit {limit}"),
-            Self::Rate { scope, count, limit, window_secs, free_at } => write!(
-                f,
-                "{count} disruptive remedies in {scope} within {}, limit {limit}; the next is possible at {free_at}",
-                spoken(*window_secs)
-            ),
+            Self::Rate { scope, count, limit, window_secs, free_at } => {
+                let remedies = if *count == 1 { "remedy" } else { "remedies" };
+                let (window, then) = (spoken(*window_secs), moment(*free_at));
+                write!(f, "{count} disruptive {remedies} within {window} on {scope}, limit {limit}; next at {then}")
+            }
             Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
             Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),
             Self::OtherWork { work } => f.write_str(match work {
@@ -339,7 +339,9 @@ impl fmt::Display for Refusal {
             Self::Approval { remedy } => write!(f, "{remedy} needs the approval of a person"),
             Self::CannotSee { what, blind } => write!(f, "could not read {what}: {}", blind.as_str()),
             Self::CallRefused { effect } => write!(f, "AWS refused the call ({})", effect.past_tense()),
-            Self::Cooldown { until } => write!(f, "the attempt before was too short a time ago, wait until {until}"),
+            Self::Cooldown { until } => {
+                write!(f, "the attempt before was too short a time ago, wait until {}", moment(*until))
+            }
             Self::Group { why } => match why {
                 GroupRefusal::Suspended => f.write_str("Launch or Terminate is suspended in its Auto Scaling group"),
                 GroupRefusal::Refreshing => f.write_str("an instance refresh of its Auto Scaling group runs"),

@@ -29,6 +29,14 @@ pub fn spoken(secs: i64) -> String {
     }
 }
 
+/// A moment as people write it: `2026-11-20 15:16:37 UTC`.
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
+    let at = jiff::tz::Offset::UTC.to_datetime(at);
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", at.hour(), at.minute(), at.second())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

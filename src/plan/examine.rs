@@ -93,6 +93,12 @@ pub(super) fn examine(
         return draft.end(ending);
     }
     let reach = mode::reach(seen, draft.policy);
+    // Somebody works on an answering node: not even a probe is sent.
+    if !health.is_well()
+        && let Err(refusal @ Refusal::OtherWork { .. }) = gates::other_work(seen, health)
+    {
+        return draft.park(refusal);
+    }
     if let Some(plan) = probe_first(&mut draft, seen, health, reach, (since, deadline)) {
         return plan;
     }
@@ -115,7 +121,7 @@ pub(super) fn examine(
     if draft.unparked_secs() > draft.policy.incident_max_secs {
         return draft.end(Ending::TooLong);
     }
-    let choice = ladder::choose(&draft.next, seen, health, found.cause, draft.policy);
+    let choice = ladder::choose(&draft.next, seen, health, found.cause, (draft.policy, reach.mode));
     let remedy = match choice {
         Choice::Remedy(remedy) => remedy,
         Choice::NotOurs => {
@@ -277,7 +283,11 @@ fn host_is_sick(found: &Diagnosis) -> bool {
 
 /// Keeps the diagnosis with the incident, with a line in the history when it changed.
 fn record(draft: &mut Draft<'_>, health: Health, found: Diagnosis) {
-    let news = draft.next.diagnosis.as_ref().is_none_or(|before| before.cause != found.cause);
+    let told = draft.next.history.iter().rev().find_map(|entry| match entry.event {
+        Event::Diagnosed { cause, .. } => Some(cause),
+        _ => None,
+    });
+    let news = told != Some(found.cause);
     if news {
         let probe_lost = matches!(health.ssm, Standing::Ill) && draft.next.probe.is_some();
         draft.note(Event::Looked { ssm: health.ssm, ecs: health.ecs });

@@ -5,10 +5,11 @@
 
 use crate::diagnose::{Cause, Family};
 use crate::event::SignalKind;
+use crate::guard::mode::least_mode;
 use crate::guard::{GroupRefusal, Refusal, gates};
 use crate::incident::{AttemptResult, Incident, Remedy};
 use crate::observe::{Health, Observation, Standing};
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 
 use Remedy::{FreeDisk, Reboot, Replace, RestartEcsAgent, RestartRuntime, RestartSsmAgent, StopStart};
 
@@ -104,7 +105,13 @@ pub enum Choice {
 
 /// The next remedy for a node.
 #[must_use]
-pub fn choose(incident: &Incident, seen: &Observation, health: Health, cause: Cause, policy: &Policy) -> Choice {
+pub fn choose(
+    incident: &Incident,
+    seen: &Observation,
+    health: Health,
+    cause: Cause,
+    (policy, mode): (&Policy, Mode),
+) -> Choice {
     let ladder = rungs(cause, health);
     if ladder.is_empty() {
         return Choice::NotOurs;
@@ -121,6 +128,10 @@ pub fn choose(incident: &Incident, seen: &Observation, health: Health, cause: Ca
         }
         if gates::way(seen, health, remedy).is_err() {
             continue;
+        }
+        // A rung that the mode forbids is no way around a group that may yet make room.
+        if wait.is_some() && least_mode(remedy) > mode {
+            break;
         }
         let standby = gates::through_standby(seen, remedy) && !incident.holds.standby;
         match gates::group(seen, remedy, standby) {

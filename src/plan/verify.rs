@@ -205,7 +205,8 @@ fn milestones(draft: &mut Draft<'_>, seen: &Observation, remedy: Remedy, since: 
             .take_while(|entry| entry.at >= since)
             .any(|entry| entry.event == Event::Reached(milestone))
     };
-    if ssm_is_back(seen, since) && !told(draft, Milestone::SsmAnswers) {
+    let of_ssm = matches!(remedy, Remedy::RestartSsmAgent | Remedy::Reboot | Remedy::StopStart);
+    if of_ssm && ssm_is_back(seen, since) && !told(draft, Milestone::SsmAnswers) {
         draft.note(Event::Reached(Milestone::SsmAnswers));
     }
     // Before the host went down, "connected" is only what it was.

@@ -39,6 +39,8 @@ pub struct Rehearsal {
     world_lines: Vec<(Timestamp, String)>,
     last_told: BTreeMap<NodeId, Signal>,
     commands: u32,
+    /// Plays to the very end of its time, though nothing goes on any more: a mute may end, a reminder may be due.
+    to_the_end: bool,
 }
 
 /// What became of a rehearsal.
@@ -81,6 +83,8 @@ impl Rehearsal {
         let start = tour_start();
         let mut rehearsal = Self::new(home, scenario.policy.clone(), scenario.seed, start, scenario.lasts_secs);
         let world = &mut rehearsal.driver.account_mut().world;
+        // The machines come in just before the curtain rises, so that their ages are what the script says.
+        world.advance(after(start, -5));
         let mut names = BTreeMap::new();
         for (name, spec) in &scenario.machines {
             names.insert(name.clone(), world.add(spec.clone()));
@@ -90,6 +94,7 @@ impl Rehearsal {
         }
         world.advance(start);
         rehearsal.names = names;
+        rehearsal.to_the_end = true;
         rehearsal.steps = scenario.steps.iter().map(|step| (after(start, step.at_secs), step.what.clone())).collect();
         rehearsal
     }
@@ -109,6 +114,7 @@ impl Rehearsal {
             world_lines: Vec::new(),
             last_told: BTreeMap::new(),
             commands: 0,
+            to_the_end: false,
         }
     }
 
@@ -127,6 +133,9 @@ impl Rehearsal {
         }
         // Nothing may have been told yet: a silent agent shows after fifteen minutes, and the sweep comes every five.
         self.driver.run_until(after(self.driver.now(), 25 * 60).min(self.horizon), &mut ());
+        if self.to_the_end {
+            self.driver.run_until(self.horizon, &mut ());
+        }
         self.driver.run_until_quiet(self.horizon, &mut ());
         let account = self.driver.account();
         let mut seen: Vec<ReportId> = Vec::new();

@@ -7,6 +7,12 @@ use crate::observe::{EcsStatus, Findings, Lifecycle};
 use crate::sim::ailment::{Ailment, Checks, EcsFace};
 use crate::sim::machine::{Illness, Secs};
 
+/// How long a crashing agent stays up, in seconds.
+const FLAKY_UP: std::ops::RangeInclusive<i64> = 30..=90;
+/// How long it stays away, in seconds: its core starts the worker again within 60 s, systemd the core after 90 s
+/// (facts/host.md §1).
+const FLAKY_DOWN: std::ops::RangeInclusive<i64> = 30..=120;
+
 impl World {
     /// One planned moment has come.
     pub(super) fn happen(&mut self, machine: usize, due: Due) {
@@ -70,7 +76,7 @@ impl World {
             self.queue.push(now + lasts.max(1), index, Due::Recover { generation });
         }
         if Self::is_flaky(machine) {
-            self.queue.push(now + self.rng.i64(200..=500), index, Due::Flake { generation });
+            self.queue.push(now + self.rng.i64(FLAKY_DOWN), index, Due::Flake { generation });
         }
         self.settle(index);
         if ailment.profile().ecs == EcsFace::Inactive {
@@ -108,7 +114,7 @@ impl World {
             ill.flaky_up = !ill.flaky_up;
             up = ill.flaky_up;
         }
-        let next = if up { self.rng.i64(20..=60) } else { self.rng.i64(200..=500) };
+        let next = if up { self.rng.i64(FLAKY_UP) } else { self.rng.i64(FLAKY_DOWN) };
         self.queue.push(self.now + next, index, Due::Flake { generation });
         self.settle(index);
     }
