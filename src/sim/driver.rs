@@ -376,8 +376,7 @@ impl Driver {
         self.counts.passes += 1;
         let number = self.counts.passes;
         let (pass, request) = Pass::new(Arc::clone(&self.context), trigger).step(Answer::Start, self.now);
-        let running =
-            Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None };
+        let running = Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None };
         self.go_on(slot, running);
     }
 

@@ -125,9 +125,10 @@ impl Ledger {
             KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable),
         }
         for claim in &claims.at_once {
-            let others = self.permits.get(&claim.scope).map_or(0, |holders| {
-                holders.iter().filter(|other| **other != holder).count()
-            });
+            let others = self
+                .permits
+                .get(&claim.scope)
+                .map_or(0, |holders| holders.iter().filter(|other| **other != holder).count());
             check(u32::try_from(others).unwrap_or(u32::MAX), claim)?;
         }
         for claim in &claims.rates {

@@ -11,7 +11,8 @@ fn start() -> Timestamp {
 
 fn driver(settings: DriverSettings) -> Driver {
     let home = Home { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() };
-    let world = WorldSettings { home: home.clone(), start: start(), seed: 1, flapping: false, background_commands: false };
+    let world =
+        WorldSettings { home: home.clone(), start: start(), seed: 1, flapping: false, background_commands: false };
     let context = Arc::new(Context { home, policy: Policy::in_mode(Mode::Replace) });
     Driver::new(Account::new(World::new(world)), context, settings, start())
 }

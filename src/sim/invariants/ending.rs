@@ -11,6 +11,9 @@ use crate::time::secs_between;
 /// The longest that an incident may take, parked time aside, in seconds.
 const UNPARKED_MAX_SECS: i64 = 6 * 3_600;
 
+/// What timers, sweeps and the last undoing may add, in seconds.
+const SLACK_SECS: i64 = 3_600;
+
 impl Inspector {
     /// Checks everything that must hold in the end.
     pub fn check_end(&mut self, account: &Account, now: Timestamp) {
@@ -38,7 +41,10 @@ impl Inspector {
             | Phase::Treating { .. }
             | Phase::Verifying { .. } => (now, false),
         };
-        if !over {
+        // What was found again a short while ago has its whole time before it.
+        let policy = &self.policy;
+        let most = policy.incident_max_secs + policy.parked_max_secs + SLACK_SECS;
+        if !over && secs_between(incident.first_seen, now) > most {
             let (id, phase) = (incident.id, incident.phase.name());
             self.broken("L1", now, Some(incident.node), || format!("{id} is still {phase}"));
         }
@@ -53,9 +59,12 @@ impl Inspector {
     /// L2: each end but a silent self-heal was told, under one id.
     fn every_end_is_told(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
         let Some(outcome) = incident.ending().map(Ending::outcome) else { return };
-        let told = account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
+        let told =
+            account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
         if !told && outcome != Outcome::SelfHealed {
-            self.broken("L2", now, Some(incident.node), || format!("{} ended as {outcome} and nobody was told", incident.id));
+            self.broken("L2", now, Some(incident.node), || {
+                format!("{} ended as {outcome} and nobody was told", incident.id)
+            });
         }
     }
 
@@ -70,7 +79,9 @@ impl Inspector {
                 .sent
                 .iter()
                 .rev()
-                .find(|sent| sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back))
+                .find(|sent| {
+                    sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back)
+                })
                 .is_some_and(|sent| sent.effect == take)
         };
         let loud = matches!(ending.outcome(), Outcome::NeedsHuman | Outcome::Replaced | Outcome::Gone)
@@ -82,7 +93,9 @@ impl Inspector {
         ] {
             if taken && !loud {
                 let outcome = ending.outcome();
-                self.broken("S14", now, Some(incident.node), || format!("{} ended as {outcome}, still {what}", incident.id));
+                self.broken("S14", now, Some(incident.node), || {
+                    format!("{} ended as {outcome}, still {what}", incident.id)
+                });
             }
         }
     }
@@ -92,7 +105,9 @@ impl Inspector {
         for (scope, holder) in account.ledger.holders() {
             let open = account.ledger.incident(holder).is_some_and(|incident| !incident.is_closed());
             if !open {
-                self.broken("S9", now, Some(holder.node()), || format!("{holder} is over and holds a permit in {scope}"));
+                self.broken("S9", now, Some(holder.node()), || {
+                    format!("{holder} is over and holds a permit in {scope}")
+                });
             }
         }
         for incident in account.ledger.open() {
