@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::observe::Findings;
 
+mod advice;
 mod cause;
 mod finding;
 mod rank;
 
+pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, sentence};
 pub use cause::{Cause, Family, NoSuchCause};
 pub use finding::{Channel, Finding, Severity};
 pub use rank::diagnose;

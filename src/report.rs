@@ -1,4 +1,6 @@
 //! What people read.
+//!
+//! A [`Report`] is typed and stored; [`render`] turns it into every form that a subscriber may want when it is published.
 
 use std::sync::Arc;
 
@@ -7,6 +9,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::incident::{Incident, Outcome};
 use crate::policy::Mode;
+
+mod chat;
+mod email;
+mod fault;
+mod limits;
+mod links;
+mod machine;
+mod message;
+pub mod redact;
+#[cfg(test)]
+pub(crate) mod samples;
+mod story;
+mod subject;
+#[cfg(test)]
+mod tests;
+pub mod timeline;
+mod words;
+
+pub use chat::{Content, DESCRIPTION_MAX, Envelope, Metadata};
+pub use fault::Fault;
+pub use limits::WHOLE_MAX;
+pub use machine::{Command, Evidence, Machine, Step};
+pub use message::{Message, StackInfo, render};
+pub use subject::{SMS_MAX, SUBJECT_MAX};
+pub use timeline::line;
+pub use words::Severity;
 
 /// A report, typed: the incident as it stood, and what the report is for. It is rendered when it is published.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -52,7 +52,7 @@ pub(super) fn verifying(
 ) -> Plan {
     let now = draft.now;
     let health = Health::of(seen, now);
-    milestones(&mut draft, seen, since);
+    milestones(&mut draft, seen, remedy, since);
     let proof = proof(seen, health, remedy, since);
     if proof == Proof::AskHost {
         if now < deadline
@@ -195,7 +195,7 @@ fn ask_host(
 }
 
 /// Lines for states that people wait for.
-fn milestones(draft: &mut Draft<'_>, seen: &Observation, since: Timestamp) {
+fn milestones(draft: &mut Draft<'_>, seen: &Observation, remedy: Remedy, since: Timestamp) {
     let told = |draft: &Draft<'_>, milestone| {
         draft
             .next
@@ -208,7 +208,9 @@ fn milestones(draft: &mut Draft<'_>, seen: &Observation, since: Timestamp) {
     if ssm_is_back(seen, since) && !told(draft, Milestone::SsmAnswers) {
         draft.note(Event::Reached(Milestone::SsmAnswers));
     }
-    if seen.ecs.known().is_some_and(|ecs| ecs.connected) && !told(draft, Milestone::EcsConnected) {
+    // Before the host went down, "connected" is only what it was.
+    let went_down = matches!(remedy, Remedy::Reboot | Remedy::StopStart) && !ssm_is_back(seen, since);
+    if !went_down && seen.ecs.known().is_some_and(|ecs| ecs.connected) && !told(draft, Milestone::EcsConnected) {
         draft.note(Event::Reached(Milestone::EcsConnected));
     }
 }

@@ -1,0 +1,301 @@
+//! A rehearsal: the product at work on a small fleet, in virtual time, from its first event to its last report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::account::Account;
+use super::ailment::Ailment;
+use super::driver::{Driver, DriverCounts, DriverSettings};
+use super::scenario::{Scenario, What, Word};
+use super::stage;
+use super::world::{World, WorldSettings};
+use crate::engine::{Action, Context, OperatorRequest, Trigger};
+use crate::event::{CoarseStatus, Signal, SignalKind};
+use crate::incident::{Incident, IncidentId};
+use crate::node::{CommandId, DocumentName, Home, NodeId};
+use crate::observe::InvocationStatus;
+use crate::policy::Policy;
+use crate::ports::{OutboxItem, ReportId, Switch};
+use crate::time::after;
+
+/// The world is this old when a rehearsal begins, in seconds, so that its machines are at work.
+const BEFORE_SECS: i64 = 3_600;
+/// A rehearsal of events ends after this long at the latest, in seconds: parked incidents wait for six hours.
+const HORIZON_SECS: i64 = 13 * 3_600;
+/// Events further apart than this are brought closer, in seconds: samples in documentation are years apart.
+const APART_SECS: i64 = 600;
+
+/// The product at work on a small fleet.
+#[derive(Debug)]
+pub struct Rehearsal {
+    driver: Driver,
+    start: Timestamp,
+    horizon: Timestamp,
+    names: BTreeMap<String, NodeId>,
+    steps: Vec<(Timestamp, What)>,
+    /// What the world did, for the transcript.
+    world_lines: Vec<(Timestamp, String)>,
+    last_told: BTreeMap<NodeId, Signal>,
+    commands: u32,
+}
+
+/// What became of a rehearsal.
+#[derive(Debug, Clone)]
+pub struct Played {
+    /// Every incident, in the order of their ids.
+    pub incidents: Vec<Arc<Incident>>,
+    /// Every report, each once.
+    pub reports: Vec<(Timestamp, Arc<OutboxItem>)>,
+    /// What happened in the world, as far as the script says so.
+    pub world_lines: Vec<(Timestamp, String)>,
+    /// When it began.
+    pub start: Timestamp,
+    /// How much virtual time it took, in seconds.
+    pub virtual_secs: i64,
+    /// What the driver counted.
+    pub counts: DriverCounts,
+}
+
+impl Rehearsal {
+    /// Sets the scene for events of one account and region.
+    #[must_use]
+    pub fn of_events(home: &Home, signals: &[Signal], fault: Option<Ailment>, policy: Policy, seed: u64) -> Self {
+        let start = signals.iter().map(|signal| signal.at).min().unwrap_or_else(tour_start).max(earliest());
+        let mut rehearsal = Self::new(home.clone(), policy, seed, start, HORIZON_SECS);
+        for signal in signals {
+            let apart = crate::time::secs_between(start, signal.at).clamp(0, APART_SECS);
+            let at = after(start, apart);
+            let fault = fault.unwrap_or_else(|| stage::fitting(&signal.kind));
+            stage::stage(rehearsal.driver.account_mut(), signal, fault, start);
+            let told = Signal { at, ..signal.clone() };
+            rehearsal.driver.deliver(Trigger::Signal(told), at);
+        }
+        rehearsal
+    }
+
+    /// Sets the scene for a script.
+    #[must_use]
+    pub fn of_scenario(home: Home, scenario: &Scenario) -> Self {
+        let start = tour_start();
+        let mut rehearsal = Self::new(home, scenario.policy.clone(), scenario.seed, start, scenario.lasts_secs);
+        let world = &mut rehearsal.driver.account_mut().world;
+        let mut names = BTreeMap::new();
+        for (name, spec) in &scenario.machines {
+            names.insert(name.clone(), world.add(spec.clone()));
+        }
+        for (group, settings) in &scenario.groups {
+            world.set_group(group, settings);
+        }
+        world.advance(start);
+        rehearsal.names = names;
+        rehearsal.steps = scenario.steps.iter().map(|step| (after(start, step.at_secs), step.what.clone())).collect();
+        rehearsal
+    }
+
+    fn new(home: Home, policy: Policy, seed: u64, start: Timestamp, lasts_secs: i64) -> Self {
+        let begin = after(start, -BEFORE_SECS);
+        let settings =
+            WorldSettings { home: home.clone(), start: begin, seed, flapping: true, background_commands: false };
+        let account = Account::new(World::new(settings));
+        let context = Arc::new(Context { home, policy });
+        Self {
+            driver: Driver::new(account, context, DriverSettings::calm(seed), start),
+            start,
+            horizon: after(start, lasts_secs),
+            names: BTreeMap::new(),
+            steps: Vec::new(),
+            world_lines: Vec::new(),
+            last_told: BTreeMap::new(),
+            commands: 0,
+        }
+    }
+
+    /// The driver, to watch or to change what it works on.
+    pub fn driver_mut(&mut self) -> &mut Driver {
+        &mut self.driver
+    }
+
+    /// Plays it to its end: all steps, then until nothing is going on any more, or the time is up.
+    #[must_use]
+    pub fn play(mut self) -> Played {
+        let steps = std::mem::take(&mut self.steps);
+        for (at, what) in steps {
+            self.driver.run_until(at, &mut ());
+            self.step(at, what);
+        }
+        // Nothing may have been told yet; the sweep comes within five minutes.
+        self.driver.run_until(after(self.driver.now(), 6 * 60).min(self.horizon), &mut ());
+        self.driver.run_until_quiet(self.horizon, &mut ());
+        let account = self.driver.account();
+        let mut seen: Vec<ReportId> = Vec::new();
+        let reports = account
+            .published
+            .iter()
+            .filter(|(_, item)| {
+                let new = !seen.contains(&item.id);
+                seen.push(item.id);
+                new
+            })
+            .cloned()
+            .collect();
+        Played {
+            incidents: account.ledger.incidents().cloned().collect(),
+            reports,
+            world_lines: self.world_lines,
+            start: self.start,
+            virtual_secs: crate::time::secs_between(self.start, self.driver.now()),
+            counts: self.driver.counts(),
+        }
+    }
+
+    fn say(&mut self, at: Timestamp, text: String) {
+        self.world_lines.push((at, text));
+    }
+
+    fn node(&self, name: &str) -> Option<NodeId> {
+        self.names.get(name).copied()
+    }
+
+    /// One step of a script. Scripts were checked when they were read, so every name is known.
+    fn step(&mut self, at: Timestamp, what: What) {
+        match what {
+            What::Fault(name, ailment, lasts) => {
+                let Some(node) = self.node(&name) else { return };
+                let by_itself = lasts.map(|secs| format!(", for {}", crate::time::spoken(secs))).unwrap_or_default();
+                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.cause()));
+                self.driver.account_mut().world.afflict(node, ailment, at, lasts);
+            }
+            What::Repair(name) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("a person repairs what was wrong around {name}"));
+                self.driver.account_mut().world.repair(node, at);
+            }
+            What::Command(name, status, document) => self.command(at, &name, status, &document),
+            What::SessionRefused(name) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("StartSession to {name} is refused: TargetNotConnected"));
+                self.tell(Signal { node, at, kind: SignalKind::SessionRefused });
+            }
+            What::Tag(name, tags) => {
+                let Some(node) = self.node(&name) else { return };
+                let mode = tags.mode.map(|mode| format!(", mode={mode}")).unwrap_or_default();
+                self.say(at, format!("somebody tags {name}: managed={}{mode}", tags.managed));
+                self.driver.account_mut().world.set_tags(node, tags, at);
+            }
+            What::Sessions(name, count) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("{name} has {count} live sessions"));
+                self.driver.account_mut().world.set_sessions(node, count, at);
+            }
+            What::Busy(name, work, secs) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("somebody works on {name} for {}", crate::time::spoken(secs)));
+                self.driver.account_mut().world.set_busy(node, work, after(at, secs), at);
+            }
+            What::Stop(name) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("somebody stops {name}"));
+                self.driver.account_mut().world.stop_by_hand(node, at);
+            }
+            What::Terminate(name) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("somebody terminates {name}"));
+                self.driver.account_mut().world.terminate_by_hand(node, at);
+            }
+            What::Again(name) => {
+                let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };
+                self.say(at, format!("the last event about {name} is delivered once more"));
+                self.driver.deliver(Trigger::Signal(signal), at);
+            }
+            What::Operator(word) => self.operator(at, &word),
+        }
+    }
+
+    /// Somebody's command ends, and EventBridge tells of it with its coarse status.
+    fn command(&mut self, at: Timestamp, name: &str, status: InvocationStatus, document: &str) {
+        let Some(node) = self.node(name) else { return };
+        self.commands += 1;
+        let id = format!("7c2f6b1e-9a51-4f0e-8f0d-{:012x}", self.commands);
+        let (Ok(command), Ok(document)) = (id.parse::<CommandId>(), document.parse::<DocumentName>()) else { return };
+        self.say(at, format!("a command on {name} ends: {document}, {}", spelled(status)));
+        let world = &mut self.driver.account_mut().world;
+        world.stage_command(node, command.clone(), document.clone(), status, at);
+        let kind = match status {
+            InvocationStatus::Success => SignalKind::CommandSucceeded,
+            InvocationStatus::Failed | InvocationStatus::Undeliverable | InvocationStatus::Rejected => {
+                SignalKind::CommandTrouble { command, document, status: CoarseStatus::Failed }
+            }
+            InvocationStatus::DeliveryTimedOut | InvocationStatus::ExecutionTimedOut | InvocationStatus::Open => {
+                SignalKind::CommandTrouble { command, document, status: CoarseStatus::TimedOut }
+            }
+        };
+        self.tell(Signal { node, at, kind });
+    }
+
+    fn tell(&mut self, signal: Signal) {
+        self.last_told.insert(signal.node, signal.clone());
+        let at = signal.at;
+        self.driver.deliver(Trigger::Signal(signal), at);
+    }
+
+    fn operator(&mut self, at: Timestamp, word: &Word) {
+        let open = |this: &Self, name: &str| -> Option<IncidentId> {
+            let node = this.node(name)?;
+            this.driver.account().ledger.open_on(node).map(|incident| incident.id)
+        };
+        let (text, action) = match word {
+            Word::Pause => ("pause".to_owned(), Some(Action::Switch(Switch::Pause))),
+            Word::Resume => ("resume".to_owned(), Some(Action::Switch(Switch::Resume))),
+            Word::Mute(name, secs) => (
+                format!("mute {name} for {}", crate::time::spoken(*secs)),
+                self.node(name).map(|node| Action::Switch(Switch::Mute(node, after(at, *secs)))),
+            ),
+            Word::Unmute(name) => {
+                (format!("unmute {name}"), self.node(name).map(|node| Action::Switch(Switch::Unmute(node))))
+            }
+            Word::Fix(name, remedy) => (format!("fix {name}"), self.node(name).map(|node| Action::Fix(node, *remedy))),
+            Word::Approve(name) => (format!("approve {name}"), open(self, name).map(Action::Approve)),
+            Word::Close(name) => (format!("close {name}"), open(self, name).map(Action::Close)),
+        };
+        self.say(at, format!("operator: {text}"));
+        if let Some(action) = action {
+            let request = OperatorRequest { by: Arc::from("ops"), action };
+            self.driver.deliver(Trigger::Operator(request), at);
+        }
+    }
+}
+
+/// A status as AWS spells it.
+fn spelled(status: InvocationStatus) -> &'static str {
+    match status {
+        InvocationStatus::Open => "InProgress",
+        InvocationStatus::Success => "Success",
+        InvocationStatus::DeliveryTimedOut => "DeliveryTimedOut",
+        InvocationStatus::ExecutionTimedOut => "ExecutionTimedOut",
+        InvocationStatus::Failed => "Failed",
+        InvocationStatus::Undeliverable => "Undeliverable",
+        InvocationStatus::Rejected => "Cancelled",
+    }
+}
+
+/// Scripts begin at a fixed moment, so that their transcripts never change.
+#[must_use]
+pub fn tour_start() -> Timestamp {
+    // 2026-11-20T14:00:00Z.
+    Timestamp::from_second(1_795_183_200).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Before this, an event's time is not one that AWS can have sent: EC2 opened in 2006.
+fn earliest() -> Timestamp {
+    Timestamp::from_second(1_136_073_600).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn scripts_begin_in_the_early_afternoon() {
+        assert_eq!(super::tour_start().to_string(), "2026-11-20T14:00:00Z");
+    }
+}

@@ -1,0 +1,396 @@
+//! Scenarios: short commented scripts that say what happens to a small fleet, and when.
+//!
+//! One step a line. Times are spans from the beginning (`90s`, `12m`, `2h`). A line that begins with `#` is a comment.
+//!
+//! ```text
+//! mode replace
+//! policy sessions=warn
+//! node web-1 cluster=prod group=prod-asg zone=a tasks=4
+//! at 10m fault web-1 ecs-agent.hung
+//! at 12m command web-1 undeliverable AWS-RunPatchBaseline
+//! at 20m tag web-1 mode=off
+//! at 25m operator pause
+//! until 3h
+//! ```
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use super::ailment::Ailment;
+use super::machine::MachineSpec;
+use super::world::GroupSettings;
+use crate::diagnose::Cause;
+use crate::incident::Remedy;
+use crate::node::{AutoScalingGroupName, NodeId};
+use crate::observe::{Busy, InvocationStatus, Manager, Platform, Tags};
+use crate::policy::{Mode, Policy, SessionsRule};
+
+/// A script, read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// The rules.
+    pub policy: Policy,
+    /// Decides what is left to chance.
+    pub seed: u64,
+    /// The machines, by the name that the script uses.
+    pub machines: Vec<(String, MachineSpec)>,
+    /// What can be set of groups.
+    pub groups: BTreeMap<AutoScalingGroupName, GroupSettings>,
+    /// What happens, in order of time.
+    pub steps: Vec<Step>,
+    /// How long it lasts at most, in seconds.
+    pub lasts_secs: i64,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Seconds after the beginning.
+    pub at_secs: i64,
+    /// What.
+    pub what: What,
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A hidden fault begins; with seconds, it ends by itself.
+    Fault(String, Ailment, Option<i64>),
+    /// A person repairs what lies outside the host.
+    Repair(String),
+    /// Somebody's command ends like this.
+    Command(String, InvocationStatus, String),
+    /// Somebody tries to open a session and is refused.
+    SessionRefused(String),
+    /// Somebody changes Defib's tags on a node.
+    Tag(String, Tags),
+    /// Live sessions from now on.
+    Sessions(String, u16),
+    /// Somebody works on a node, for so many seconds.
+    Busy(String, Busy, i64),
+    /// Somebody stops a node.
+    Stop(String),
+    /// Somebody terminates a node.
+    Terminate(String),
+    /// An operator says something.
+    Operator(Word),
+    /// The last event about a node is delivered once more.
+    Again(String),
+}
+
+/// What an operator says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// Do nothing from now on.
+    Pause,
+    /// Work again.
+    Resume,
+    /// Leave a node alone for so many seconds.
+    Mute(String, i64),
+    /// Stop leaving it alone.
+    Unmute(String),
+    /// Repair a node now.
+    Fix(String, Option<Remedy>),
+    /// Approve what a node's incident waits with.
+    Approve(String),
+    /// End a node's incident.
+    Close(String),
+}
+
+/// Why a script cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct BadScenario {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it, and what is allowed.
+    pub problem: String,
+}
+
+impl FromStr for Scenario {
+    type Err = BadScenario;
+
+    fn from_str(text: &str) -> Result<Self, BadScenario> {
+        let mut scenario = Self {
+            policy: Policy::in_mode(Mode::Replace),
+            seed: 1,
+            machines: Vec::new(),
+            groups: BTreeMap::new(),
+            steps: Vec::new(),
+            lasts_secs: 4 * 3_600,
+        };
+        for (index, line) in text.lines().enumerate() {
+            let line_text = line.split(" #").next().unwrap_or_default().trim();
+            if line_text.is_empty() || line_text.starts_with('#') {
+                continue;
+            }
+            let words: Vec<&str> = line_text.split_whitespace().collect();
+            scenario.read(&words).map_err(|problem| BadScenario { line: index + 1, problem })?;
+        }
+        scenario.steps.sort_by_key(|step| step.at_secs);
+        Ok(scenario)
+    }
+}
+
+impl Scenario {
+    fn read(&mut self, words: &[&str]) -> Result<(), String> {
+        match words {
+            ["mode", mode] => self.policy.mode = mode.parse().map_err(|e: crate::policy::NotAMode| e.to_string())?,
+            ["seed", seed] => self.seed = seed.parse().map_err(|_| format!("not a number: {seed}"))?,
+            ["until", span] => self.lasts_secs = span_secs(span)?,
+            ["policy", settings @ ..] => {
+                for setting in settings {
+                    self.policy_setting(setting)?;
+                }
+            }
+            ["group", name, settings @ ..] => {
+                let name = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
+                let group = self.groups.entry(name).or_default();
+                for setting in settings {
+                    group_setting(group, setting)?;
+                }
+            }
+            ["node", name, settings @ ..] => {
+                let mut spec = MachineSpec::new().named(name);
+                for setting in settings {
+                    spec = node_setting(spec, setting)?;
+                }
+                self.machines.push(((*name).to_owned(), spec));
+            }
+            ["at", span, step @ ..] => {
+                let at_secs = span_secs(span)?;
+                let what = self.what(step)?;
+                self.steps.push(Step { at_secs, what });
+            }
+            _ => return Err("expected mode, seed, policy, group, node, at or until".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn policy_setting(&mut self, setting: &str) -> Result<(), String> {
+        let (key, value) = setting.split_once('=').ok_or_else(|| format!("expected key=value: {setting}"))?;
+        match key {
+            "sessions" => {
+                self.policy.sessions = match value {
+                    "wait" => SessionsRule::Wait,
+                    "warn" => SessionsRule::Warn,
+                    "ignore" => SessionsRule::Ignore,
+                    _ => return Err("sessions is wait, warn or ignore".to_owned()),
+                }
+            }
+            "allow-probes" => self.policy.allow_probes = value == "true",
+            "approve-from" => {
+                self.policy.approve_from =
+                    Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
+            }
+            "node-an-hour" => {
+                self.policy.budgets.node_an_hour = value.parse().map_err(|_| format!("not a number: {value}"))?;
+            }
+            "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
+            _ => {
+                return Err(format!(
+                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, parked-max"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine that a step names.
+    fn node(&self, name: &str) -> Result<String, String> {
+        if self.machines.iter().any(|(known, _)| known == name) {
+            Ok(name.to_owned())
+        } else {
+            Err(format!("no node is called {name}; declare it before it is used"))
+        }
+    }
+
+    fn what(&self, words: &[&str]) -> Result<What, String> {
+        Ok(match words {
+            ["fault", node, code] => What::Fault(self.node(node)?, ailment(code)?, None),
+            ["fault", node, code, "for", span] => What::Fault(self.node(node)?, ailment(code)?, Some(span_secs(span)?)),
+            ["repair", node] => What::Repair(self.node(node)?),
+            ["command", node, status, document] => {
+                What::Command(self.node(node)?, invocation(status)?, (*document).to_owned())
+            }
+            ["session-refused", node] => What::SessionRefused(self.node(node)?),
+            ["tag", node, tags @ ..] => What::Tag(self.node(node)?, read_tags(tags)?),
+            ["sessions", node, count] => {
+                What::Sessions(self.node(node)?, count.parse().map_err(|_| format!("not a number: {count}"))?)
+            }
+            ["busy", node, work, "for", span] => What::Busy(self.node(node)?, busy(work)?, span_secs(span)?),
+            ["stop", node] => What::Stop(self.node(node)?),
+            ["terminate", node] => What::Terminate(self.node(node)?),
+            ["again", node] => What::Again(self.node(node)?),
+            ["operator", "pause"] => What::Operator(Word::Pause),
+            ["operator", "resume"] => What::Operator(Word::Resume),
+            ["operator", "mute", node, "for", span] => What::Operator(Word::Mute(self.node(node)?, span_secs(span)?)),
+            ["operator", "unmute", node] => What::Operator(Word::Unmute(self.node(node)?)),
+            ["operator", "fix", node] => What::Operator(Word::Fix(self.node(node)?, None)),
+            ["operator", "fix", node, remedy] => {
+                let remedy = remedy.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?;
+                What::Operator(Word::Fix(self.node(node)?, Some(remedy)))
+            }
+            ["operator", "approve", node] => What::Operator(Word::Approve(self.node(node)?)),
+            ["operator", "close", node] => What::Operator(Word::Close(self.node(node)?)),
+            _ => {
+                return Err("expected fault, repair, command, session-refused, tag, sessions, busy, stop, terminate, \
+                            again or operator"
+                    .to_owned());
+            }
+        })
+    }
+}
+
+/// `90s`, `12m`, `2h`, `1d`.
+fn span_secs(text: &str) -> Result<i64, String> {
+    let bad = || format!("not a span: {text}; write 90s, 12m, 2h or 1d");
+    let unit = text.chars().last().ok_or_else(bad)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(bad()),
+    };
+    let number = text.strip_suffix(unit).ok_or_else(bad)?;
+    let number: i64 = number.parse().map_err(|_| bad())?;
+    number.checked_mul(factor).filter(|secs| (0..=30 * 86_400).contains(secs)).ok_or_else(bad)
+}
+
+fn ailment(code: &str) -> Result<Ailment, String> {
+    let cause: Cause = code.parse().map_err(|e: crate::diagnose::NoSuchCause| e.to_string())?;
+    Ailment::from_cause(cause).ok_or_else(|| format!("the simulated account does not know {code}"))
+}
+
+fn invocation(word: &str) -> Result<InvocationStatus, String> {
+    Ok(match word {
+        "success" => InvocationStatus::Success,
+        "failed" => InvocationStatus::Failed,
+        "undeliverable" => InvocationStatus::Undeliverable,
+        "delivery-timed-out" => InvocationStatus::DeliveryTimedOut,
+        "execution-timed-out" => InvocationStatus::ExecutionTimedOut,
+        "rejected" => InvocationStatus::Rejected,
+        _ => {
+            return Err(
+                "a command is success, failed, undeliverable, delivery-timed-out, execution-timed-out or rejected"
+                    .to_owned(),
+            );
+        }
+    })
+}
+
+fn busy(word: &str) -> Result<Busy, String> {
+    Ok(match word {
+        "patching" => Busy::Patching,
+        "automation" => Busy::Automation,
+        "command" => Busy::Command,
+        "deployment" => Busy::Deployment,
+        _ => return Err("work is patching, automation, command or deployment".to_owned()),
+    })
+}
+
+fn read_tags(words: &[&str]) -> Result<Tags, String> {
+    let mut tags = Tags { managed: true, mode: None, mute_until: None };
+    for word in words {
+        match word.split_once('=') {
+            Some(("managed", value)) => tags.managed = value == "true",
+            // As on a real tag: what cannot be read counts as off.
+            Some(("mode", value)) => tags.mode = Some(value.parse().unwrap_or(Mode::Off)),
+            Some(("mute-until", value)) => {
+                tags.mute_until = Some(value.parse::<Timestamp>().map_err(|_| format!("not a moment: {value}"))?);
+            }
+            _ => return Err("tags are managed=, mode= and mute-until=".to_owned()),
+        }
+    }
+    Ok(tags)
+}
+
+fn group_setting(group: &mut GroupSettings, setting: &str) -> Result<(), String> {
+    let (key, value) = setting.split_once('=').ok_or_else(|| format!("expected key=value: {setting}"))?;
+    let number = || value.parse::<u32>().map_err(|_| format!("not a number: {value}"));
+    match key {
+        "min" => group.min = Some(number()?),
+        "desired" => group.desired = Some(number()?),
+        "health" => group.ec2_health_only = Some(value == "ec2"),
+        "suspended" => group.suspended = Some(value == "true"),
+        "refreshing" => group.refreshing = Some(value == "true"),
+        "managed" => group.tags = Some(Tags { managed: value == "true", mode: None, mute_until: None }),
+        _ => {
+            return Err(format!(
+                "no such group setting: {key}; allowed are min, desired, health, suspended, refreshing, managed"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String> {
+    let (key, value) = setting.split_once('=').unwrap_or((setting, "true"));
+    Ok(match key {
+        "cluster" => spec.in_cluster(value),
+        "group" => spec.in_group(value),
+        "zone" => spec.in_zone(value.chars().next().unwrap_or('a')),
+        "tasks" => spec.with_tasks(value.parse().map_err(|_| format!("not a number: {value}"))?),
+        "sessions" => spec.with_sessions(value.parse().map_err(|_| format!("not a number: {value}"))?),
+        "age" => spec.aged(span_secs(value)?),
+        "id" => spec.with_id(value.parse::<NodeId>().map_err(|e| e.to_string())?),
+        "hybrid" => spec.hybrid(),
+        "spot" => spec.spot(),
+        "instance-store" => spec.on_instance_store(),
+        "platform" => spec.on(match value {
+            "linux" => Platform::Linux,
+            "snap" => Platform::Snap,
+            "windows" => Platform::Windows,
+            "bottlerocket" => Platform::Bottlerocket,
+            _ => return Err("a platform is linux, snap, windows or bottlerocket".to_owned()),
+        }),
+        "manager" => spec.managed_by(match value {
+            "provider" => Manager::Provider,
+            "eks" => Manager::Eks,
+            "karpenter" => Manager::Karpenter,
+            "ecs" => Manager::EcsManagedInstances,
+            _ => return Err("a manager is provider, eks, karpenter or ecs".to_owned()),
+        }),
+        "managed" => {
+            let tags = Tags { managed: value == "true", ..spec.tags };
+            spec.tagged(tags)
+        }
+        "mode" => {
+            let tags = Tags { mode: Some(value.parse().unwrap_or(Mode::Off)), ..spec.tags };
+            spec.tagged(tags)
+        }
+        _ => {
+            return Err(format!(
+                "no such node setting: {key}; allowed are cluster, group, zone, tasks, sessions, age, id, hybrid, spot, \
+                 instance-store, platform, manager, managed, mode"
+            ));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_reads_as_it_is_written() {
+        let scenario: Scenario = "# A comment\nmode cycle\nnode web-1 cluster=prod tasks=4\nat 10m fault web-1 ecs-agent.hung for 3m # and why\nat 90s operator pause\nuntil 1h"
+            .parse()
+            .unwrap();
+        assert_eq!(scenario.policy.mode, Mode::Cycle);
+        assert_eq!(scenario.lasts_secs, 3_600);
+        assert_eq!(scenario.steps.iter().map(|step| step.at_secs).collect::<Vec<_>>(), [90, 600]);
+        assert_eq!(scenario.steps[1].what, What::Fault("web-1".into(), Ailment::EcsAgentHung, Some(180)));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
+        let error = "mode replace\nat 10m fault web-1 ecs-agent.hung".parse::<Scenario>().unwrap_err();
+        assert_eq!(error.to_string(), "line 2: no node is called web-1; declare it before it is used");
+        assert!("node a\nat 5x stop a".parse::<Scenario>().unwrap_err().problem.contains("90s, 12m, 2h or 1d"));
+        assert!("dance".parse::<Scenario>().is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! A played rehearsal as lines of text: what happened in the world, then each incident from its first symptom to its end.
+//!
+//! The same lines are the golden files of the scenarios and what `defib simulate` prints, there with colours.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::rehearsal::Played;
+use crate::incident::{Incident, Outcome, Phase};
+use crate::report::timeline;
+use crate::time::{secs_between, spoken};
+
+/// What a line is, so that whoever prints it can choose a colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something in the world, which Defib does not know of.
+    World,
+    /// An incident's headline.
+    Headline,
+    /// A line of an incident's history.
+    Event,
+    /// How an incident ended.
+    Ending(Outcome),
+    /// A rehearsal's sum.
+    Sum,
+    /// Nothing.
+    Blank,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What it is.
+    pub kind: Kind,
+    /// When, if it has a moment.
+    pub at: Option<Timestamp>,
+    /// What it says.
+    pub text: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, self.at) {
+            (Kind::World, Some(at)) => write!(f, "{}  ~ {}", clock(at), self.text),
+            (_, Some(at)) => write!(f, "  {}  {}", clock(at), self.text),
+            (Kind::Ending(_), None) => write!(f, "  => {}", self.text),
+            (_, None) => f.write_str(&self.text),
+        }
+    }
+}
+
+fn clock(at: Timestamp) -> String {
+    timeline::clock(at, false)
+}
+
+/// The lines of a played rehearsal.
+#[must_use]
+pub fn lines(played: &Played) -> Vec<Line> {
+    let blank = || Line { kind: Kind::Blank, at: None, text: String::new() };
+    let mut lines: Vec<Line> = played
+        .world_lines
+        .iter()
+        .map(|(at, text)| Line { kind: Kind::World, at: Some(*at), text: text.clone() })
+        .collect();
+    let (blips, stories): (Vec<_>, Vec<_>) =
+        played.incidents.iter().partition(|incident| reports_of(incident, played) == 0 && is_blip(incident));
+    for incident in stories {
+        if !lines.is_empty() {
+            lines.push(blank());
+        }
+        lines.extend(incident_lines(incident, played));
+    }
+    if !blips.is_empty() {
+        if !lines.is_empty() {
+            lines.push(blank());
+        }
+        let secs = blips.iter().map(|incident| duration_secs(incident, played)).max().unwrap_or(0);
+        let count = blips.len();
+        let text = format!(
+            "{count} blip{} healed by {} inside the hold-down, the longest after {}: counted, not mailed",
+            if count == 1 { "" } else { "s" },
+            if count == 1 { "itself" } else { "themselves" },
+            spoken(secs)
+        );
+        lines.push(Line { kind: Kind::Ending(Outcome::SelfHealed), at: None, text });
+    }
+    if !lines.is_empty() {
+        lines.push(blank());
+    }
+    lines.push(Line { kind: Kind::Sum, at: None, text: sum(played) });
+    lines
+}
+
+/// Whether an incident never got beyond its hold-down: a natural reconnect, mostly.
+fn is_blip(incident: &Incident) -> bool {
+    incident.attempts.is_empty()
+        && incident.diagnosis.is_none()
+        && incident.ending().is_some_and(|ending| ending.outcome() == Outcome::SelfHealed)
+}
+
+/// The lines of one incident.
+fn incident_lines(incident: &Incident, played: &Played) -> Vec<Line> {
+    let name = incident.place.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let mut lines = vec![Line { kind: Kind::Headline, at: None, text: format!("{}{name}", incident.id) }];
+    for entry in &incident.history {
+        if let Some(text) = timeline::line(entry, incident) {
+            lines.push(Line { kind: Kind::Event, at: Some(entry.at), text });
+        }
+    }
+    let ending = incident.ending();
+    let outcome = ending.map_or("open", |ending| ending.outcome().as_str());
+    let cause = incident.diagnosis.as_ref().map_or("-", |found| found.cause.code());
+    let remedies: Vec<&str> = incident.performed().map(crate::incident::Remedy::as_str).collect();
+    let remedies = if remedies.is_empty() { "none".to_owned() } else { remedies.join(", ") };
+    let reports = reports_of(incident, played);
+    let text = format!(
+        "{outcome} after {}; cause {cause}; remedies: {remedies}; {reports} message{}",
+        spoken(duration_secs(incident, played)),
+        if reports == 1 { "" } else { "s" }
+    );
+    let kind = ending.map_or(Kind::Event, |ending| Kind::Ending(ending.outcome()));
+    lines.push(Line { kind, at: None, text });
+    lines
+}
+
+/// How many reports an incident sent, repeats counted once.
+#[must_use]
+pub fn reports_of(incident: &Incident, played: &Played) -> usize {
+    played.reports.iter().filter(|(_, item)| item.id.incident == incident.id).count()
+}
+
+/// How long an incident lasted, in seconds, from its first look to its end, to its rest, or to the rehearsal's end.
+#[must_use]
+pub fn duration_secs(incident: &Incident, played: &Played) -> i64 {
+    let end = match &incident.phase {
+        Phase::Closed { at, .. } => *at,
+        Phase::Resting { since, .. } => *since,
+        Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Verifying { .. } => crate::time::after(played.start, played.virtual_secs),
+    };
+    secs_between(incident.first_seen, end)
+}
+
+fn sum(played: &Played) -> String {
+    let mut outcomes: Vec<String> = Vec::new();
+    for outcome in Outcome::ALL {
+        let count = played
+            .incidents
+            .iter()
+            .filter(|incident| incident.ending().is_some_and(|ending| ending.outcome() == outcome))
+            .count();
+        if count > 0 {
+            outcomes.push(format!("{count} {outcome}"));
+        }
+    }
+    let open = played.incidents.iter().filter(|incident| incident.ending().is_none()).count();
+    if open > 0 {
+        outcomes.push(format!("{open} still open"));
+    }
+    let what = if outcomes.is_empty() { "no incident".to_owned() } else { outcomes.join(", ") };
+    let reports = played.reports.len();
+    format!("{what}; {reports} message{}", if reports == 1 { "" } else { "s" })
+}
