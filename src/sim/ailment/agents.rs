@@ -146,9 +146,10 @@ pub(super) const ECS_STATE_CORRUPT: Profile = Profile {
     ..ECS_DOWN
 };
 
+/// A person decides which of the two clusters is meant: the launch template may name the wrong one.
 pub(super) const ECS_CLUSTER_MISMATCH: Profile = Profile {
-    cures: &[Remedy::Replace],
-    forbids: &[Remedy::RestartEcsAgent],
+    cures: &[],
+    forbids: &[Remedy::RestartEcsAgent, Remedy::Reboot, Remedy::StopStart],
     leaves: &[shows(
         Channel::Probe,
         Cause::EcsAgentClusterMismatch,

@@ -167,8 +167,10 @@ pub(super) const NETWORK_STACK: Profile = Profile {
     ..Profile::SILENT
 };
 
+/// The workload's own doing: a new machine gets the same workload and is soon as busy.
 pub(super) const CPU_SATURATED: Profile = Profile {
     ssm: SsmFace::TakesNoCommands,
+    cures: &[],
     leaves: &[hints(
         Channel::Console,
         Cause::HostCpuSaturated,

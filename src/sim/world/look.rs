@@ -29,7 +29,7 @@ impl World {
         if !long_gone {
             seen.ec2 = ec2(machine, now);
         }
-        seen.asg = self.asg(machine);
+        seen.asg = self.asg(machine, look);
         seen.group = Fact::Known(self.group_of(machine));
         if Self::service_down(machine) {
             seen.ssm = Fact::Unknown(Blind::Unavailable);
@@ -114,21 +114,24 @@ impl World {
         })
     }
 
-    fn asg(&self, machine: &Machine) -> Fact<Asg> {
-        let Some((member, fleet)) = machine
-            .member
-            .as_ref()
-            .filter(|_| machine.exists())
-            .and_then(|member| self.fleets.get(member.group).map(|fleet| (member, fleet)))
-        else {
-            return Fact::Absent;
+    /// The group of a member, or the group that the look names once the node has left it.
+    fn asg(&self, machine: &Machine, look: &Look) -> Fact<Asg> {
+        let member = machine.member.as_ref().filter(|_| machine.exists());
+        let (group, lifecycle) = match (member, &look.group) {
+            (Some(member), _) => (member.group, member.lifecycle),
+            (None, Some(name)) => match self.fleets.iter().position(|fleet| fleet.name == *name) {
+                Some(group) => (group, Lifecycle::Terminating),
+                None => return Fact::Absent,
+            },
+            (None, None) => return Fact::Absent,
         };
+        let Some(fleet) = self.fleets.get(group) else { return Fact::Absent };
         Fact::Known(Asg {
             name: fleet.name.clone(),
-            lifecycle: member.lifecycle,
+            lifecycle,
             desired: fleet.desired,
             min: fleet.min,
-            in_service: self.count_members(member.group, |lifecycle| lifecycle == Lifecycle::InService),
+            in_service: self.count_members(group, |lifecycle| lifecycle == Lifecycle::InService),
             ec2_health_only: fleet.ec2_health_only,
             suspended: fleet.suspended,
             refreshing: fleet.refreshing,
