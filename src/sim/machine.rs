@@ -23,6 +23,8 @@ pub(crate) struct Illness {
     pub prepared: bool,
     /// In a flaky phase, whether the agent is there just now.
     pub flaky_up: bool,
+    /// When it began.
+    pub began: Secs,
     pub generation: u32,
     pub identity: Findings,
     pub network: Findings,
@@ -31,12 +33,13 @@ pub(crate) struct Illness {
 }
 
 impl Illness {
-    pub(crate) fn new(ailment: Ailment, generation: u32) -> Self {
+    pub(crate) fn new(ailment: Ailment, began: Secs, generation: u32) -> Self {
         let profile = ailment.profile();
         Self {
             ailment,
             prepared: false,
             flaky_up: false,
+            began,
             generation,
             identity: profile.findings(Channel::Identity),
             network: profile.findings(Channel::Network),

@@ -22,6 +22,8 @@ pub struct Truth {
     pub running: bool,
     /// The fault at work, harmless ones too.
     pub ailment: Option<Ailment>,
+    /// Since when that fault has been at work.
+    pub ailment_since: Option<Timestamp>,
     /// What the fault needs before anything else has been done: the disk has room again.
     pub prepared: bool,
     /// Since when nothing has been wrong with it and all its agents have answered.
@@ -98,6 +100,7 @@ fn truth_of(machine: &Machine) -> Truth {
         state: machine.state,
         running: machine.state == InstanceState::Running,
         ailment: machine.illness.as_ref().map(|ill| ill.ailment),
+        ailment_since: machine.illness.as_ref().map(|ill| moment(ill.began)),
         prepared: machine.illness.as_ref().is_some_and(|ill| ill.prepared),
         healthy_since: at(machine.well_since),
         ill_since: at(machine.ill_since),
