@@ -44,7 +44,9 @@ pub struct Truth {
     pub unmanaged_since: Option<Timestamp>,
     /// Since when `defib:mode=off` has opted it out.
     pub opted_out_since: Option<Timestamp>,
-    /// Since when `defib:mute-until` has muted it.
+    /// `defib:mute-until` mutes it.
+    pub muted: bool,
+    /// Since when `defib:mute-until` has muted it, as long as the tag stood.
     pub muted_since: Option<Timestamp>,
     /// When the operating system last started.
     pub booted_at: Timestamp,
@@ -91,7 +93,7 @@ pub struct Landed {
     pub truth: Truth,
 }
 
-fn truth_of(machine: &Machine) -> Truth {
+fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
     let at = |secs: Option<Secs>| secs.map(moment);
     Truth {
         exists: machine.exists(),
@@ -112,22 +114,53 @@ fn truth_of(machine: &Machine) -> Truth {
         managed_since: at(machine.tag_times.managed),
         unmanaged_since: at(machine.tag_times.unmanaged),
         opted_out_since: at(machine.tag_times.opted_out),
+        muted: machine.tags.mute_until.is_some_and(|until| until > now),
         muted_since: at(machine.tag_times.muted),
         booted_at: moment(machine.booted_at),
         launched_at: moment(machine.launched_at),
     }
 }
 
+impl Truth {
+    /// Of an id that never was.
+    fn nowhere() -> Self {
+        Self {
+            exists: false,
+            state: InstanceState::Terminated,
+            running: false,
+            ailment: None,
+            prepared: false,
+            healthy_since: None,
+            ill_since: None,
+            draining: false,
+            standby: false,
+            stopped: false,
+            registered_in_ecs: false,
+            tags: Tags::default(),
+            managed_since: None,
+            unmanaged_since: None,
+            opted_out_since: None,
+            muted: false,
+            muted_since: None,
+            booted_at: Timestamp::UNIX_EPOCH,
+            launched_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
 impl World {
-    /// What is true of a node up to where the world has moved; none for an id that never was. Call
-    /// [`World::advance`] first for a later moment.
+    /// What is true of a node. It does not move the world: call [`World::advance`] before, as every look and every effect
+    /// does.
     #[must_use]
-    pub fn truth(&self, node: NodeId) -> Option<Truth> {
-        self.index(node).and_then(|index| self.machines.get(index)).map(truth_of)
+    pub fn truth(&self, node: NodeId, now: Timestamp) -> Truth {
+        self.index(node)
+            .and_then(|index| self.machines.get(index))
+            .map_or_else(Truth::nowhere, |machine| truth_of(machine, now))
     }
 
     pub(super) fn note_of(&self, machine: usize, effect: Effect, command: Option<CommandId>) -> Option<Landed> {
         let machine = self.machines.get(machine)?;
-        Some(Landed { at: moment(self.now), node: machine.id, effect, command, truth: truth_of(machine) })
+        let at = moment(self.now);
+        Some(Landed { at, node: machine.id, effect, command, truth: truth_of(machine, at) })
     }
 }
