@@ -19,6 +19,8 @@ pub use spec::MachineSpec;
 #[derive(Debug, Clone)]
 pub(crate) struct Illness {
     pub ailment: Ailment,
+    /// When it began.
+    pub began: Secs,
     /// What had to be done first has been done: the disk has room again.
     pub prepared: bool,
     /// In a flaky phase, whether the agent is there just now.
@@ -31,10 +33,11 @@ pub(crate) struct Illness {
 }
 
 impl Illness {
-    pub(crate) fn new(ailment: Ailment, generation: u32) -> Self {
+    pub(crate) fn new(ailment: Ailment, began: Secs, generation: u32) -> Self {
         let profile = ailment.profile();
         Self {
             ailment,
+            began,
             prepared: false,
             flaky_up: false,
             generation,

@@ -65,7 +65,7 @@ impl World {
         }
         machine.illnesses += 1;
         let generation = machine.illnesses;
-        machine.illness = Some(Illness::new(ailment, generation));
+        machine.illness = Some(Illness::new(ailment, now, generation));
         if let Some(lasts) = lasts {
             self.queue.push(now + lasts.max(1), index, Due::Recover { generation });
         }

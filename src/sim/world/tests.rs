@@ -51,7 +51,7 @@ impl World {
     }
 
     fn fact(&self, node: NodeId) -> Truth {
-        self.truth(node, self.now())
+        self.truth(node).unwrap()
     }
 
     fn kinds(&mut self) -> Vec<SignalKind> {

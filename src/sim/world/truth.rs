@@ -22,6 +22,8 @@ pub struct Truth {
     pub running: bool,
     /// The fault at work, harmless ones too.
     pub ailment: Option<Ailment>,
+    /// Since when that fault has been at work.
+    pub ailment_since: Option<Timestamp>,
     /// What the fault needs before anything else has been done: the disk has room again.
     pub prepared: bool,
     /// Since when nothing has been wrong with it and all its agents have answered.
@@ -100,6 +102,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
         state: machine.state,
         running: machine.state == InstanceState::Running,
         ailment: machine.illness.as_ref().map(|ill| ill.ailment),
+        ailment_since: machine.illness.as_ref().map(|ill| moment(ill.began)),
         prepared: machine.illness.as_ref().is_some_and(|ill| ill.prepared),
         healthy_since: at(machine.well_since),
         ill_since: at(machine.ill_since),
@@ -121,41 +124,13 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
     }
 }
 
-impl Truth {
-    /// Of an id that never was.
-    fn nowhere() -> Self {
-        Self {
-            exists: false,
-            state: InstanceState::Terminated,
-            running: false,
-            ailment: None,
-            prepared: false,
-            healthy_since: None,
-            ill_since: None,
-            draining: false,
-            standby: false,
-            stopped: false,
-            registered_in_ecs: false,
-            tags: Tags::default(),
-            managed_since: None,
-            unmanaged_since: None,
-            opted_out_since: None,
-            muted: false,
-            muted_since: None,
-            booted_at: Timestamp::UNIX_EPOCH,
-            launched_at: Timestamp::UNIX_EPOCH,
-        }
-    }
-}
-
 impl World {
-    /// What is true of a node. It does not move the world: call [`World::advance`] before, as every look and every effect
-    /// does.
+    /// What is true of a node up to where the world has moved; none for an id that never was. Call
+    /// [`World::advance`] first for a later moment.
     #[must_use]
-    pub fn truth(&self, node: NodeId, now: Timestamp) -> Truth {
-        self.index(node)
-            .and_then(|index| self.machines.get(index))
-            .map_or_else(Truth::nowhere, |machine| truth_of(machine, now))
+    pub fn truth(&self, node: NodeId) -> Option<Truth> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        Some(truth_of(machine, moment(self.now)))
     }
 
     pub(super) fn note_of(&self, machine: usize, effect: Effect, command: Option<CommandId>) -> Option<Landed> {
