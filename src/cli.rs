@@ -1,1 +1,212 @@
-//! Under construction.
+//! The command line: one file a subcommand. Results go to stdout, progress and errors to stderr.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::node::{AccountId, Region};
+
+mod docs;
+mod event;
+mod policy_file;
+mod simulate;
+mod soak;
+
+/// Exit codes (CONTRACT.md); 0 is fine or fixed.
+pub mod exit {
+    /// Something failed.
+    pub const ERROR: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// Something was found: a broken promise.
+    pub const FINDINGS: u8 = 3;
+    /// An incident needs a human, or is blocked.
+    pub const NEEDS_HUMAN: u8 = 5;
+}
+
+/// Revives AWS instances whose SSM or ECS agents stopped answering, and says once, clearly, what it did.
+#[derive(Debug, Parser)]
+#[command(name = "defib", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+struct Defib {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that may stand before or after the command.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The AWS profile to use.
+    #[arg(long, global = true, value_name = "P")]
+    profile: Option<String>,
+    /// The region that is home.
+    #[arg(long, global = true, value_name = "R")]
+    region: Option<Region>,
+    /// The account that is home; an event of another one is rejected.
+    #[arg(long, global = true, value_name = "ID")]
+    account: Option<AccountId>,
+    /// Ask this endpoint instead of AWS.
+    #[arg(long, global = true, value_name = "U")]
+    endpoint_url: Option<String>,
+    /// How to print results.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    output: Option<Output>,
+    /// The same as `--output json`: one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// No colours; `NO_COLOR` does the same.
+    #[arg(long, global = true)]
+    no_color: bool,
+}
+
+/// How to print results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs: one object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Simulate(simulate::SimulateArgs),
+    Event(event::EventArgs),
+    Soak(soak::SoakArgs),
+    Completions(docs::CompletionsArgs),
+    Man(docs::ManArgs),
+}
+
+/// Reads the command line and runs it.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Defib::parse();
+    let ui = Ui::new(&cli.global);
+    let result = match &cli.command {
+        Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
+        Command::Event(args) => event::run(args, &cli.global, &ui),
+        Command::Soak(args) => soak::run(args, &ui),
+        Command::Completions(args) => docs::completions(args, Defib::command(), &ui),
+        Command::Man(args) => docs::man(args, &Defib::command(), &ui),
+    };
+    match result {
+        Ok(code) => code,
+        // Whoever reads has seen enough: `defib simulate | head`.
+        Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&format!("{error:#}"));
+            ExitCode::from(exit::ERROR)
+        }
+    }
+}
+
+fn closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Where the command line speaks, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    output: Option<Output>,
+}
+
+impl Ui {
+    fn new(global: &Global) -> Self {
+        if global.no_color {
+            anstream::ColorChoice::Never.write_global();
+        }
+        Self { output: if global.json { Some(Output::Json) } else { global.output } }
+    }
+
+    /// Whether results are for programs.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.output == Some(Output::Json)
+    }
+
+    /// Whether somebody asked for a table in so many words.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        self.output == Some(Output::Table)
+    }
+
+    /// Prints a line of the result.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn line(&self, text: &str) -> std::io::Result<()> {
+        writeln!(anstream::stdout().lock(), "{text}")
+    }
+
+    /// Prints an object of the result on a line of its own.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn object(&self, object: &impl serde::Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string(object)?;
+        writeln!(anstream::stdout().lock(), "{text}")?;
+        Ok(())
+    }
+
+    /// Says what went wrong. Nothing can be done when nobody can hear it.
+    pub fn error(&self, text: &str) {
+        let style = paint::BAD;
+        let _ = writeln!(anstream::stderr().lock(), "{style}error:{style:#} {text}");
+    }
+
+    /// Says what is going on.
+    pub fn progress(&self, text: &str) {
+        let style = paint::FAINT;
+        let _ = writeln!(anstream::stderr().lock(), "{style}{text}{style:#}");
+    }
+}
+
+/// Colours, by what they mean.
+pub mod paint {
+    use super::{AnsiColor, Style};
+
+    /// What nobody needs to look at.
+    pub const FAINT: Style = Style::new().dimmed();
+    /// A headline.
+    pub const HEAD: Style = Style::new().bold();
+    /// It went well.
+    pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+    /// Somebody should look.
+    pub const WARN: Style = AnsiColor::Yellow.on_default().bold();
+    /// Somebody must look.
+    pub const BAD: Style = AnsiColor::Red.on_default().bold();
+    /// Something that Defib did.
+    pub const DID: Style = AnsiColor::Cyan.on_default();
+    /// Something that happened in the world.
+    pub const WORLD: Style = AnsiColor::Magenta.on_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Defib::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_may_stand_before_or_after_the_command() {
+        let before = Defib::try_parse_from(["defib", "--json", "--region", "eu-west-1", "event", "a.json"]).unwrap();
+        let after = Defib::try_parse_from(["defib", "event", "a.json", "--json", "--region", "eu-west-1"]).unwrap();
+        assert!(before.global.json && after.global.json);
+        assert_eq!(before.global.region, after.global.region);
+    }
+
+    #[test]
+    fn a_region_that_is_none_is_a_wrong_command_line() {
+        let error = Defib::try_parse_from(["defib", "--region", "nowhere", "man"]).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(exit::USAGE));
+    }
+}

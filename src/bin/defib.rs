@@ -1,3 +1,5 @@
 //! The command line: wiring only.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    defib::cli::main()
+}

@@ -47,7 +47,8 @@ pub struct SoakArgs {
 /// Reads `A..B`.
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (first, end) = text.split_once("..").ok_or("expected A..B, for example 0..50000")?;
-    let number = |part: &str| part.trim().replace('_', "").parse::<u64>().map_err(|error| format!("\"{part}\": {error}"));
+    let number =
+        |part: &str| part.trim().replace('_', "").parse::<u64>().map_err(|error| format!("\"{part}\": {error}"));
     let range = number(first)?..number(end)?;
     if range.is_empty() { Err("there is no seed in it: A must be less than B".to_owned()) } else { Ok(range) }
 }

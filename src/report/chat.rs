@@ -67,7 +67,7 @@ pub struct Metadata {
 pub(super) fn envelope(story: &Story<'_>, id: &ReportId) -> Envelope {
     let incident = story.incident;
     let place = story.label().map(|label| format!(" ({})", redact::chat(&label))).unwrap_or_default();
-    let headline = words::headline(story);
+    let headline = redact::chat(&words::headline(story));
     let heading = heading(story);
     let title =
         format!("{} {heading}: {}", emoji(story), headline.replacen(&story.node, &format!("{}{place}", story.node), 1));
@@ -174,7 +174,8 @@ fn next_steps(story: &Story<'_>) -> Vec<String> {
     };
     let mut steps = vec![first];
     if story.wants_steps() {
-        steps.extend(super::email::steps(story).into_iter().take(3).map(|step| quoted(&step)));
+        // Our own words and commands, to be copied as they are.
+        steps.extend(super::email::steps(story).into_iter().take(3));
     }
     let links: Vec<String> = links(story).iter().map(|link| format!("<{}|{}>", link.url, link.title)).collect();
     steps.push(links.join(" - "));

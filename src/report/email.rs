@@ -11,6 +11,8 @@ use super::{ReportKind, StackInfo, redact, words};
 use crate::diagnose::{Cause, advice, sentence};
 use crate::guard::{Lasts, Refusal};
 use crate::incident::{Ending, Outcome, Phase, Remedy};
+use crate::node::AutoScalingGroupName;
+use crate::observe::Platform;
 
 /// Where the values of the facts begin.
 const INDENT: usize = 15;
@@ -39,6 +41,9 @@ fn facts(story: &Story<'_>) -> String {
     if let Some((document, command, status)) = story.command() {
         let status = super::timeline::coarse(status);
         row(&mut rows, "Started by", &format!("Run Command {document} ({status}), command {command}"));
+    }
+    if let Some(ask) = &incident.asked {
+        row(&mut rows, "Asked by", &redact::name(&ask.by));
     }
     row(&mut rows, "Where", &located(story));
     more(&mut rows, &format!("account {}, {}", place.account, place.region));
@@ -74,7 +79,8 @@ fn lasted(story: &Story<'_>) -> Option<String> {
     let end = story.ended_at?;
     let apart = !same_day(since, end);
     let (from, to) = (clock(since, apart), clock(end, apart));
-    Some(format!("{}   ({from} -> {to} UTC, {})", words::span(story.down_secs), date(end)))
+    let day = if apart { String::new() } else { format!(", {}", date(end)) };
+    Some(format!("{}   ({from} -> {to} UTC{day})", words::span(story.down_secs)))
 }
 
 /// What else the remedy did.
@@ -82,7 +88,7 @@ pub(super) fn side_effects(story: &Story<'_>) -> Option<String> {
     let tasks = story.incident.place.tasks;
     Some(match story.helped()? {
         Remedy::FreeDisk => "old logs, unused images and old command output were deleted".to_owned(),
-        Remedy::RestartSsmAgent => "none: no instance cycled; live sessions ended".to_owned(),
+        Remedy::RestartSsmAgent => "none: no instance cycled; live sessions on it, if any, ended".to_owned(),
         Remedy::RestartEcsAgent => match tasks {
             0 => "none: no instance cycled".to_owned(),
             1 => "none: 1 running task kept running, no instance cycled".to_owned(),
@@ -146,17 +152,42 @@ pub(super) fn steps(story: &Story<'_>) -> Vec<String> {
             "If capacity lacks: try again later, or change the instance type",
             "If a volume's key is at fault: the caller needs kms:CreateGrant on it",
         ]),
-        Some(Ending::NotGivenBack) => own(&[
-            "ASG: aws autoscaling exit-standby --instance-ids INSTANCE_ID --auto-scaling-group-name GROUP",
-            "ECS: set the container instance back to ACTIVE in the console, once it is healthy",
-        ]),
+        Some(Ending::NotGivenBack) => {
+            let holds = story.incident.holds;
+            let stopped = "EC2: aws ec2 start-instances --instance-ids INSTANCE_ID";
+            let standby =
+                "ASG: aws autoscaling exit-standby --instance-ids INSTANCE_ID --auto-scaling-group-name GROUP";
+            let draining = "ECS: set the container instance back to ACTIVE in the console, once it is healthy";
+            let steps = [(holds.stopped, stopped), (holds.standby, standby), (holds.draining, draining)];
+            steps.into_iter().filter(|(held, _)| *held).map(|(_, step)| step.to_owned()).collect()
+        }
         Some(Ending::ScriptTimedOut) => own(advice(Cause::CommandScriptTimeout)),
         Some(Ending::CommandRejected) => own(advice(Cause::CommandRejected)),
         _ => own(advice(story.cause.unwrap_or(Cause::Unknown))),
     };
     let region = story.incident.place.region.as_str();
-    let filled = |step: &String| step.replace("INSTANCE_ID", node).replace("REGION", region);
-    raw.iter().map(filled).collect()
+    let group = story.incident.place.group.as_ref().map(AutoScalingGroupName::as_str).filter(|name| is_plain(name));
+    let filled = |step: &String| {
+        step.replace("INSTANCE_ID", node).replace("REGION", region).replace("GROUP", group.unwrap_or("GROUP"))
+    };
+    let fits = |step: &&String| story.incident.node.is_instance() || !step.contains("aws ec2 ");
+    raw.iter().filter(fits).map(|step| on_platform(step, story.incident.place.platform)).map(|s| filled(&s)).collect()
+}
+
+/// A step as it is done on the node's platform, where that differs.
+fn on_platform(step: &str, platform: Platform) -> String {
+    match platform {
+        Platform::Windows if step.starts_with("sudo systemctl restart amazon-ssm-agent") => {
+            "Restart-Service AmazonSSMAgent -Force".to_owned()
+        }
+        Platform::Windows if step.starts_with("sudo systemctl restart ecs") => "Restart-Service AmazonECS".to_owned(),
+        Platform::Linux | Platform::Snap | Platform::Windows | Platform::Bottlerocket => step.to_owned(),
+    }
+}
+
+/// Whether a name may stand in a command that people copy into a shell.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)) && !name.starts_with('-')
 }
 
 fn to_do(story: &Story<'_>) -> String {

@@ -69,9 +69,14 @@ impl Fault {
             if diagnosis.cause == Cause::PlatformHardware {
                 return Self::SystemCheckFailed;
             }
-            let by_ec2 = |channel, severity| channel == Channel::Ec2 && severity != Severity::Noise;
-            if diagnosis.findings.iter().any(|finding| by_ec2(finding.channel, finding.severity)) {
-                return Self::InstanceCheckFailed;
+            let mut by_ec2 = diagnosis
+                .findings
+                .iter()
+                .filter(|finding| finding.channel == Channel::Ec2 && finding.severity != Severity::Noise);
+            match by_ec2.next().map(|finding| finding.cause) {
+                Some(Cause::PlatformHardware) => return Self::SystemCheckFailed,
+                Some(_) => return Self::InstanceCheckFailed,
+                None => {}
             }
         }
         incident.symptoms.iter().find_map(|symptom| Self::told_by(&symptom.kind)).unwrap_or(Self::None)

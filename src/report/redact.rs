@@ -48,10 +48,9 @@ pub fn chat(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '@' => out.push_str("(at)"),
             '`' => out.push('\''),
-            // Bold, strike-through and quoted table cells have no escape in every chat; these look-alikes are inert.
+            // Bold and strike-through have no escape that every chat knows; these look-alikes are inert.
             '*' => out.push('\u{2217}'),
             '~' => out.push('\u{223c}'),
-            '|' => out.push('/'),
             other => out.push(other),
         }
     }
@@ -93,7 +92,7 @@ fn visible(text: &str) -> String {
 }
 
 /// Characters that are not seen but change what is seen: bidi marks, zero-width marks, tags, annotations.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'

@@ -160,6 +160,7 @@ impl Tale {
 
     pub(crate) fn closed(mut self, time: &str, ending: Ending) -> Self {
         self.at = at(time);
+        self.kind = ReportKind::Ended;
         self.incident.note(self.at, Event::Closed(ending.clone()));
         self.incident.phase = Phase::Closed { ending, at: self.at };
         self
@@ -223,6 +224,7 @@ fn proxy() -> Tale {
 }
 
 const LOOKED_ECS_DOWN: Event = Event::Looked { ssm: Standing::Well, ecs: Standing::Ill };
+const LOOKED_BOTH_DOWN: Event = Event::Looked { ssm: Standing::Ill, ecs: Standing::Ill };
 const LOOKED_SSM_DOWN: Event = Event::Looked { ssm: Standing::Ill, ecs: Standing::NotPresent };
 
 /// The first sample of the specification: an ECS agent restart helped.
@@ -326,7 +328,7 @@ pub(crate) fn needs_human() -> Tale {
 /// Every kind of report that there is, by name.
 pub(crate) fn all() -> Vec<(&'static str, Tale)> {
     let silent = || {
-        batch().down_since("15:17:15").told("15:19:45", SignalKind::SessionRefused).then("15:24:48", LOOKED_SSM_DOWN)
+        batch().down_since("15:17:15").told("15:19:45", SignalKind::SessionRefused).then("15:24:48", LOOKED_BOTH_DOWN)
     };
     let no_role = || {
         proxy().told("18:01:02", SignalKind::SessionRefused).diagnosed(

@@ -75,9 +75,11 @@ impl<'a> Story<'a> {
 
     /// Whether the outage goes on, as far as anybody knows.
     pub(super) fn goes_on(&self) -> bool {
+        if self.closed_by().is_some() {
+            return false;
+        }
         match self.outcome {
-            Outcome::NeedsHuman => self.closed_by().is_none(),
-            Outcome::Blocked | Outcome::Deferred | Outcome::DryRun => true,
+            Outcome::NeedsHuman | Outcome::Blocked | Outcome::Deferred | Outcome::DryRun => true,
             Outcome::NotOurs => {
                 !matches!(self.incident.ending(), Some(Ending::ScriptTimedOut | Ending::CommandRejected))
             }
@@ -159,16 +161,16 @@ impl<'a> Story<'a> {
         });
         let beside = match (self.fault, seen) {
             (Fault::SsmAgentUnreachable, Some((_, Standing::Well))) => "; the ECS agent stayed connected",
-            (Fault::SsmAgentUnreachable, Some((_, Standing::Ill))) => "; the ECS agent is disconnected, too",
-            (Fault::EcsAgentDisconnected, Some((Standing::Well, _))) => "; the SSM agent answers",
-            (Fault::EcsAgentDisconnected, Some((Standing::Ill, _))) => "; the SSM agent is silent, too",
+            (Fault::SsmAgentUnreachable, Some((_, Standing::Ill))) => "; the ECS agent was disconnected, too",
+            (Fault::EcsAgentDisconnected, Some((Standing::Well, _))) => "; the SSM agent answered",
+            (Fault::EcsAgentDisconnected, Some((Standing::Ill, _))) => "; the SSM agent was silent, too",
             (Fault::SystemCheckFailed | Fault::InstanceCheckFailed, Some((Standing::Ill, Standing::Well))) => {
-                "; the SSM agent is silent, the ECS agent stayed connected"
+                "; the SSM agent was silent, the ECS agent stayed connected"
             }
             (Fault::SystemCheckFailed | Fault::InstanceCheckFailed, Some((Standing::Well, Standing::Ill))) => {
-                "; the ECS agent is disconnected, the SSM agent answers"
+                "; the ECS agent was disconnected, the SSM agent answered"
             }
-            (Fault::SystemCheckFailed | Fault::InstanceCheckFailed, Some(_)) => "; no agent answers",
+            (Fault::SystemCheckFailed | Fault::InstanceCheckFailed, Some(_)) => "; no agent answered",
             _ => "",
         };
         format!("{clause}{beside}")

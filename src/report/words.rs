@@ -34,8 +34,10 @@ impl Severity {
 
 /// How loud a report is.
 pub(super) fn severity(story: &Story<'_>) -> Severity {
+    if story.closed_by().is_some() {
+        return Severity::Info;
+    }
     match story.outcome {
-        Outcome::NeedsHuman if story.closed_by().is_some() => Severity::Info,
         Outcome::NeedsHuman => Severity::Critical,
         Outcome::Cycled | Outcome::Replaced | Outcome::Blocked | Outcome::Deferred | Outcome::DryRun => {
             Severity::Warning

@@ -19,6 +19,8 @@ pub use spec::MachineSpec;
 #[derive(Debug, Clone)]
 pub(crate) struct Illness {
     pub ailment: Ailment,
+    /// When it began.
+    pub began: Secs,
     /// What had to be done first has been done: the disk has room again.
     pub prepared: bool,
     /// In a flaky phase, whether the agent is there just now.
@@ -37,6 +39,7 @@ impl Illness {
         let profile = ailment.profile();
         Self {
             ailment,
+            began,
             prepared: false,
             flaky_up: false,
             began,

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::account::Account;
-use super::ailment::Ailment;
+use super::ailment::{Ailment, EcsFace};
 use super::machine::MachineSpec;
 use super::world::GroupSettings;
 use crate::event::{CoarseStatus, HealthCheck, Signal, SignalKind, SweptAgent};
-use crate::node::{AutoScalingGroupName, ClusterArn};
+use crate::node::{AutoScalingGroupName, BadName, ClusterArn, Home};
 use crate::observe::InvocationStatus;
 use crate::time::after;
 
@@ -126,4 +126,43 @@ fn status_details(status: CoarseStatus, fault: Ailment) -> InvocationStatus {
         (fault, CoarseStatus::Failed) if fault.is_harmless() => InvocationStatus::Failed,
         (_, CoarseStatus::Failed) => InvocationStatus::Undeliverable,
     }
+}
+
+/// The node of a rehearsal whose fault nobody's event tells of.
+#[must_use]
+pub fn telling_node(fault: Ailment) -> &'static str {
+    // A registration is what only managed nodes have.
+    if fault == Ailment::IdentityRegistrationMismatch { "mi-0a1b2c3d4e5f60718" } else { "i-0a1b2c3d4e5f60718" }
+}
+
+/// The event that would first tell of a fault: a disconnect where the ECS agent suffers, else a command that times out.
+///
+/// # Errors
+/// None in fact: the names in it are fixed, and are checked like all others.
+pub fn telling(fault: Ailment) -> Result<SignalKind, BadName> {
+    let ecs_suffers =
+        fault.profile().agents(true).ecs != EcsFace::Connected && fault != Ailment::IdentityRegistrationMismatch;
+    let is_command = matches!(fault, Ailment::CommandScriptTimeout | Ailment::CommandRejected);
+    if ecs_suffers || (fault.is_harmless() && !is_command) {
+        return Ok(SignalKind::EcsDisconnected {
+            container_instance:
+                "arn:aws:ecs:us-east-1:111122223333:container-instance/prod-web/c0ffee00112233445566778899aabbcc"
+                    .parse()?,
+            cluster: Some("arn:aws:ecs:us-east-1:111122223333:cluster/prod-web".parse()?),
+            version: None,
+        });
+    }
+    Ok(SignalKind::CommandTrouble {
+        command: "7c2f6b1e-9a51-4f0e-8f0d-3a1d1b1f9e77".parse()?,
+        document: "AWS-RunShellScript".parse()?,
+        status: if fault == Ailment::CommandRejected { CoarseStatus::Failed } else { CoarseStatus::TimedOut },
+    })
+}
+
+/// The account and region that AWS's own documentation uses: home, where no event says otherwise.
+///
+/// # Errors
+/// None in fact: the names in it are fixed, and are checked like all others.
+pub fn documentation_home() -> Result<Home, BadName> {
+    Ok(Home { account: "111122223333".parse()?, region: "us-east-1".parse()? })
 }

@@ -3,6 +3,10 @@
 //! What is true and what AWS shows are two things here, as they are outside: pings go stale, `agentConnected` lags, status
 //! checks take minutes, commands to a dead agent are accepted and never run. The world moves only when it is told the time,
 //! from one planned moment to the next; the same seed and the same calls give the same world.
+//!
+//! Simpler than outside, on purpose: an Auto Scaling group replaces members that do not run, but not those whose status
+//! checks fail; a second fault takes the first one's place; IAM denies nothing, so that a forgotten check is seen to land;
+//! a repaired network is found again at once, where a real agent may sleep for up to an hour.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +30,7 @@ mod people;
 mod run;
 mod truth;
 
+pub use super::machine::MachineSpec;
 pub use people::GroupSettings;
 pub use truth::{Landed, Truth};
 

@@ -1,6 +1,6 @@
 //! What a machine of the simulated account is made of, written like a sentence.
 
-use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, DisplayName, NodeId};
+use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, DisplayName, NodeId};
 use crate::observe::{Manager, Platform, StopGates, Tags};
 
 /// What a machine is made of. Built by chaining: `MachineSpec::new().named("web-1").in_cluster("blue")`.
@@ -20,6 +20,8 @@ pub struct MachineSpec {
     pub cluster: Option<String>,
     /// The ECS cluster by its whole ARN; outranks the name.
     pub cluster_arn: Option<ClusterArn>,
+    /// Its container instance's ARN; made up when none is given.
+    pub container_instance: Option<ContainerInstanceArn>,
     /// Its Auto Scaling group.
     pub group: Option<AutoScalingGroupName>,
     /// What runs there.
@@ -56,6 +58,7 @@ impl MachineSpec {
             zone_named: None,
             cluster: None,
             cluster_arn: None,
+            container_instance: None,
             group: None,
             platform: Platform::Linux,
             tags: Tags { managed: true, mode: None, mute_until: None },
@@ -100,6 +103,16 @@ impl MachineSpec {
     pub fn in_cluster(mut self, name: &str) -> Self {
         self.cluster = Some(name.to_owned());
         self.tasks = if self.tasks == 0 { 4 } else { self.tasks };
+        self
+    }
+
+    /// Registered in ECS under the names that an event gives. Without a cluster, the one that the ARN names, else `default`.
+    #[must_use]
+    pub fn registered_as(mut self, arn: ContainerInstanceArn, cluster: Option<ClusterArn>) -> Self {
+        let name = arn.as_str().rsplit('/').nth(1).filter(|part| !part.contains(':')).unwrap_or("default").to_owned();
+        self = self.in_cluster(&name);
+        self.cluster_arn = cluster;
+        self.container_instance = Some(arn);
         self
     }
 

@@ -49,7 +49,7 @@ impl World {
     pub(crate) fn launch_like(&mut self, gone: usize) {
         let Some((spec, inherits)) = self.machines.get(gone).map(|machine| {
             let mut spec = machine.spec.clone();
-            (spec.id, spec.sessions) = (None, 0);
+            (spec.id, spec.container_instance, spec.sessions) = (None, None, 0);
             // What no replacement cures is in the surroundings or the image, so the new machine has it as well.
             let inherits = machine.illness.as_ref().map(|ill| ill.ailment).filter(|ailment| {
                 !ailment.is_harmless() && !ailment.profile().cures.contains(&crate::incident::Remedy::Replace)
@@ -80,7 +80,7 @@ impl World {
         let cluster = self.cluster(&spec);
         let member =
             spec.group.clone().map(|name| Membership { group: self.fleet(name), lifecycle: Lifecycle::Pending });
-        let ecs = cluster.and_then(|cluster| self.container_instance(cluster, launched_at));
+        let ecs = cluster.and_then(|cluster| self.container_instance(cluster, &spec, launched_at));
         let zone = self.zones.get_mut(zone_index).and_then(|zone| {
             zone.size += 1;
             zone.name.clone()
@@ -191,10 +191,13 @@ impl World {
         })
     }
 
-    fn container_instance(&mut self, cluster: usize, since: Secs) -> Option<EcsSide> {
+    fn container_instance(&mut self, cluster: usize, spec: &MachineSpec, since: Secs) -> Option<EcsSide> {
         let digits = self.rng.u128(..);
-        let arn = self.clusters.get(cluster)?.arn.as_str().replacen(":cluster/", ":container-instance/", 1);
-        let arn: ContainerInstanceArn = format!("{arn}/{digits:032x}").parse().ok()?;
+        let made_up = || -> Option<ContainerInstanceArn> {
+            let prefix = self.clusters.get(cluster)?.arn.as_str().replacen(":cluster/", ":container-instance/", 1);
+            format!("{prefix}/{digits:032x}").parse().ok()
+        };
+        let arn = spec.container_instance.clone().or_else(made_up)?;
         Some(EcsSide {
             cluster,
             arn,

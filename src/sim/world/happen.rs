@@ -57,6 +57,12 @@ impl World {
         if !machine.exists() {
             return;
         }
+        let harmful = |ill: &Illness| !ill.ailment.is_harmless();
+        if ailment.is_harmless() && machine.illness.as_ref().is_some_and(harmful) {
+            // Noise on an ill node: the fault stays the fault.
+            self.tell_of_harmless(index, ailment);
+            return;
+        }
         machine.illnesses += 1;
         let generation = machine.illnesses;
         machine.illness = Some(Illness::new(ailment, now, generation));
@@ -135,6 +141,9 @@ impl World {
                 }
                 ecs.link.turn(ecs_up, now, lag);
                 self.queue.push(now + lag, index, Due::EcsShown { generation: ecs.link.generation });
+                if ecs_up {
+                    self.queue.push(now + self.rng.i64(30..=120), index, Due::TasksCome);
+                }
             }
             match (runtime_bad, ecs.runtime_bad_since) {
                 (true, None) => {
@@ -189,7 +198,6 @@ impl World {
         let cluster = self.clusters.get(ecs.cluster).map(|cluster| cluster.arn.clone());
         if connected {
             self.emit(index, SignalKind::EcsConnected);
-            self.queue.push(now + self.rng.i64(30..=120), index, Due::TasksCome);
         } else {
             self.emit(index, SignalKind::EcsDisconnected { container_instance: arn, cluster, version: Some(version) });
             self.queue.push(now + threshold, index, Due::EcsImpaired);

@@ -5,7 +5,7 @@ use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::incident::Remedy;
 use crate::node::{CommandId, DocumentName};
-use crate::observe::InvocationStatus;
+use crate::observe::{InvocationStatus, Platform};
 use crate::sim::machine::{Machine, Secs};
 use crate::sim::traffic::{Command, Stage, Work, coarse};
 
@@ -65,6 +65,12 @@ impl World {
             machine.waiting.push(number);
             return;
         }
+        let no_shell = machine.spec.platform == Platform::Bottlerocket;
+        if no_shell && matches!(command.work, Work::Ours(effect) if effect != Effect::Probe) {
+            (command.stage, command.status) = (Stage::Ended, InvocationStatus::Rejected);
+            self.tell_of_end(number);
+            return;
+        }
         command.stage = Stage::Running { boots: machine.boots };
         let runs_secs = match &command.work {
             Work::Ours(_) => self.rng.i64(2..=15),
@@ -93,8 +99,12 @@ impl World {
             Work::Ours(effect) => {
                 command.status = InvocationStatus::Success;
                 if effect == Effect::Probe {
-                    let findings =
-                        machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| ill.probe.clone());
+                    let shell = machine.spec.platform != Platform::Bottlerocket;
+                    let findings = machine
+                        .illness
+                        .as_ref()
+                        .filter(|_| shell)
+                        .map_or_else(|| self.nothing.clone(), |ill| ill.probe.clone());
                     command.answer = Some((machine.booted_at, findings));
                 }
                 self.log_ran(index, effect, Some(id));

@@ -50,6 +50,10 @@ impl World {
         self.perform(effect, &target, at(secs))
     }
 
+    fn fact(&self, node: NodeId) -> Truth {
+        self.truth(node).unwrap()
+    }
+
     fn kinds(&mut self) -> Vec<SignalKind> {
         self.take_signals().into_iter().map(|(_, signal)| signal.kind).collect()
     }
@@ -141,7 +145,7 @@ fn an_agent_on_a_full_disk_needs_room_first() {
     world.afflict(node, Ailment::HostDiskFull, at(10), None);
     world.does(Effect::RestartEcsAgent, node, 300);
     assert_eq!(world.health(node, 400).ecs, Standing::Ill);
-    assert!(world.truth(node).unwrap().forbids(Remedy::Reboot));
+    assert!(world.fact(node).forbids(Remedy::Reboot));
     world.does(Effect::FreeDisk, node, 400);
     assert_eq!(world.health(node, 450).ecs, Standing::Ill);
     world.does(Effect::RestartEcsAgent, node, 450);
@@ -155,12 +159,12 @@ fn a_reboot_keeps_the_state_and_changes_the_boot_time() {
     world.afflict(node, Ailment::HostKernelHang, at(10), None);
     let before = world.observe(node, &close(), at(600));
     assert_eq!(before.ec2.known().unwrap().instance_check, Check::Impaired);
-    let booted = world.truth(node).unwrap().booted_at;
+    let booted = world.fact(node).booted_at;
     world.does(Effect::Reboot, node, 600);
     let during = world.observe(node, &close(), at(640));
     assert_eq!(during.ec2.known().unwrap().state, InstanceState::Running);
     assert!(world.health(node, 1_300).is_well());
-    assert!(world.truth(node).unwrap().booted_at > booted);
+    assert!(world.fact(node).booted_at > booted);
     assert_eq!(
         world.observe(node, &close(), at(1_300)).ec2.known().unwrap().launched_at,
         before.ec2.known().unwrap().launched_at
@@ -190,7 +194,7 @@ fn stopping_a_member_in_service_loses_it_to_its_group() {
     let node = world.add(container_host());
     world.stop_by_hand(node, at(10));
     world.advance(at(1_200));
-    assert!(!world.truth(node).unwrap().exists);
+    assert!(!world.fact(node).exists);
     let heir = world.nodes().last().unwrap();
     assert_ne!(heir, node);
     assert!(world.health(heir, 1_200).is_well());
@@ -237,7 +241,7 @@ fn what_no_replacement_cures_falls_on_the_heir() {
     world.does(Effect::Terminate, node, 600);
     world.advance(at(1_500));
     let heir = world.nodes().last().unwrap();
-    assert_eq!(world.truth(heir).unwrap().ailment, Some(Ailment::NetworkUnreachable));
+    assert_eq!(world.fact(heir).ailment, Some(Ailment::NetworkUnreachable));
 }
 
 #[test]
@@ -282,7 +286,7 @@ fn natural_reconnects_are_short_and_never_make_a_node_ill() {
     let kinds = world.kinds();
     assert!(kinds.len() >= 8, "{kinds:?}");
     assert!(kinds.iter().all(|kind| { matches!(kind, SignalKind::EcsConnected | SignalKind::EcsDisconnected { .. }) }));
-    assert!(world.truth(node).unwrap().healthy_for(at(10_800)).unwrap() >= 10_800);
+    assert!(world.fact(node).healthy_for(at(10_800)).unwrap() >= 10_800);
 }
 
 #[test]
@@ -337,7 +341,7 @@ fn every_harmful_fault_shows_and_every_harmless_one_does_not_last() {
             assert!(health.is_well() && answered, "{ailment:?} {health:?}");
         } else {
             assert!(health.is_ill() || health.is_suspect() || !answered, "{ailment:?} {health:?}");
-            assert!(world.truth(node).unwrap().ill_since.is_some(), "{ailment:?}");
+            assert!(world.fact(node).ill_since.is_some(), "{ailment:?}");
         }
     }
 }
@@ -433,4 +437,119 @@ proptest! {
         }
         prop_assert_eq!(looked_at.observe(node, &close(), at(4_000)), alone.observe(node, &close(), at(4_000)));
     }
+}
+
+/// What a close look names, with a probe and the first command that somebody's event told of, on a host that fits.
+fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
+    let mut world = World::new(quiet(23));
+    let node = world.add(host_for(ailment));
+    world.afflict(node, ailment, at(10), None);
+    world.advance(at(1_300));
+    let told = world.kinds().into_iter().find_map(|kind| match kind {
+        SignalKind::CommandTrouble { command, .. } => Some(command),
+        _ => None,
+    });
+    let probe = command_or_none(world.does(Effect::Probe, node, 1_300));
+    let seen = world.observe(node, &Look { command: told, probe, ..close() }, at(1_395));
+    let health = Health::of(&seen, at(1_395));
+    (crate::diagnose::diagnose(&seen, health, at(1_395)).cause, health)
+}
+
+#[test]
+fn a_close_look_names_the_fault_wherever_it_left_something_to_see() {
+    use crate::diagnose::Cause;
+    for &ailment in Ailment::ALL {
+        let (cause, _) = named(ailment);
+        let expected = match ailment {
+            // Noise explains nothing, and the node is well.
+            Ailment::NoisePeriodicReconnect | Ailment::SessionClientGaveUp => Cause::Healthy,
+            // Silent, without a trace outside the host; or nothing could be read.
+            Ailment::SsmAgentHung | Ailment::SsmAgentHibernating | Ailment::ServiceUnavailable => Cause::Unknown,
+            named => named.cause(),
+        };
+        assert_eq!(cause, expected, "{ailment:?}");
+    }
+}
+
+#[test]
+fn the_ladder_of_what_a_close_look_names_can_cure_and_holds_nothing_forbidden() {
+    for &ailment in Ailment::ALL {
+        // Nothing could be read, so a rail stands before every remedy.
+        if ailment == Ailment::ServiceUnavailable {
+            continue;
+        }
+        let (cause, health) = named(ailment);
+        let (ladder, profile) = (crate::plan::ladder::rungs(cause, health), ailment.profile());
+        for remedy in ladder {
+            assert!(!profile.forbids.contains(remedy), "{ailment:?}: {remedy}");
+        }
+        let cures = ladder.iter().any(|remedy| profile.cures.contains(remedy));
+        assert_eq!(cures, !profile.cures.is_empty(), "{ailment:?}: {ladder:?}");
+    }
+}
+
+#[test]
+fn noise_on_an_ill_node_does_not_cure_it() {
+    let mut world = World::new(quiet(24));
+    let node = world.add(container_host());
+    world.afflict(node, Ailment::HostKernelHang, at(10), None);
+    world.afflict(node, Ailment::CommandScriptTimeout, at(60), None);
+    world.advance(at(100));
+    assert_eq!(world.fact(node).ailment, Some(Ailment::HostKernelHang));
+}
+
+#[test]
+fn a_host_without_a_shell_takes_no_restart() {
+    let mut world = World::new(quiet(25));
+    let node = world.add(container_host().on(crate::observe::Platform::Bottlerocket));
+    world.afflict(node, Ailment::EcsAgentStopped, at(10), None);
+    world.does(Effect::RestartEcsAgent, node, 300);
+    assert_eq!(world.health(node, 600).ecs, Standing::Ill);
+    assert!(world.ran().is_empty());
+}
+
+#[test]
+fn a_machine_can_have_the_names_that_an_event_gives_it() {
+    let arn = "arn:aws:ecs:us-east-1:111122223333:container-instance/prod-web/6f1d0b7c9a3e4d52";
+    let mut world = World::new(quiet(26));
+    let spec = MachineSpec::new().with_id("mi-0a1b2c3d4e5f60718".parse().unwrap());
+    let node = world.add(spec.registered_as(arn.parse().unwrap(), None));
+    let (cluster, named) = world.target_of(node).container_instance.unwrap();
+    assert_eq!((cluster.name(), named.as_str()), ("prod-web", arn));
+}
+
+#[test]
+fn tasks_come_back_after_the_runtime_was_restarted() {
+    for seed in 30..60 {
+        let mut world = World::new(quiet(seed));
+        let node = world.add(container_host());
+        world.afflict(node, Ailment::RuntimeDockerHung, at(10), None);
+        world.does(Effect::RestartRuntime, node, 600);
+        let seen = world.observe(node, &close(), at(900));
+        assert_eq!(seen.ecs.known().map(|ecs| (ecs.tasks, ecs.runtime_check)), Some((4, Check::Ok)), "{seed}");
+    }
+}
+
+#[test]
+fn tag_flips_are_dated() {
+    let mut world = World::new(quiet(27));
+    let node = world.add(MachineSpec::new());
+    assert!(world.fact(node).managed_since.is_some());
+    world.set_tags(node, Tags::default(), at(50));
+    world.set_tags(node, Tags { mode: Some(crate::policy::Mode::Off), ..Tags::default() }, at(70));
+    let truth = world.fact(node);
+    assert_eq!((truth.managed_since, truth.unmanaged_since), (None, Some(at(50))));
+    assert_eq!(truth.opted_out_since, Some(at(70)));
+}
+
+#[test]
+fn what_landed_is_kept_with_the_truth_before_it() {
+    let mut world = World::new(quiet(28));
+    let node = world.add(MachineSpec::new());
+    world.does(Effect::Reboot, node, 100);
+    let landed = &world.landed()[0];
+    assert_eq!((landed.at, landed.node, landed.effect), (at(100), node, Effect::Reboot));
+    assert!(landed.truth.healthy_for(at(100)).unwrap() > 90, "a promise was broken, and the log must show it");
+    world.clear_landed();
+    assert!(world.landed().is_empty());
 }

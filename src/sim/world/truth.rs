@@ -46,7 +46,9 @@ pub struct Truth {
     pub unmanaged_since: Option<Timestamp>,
     /// Since when `defib:mode=off` has opted it out.
     pub opted_out_since: Option<Timestamp>,
-    /// Since when `defib:mute-until` has muted it.
+    /// `defib:mute-until` mutes it.
+    pub muted: bool,
+    /// Since when `defib:mute-until` has muted it, as long as the tag stood.
     pub muted_since: Option<Timestamp>,
     /// When the operating system last started.
     pub booted_at: Timestamp,
@@ -93,7 +95,7 @@ pub struct Landed {
     pub truth: Truth,
 }
 
-fn truth_of(machine: &Machine) -> Truth {
+fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
     let at = |secs: Option<Secs>| secs.map(moment);
     Truth {
         exists: machine.exists(),
@@ -115,6 +117,7 @@ fn truth_of(machine: &Machine) -> Truth {
         managed_since: at(machine.tag_times.managed),
         unmanaged_since: at(machine.tag_times.unmanaged),
         opted_out_since: at(machine.tag_times.opted_out),
+        muted: machine.tags.mute_until.is_some_and(|until| until > now),
         muted_since: at(machine.tag_times.muted),
         booted_at: moment(machine.booted_at),
         launched_at: moment(machine.launched_at),
@@ -126,11 +129,13 @@ impl World {
     /// [`World::advance`] first for a later moment.
     #[must_use]
     pub fn truth(&self, node: NodeId) -> Option<Truth> {
-        self.index(node).and_then(|index| self.machines.get(index)).map(truth_of)
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        Some(truth_of(machine, moment(self.now)))
     }
 
     pub(super) fn note_of(&self, machine: usize, effect: Effect, command: Option<CommandId>) -> Option<Landed> {
         let machine = self.machines.get(machine)?;
-        Some(Landed { at: moment(self.now), node: machine.id, effect, command, truth: truth_of(machine) })
+        let at = moment(self.now);
+        Some(Landed { at, node: machine.id, effect, command, truth: truth_of(machine, at) })
     }
 }
