@@ -25,8 +25,6 @@ pub(crate) struct Illness {
     pub prepared: bool,
     /// In a flaky phase, whether the agent is there just now.
     pub flaky_up: bool,
-    /// When it began.
-    pub began: Secs,
     pub generation: u32,
     pub identity: Findings,
     pub network: Findings,
@@ -42,7 +40,6 @@ impl Illness {
             began,
             prepared: false,
             flaky_up: false,
-            began,
             generation,
             identity: profile.findings(Channel::Identity),
             network: profile.findings(Channel::Network),

@@ -216,6 +216,10 @@ impl Inspector {
     fn never_a_futile_remedy(&mut self, landing: &Landing<'_>, remedy: Remedy) {
         let truth = landing.truth;
         let (Some(ailment), Some(since)) = (truth.ailment, truth.ailment_since) else { return };
+        // Nothing is wrong with the node: S1 forbids what disrupts it; a needless restart of an agent breaks no promise.
+        if ailment.is_harmless() && !remedy.is_disruptive() {
+            return;
+        }
         if secs_between(since, landing.sent.at) >= GRACE_SECS && truth.forbids(remedy) {
             let cause = landing.incident.and_then(|incident| incident.diagnosis.as_ref()).map(|found| found.cause);
             self.breach("S7", landing, || format!("against {}, diagnosed as {cause:?}", ailment.cause()));
