@@ -12,8 +12,12 @@ use super::driver::{Driver, TraceLine};
 use super::invariants::{Inspector, Violation};
 use crate::effect::Effect;
 use crate::engine::{Context, Trigger};
+use crate::event::Signal;
+use crate::guard::mode::reach;
 use crate::incident::Outcome;
 use crate::node::Home;
+use crate::observe::Look;
+use crate::policy::{Mode, Policy};
 use crate::time::after;
 
 mod scenario;
@@ -102,6 +106,7 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     for (node, tags) in &scenario.tags {
         inspector.tagged(*node, *tags, after(scenario.start, -86_400));
     }
+    let policy = scenario.policy.clone();
     let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
     let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
     for (at, step) in scenario.steps {
@@ -115,7 +120,8 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     driver.run_until(horizon, &mut inspector);
     come_to_rest(&mut driver, &mut inspector, horizon);
     let now = driver.now();
-    inspector.check_end(driver.account(), now);
+    let troubled = troubled(&mut driver, &policy);
+    inspector.check_end(driver.account(), &troubled, horizon, now);
     let counts = driver.counts();
     result.incidents = u64::try_from(driver.account().ledger.incidents().count()).unwrap_or(u64::MAX);
     for ending in driver.account().ledger.incidents().filter_map(|incident| incident.ending()) {
@@ -144,6 +150,16 @@ fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: jiff::T
         let next = after(driver.now(), CALM_STEP_SECS);
         driver.run_until(next, inspector);
     }
+}
+
+/// What a sweep would list now, without the nodes that a tag turns off.
+fn troubled(driver: &mut Driver, policy: &Policy) -> Vec<Signal> {
+    let now = driver.now();
+    let look = Look { command: None, probe: None, group: None, close: false };
+    let world = &mut driver.account_mut().world;
+    let mut troubled = world.troubled(now);
+    troubled.retain(|signal| reach(&world.observe(signal.node, &look, now), policy).mode > Mode::Off);
+    troubled
 }
 
 /// Whether everything that began before the horizon is over. What waited too long is found again by the sweep, for ever.

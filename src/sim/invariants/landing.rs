@@ -156,7 +156,7 @@ impl Inspector {
                 self.breach("S2", landing, || format!("as number {count} at once {what}, limit {most}"));
             }
         }
-        let Some(decided_at) = landing.incident.and_then(|incident| last_disruptive(incident)) else { return };
+        let Some(decided_at) = landing.incident.and_then(last_disruptive) else { return };
         let entry = (decided_at, node, landing.sent.incident);
         if self.decided.contains(&entry) {
             return;
