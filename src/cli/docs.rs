@@ -39,7 +39,7 @@ pub(super) fn man(args: &ManArgs, command: &Command, ui: &Ui) -> anyhow::Result<
                 ui.error(&format!("no such command: {name}; there are {}", known.join(", ")));
                 return Ok(ExitCode::from(exit::USAGE));
             };
-            found.clone().name(format!("defib-{name}"))
+            found.clone().bin_name(format!("defib {name}"))
         }
     };
     let mut text = Vec::new();

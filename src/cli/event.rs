@@ -73,7 +73,7 @@ pub(super) fn home(global: &Global, bytes: &[u8]) -> Option<Home> {
 
 fn as_table(answers: &[EventAnswer]) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["file", "verdict", "signal", "node", "reason"]);
+    table.load_style(NOTHING).set_header(["file", "verdict", "signal", "node", "reason"]);
     for answer in answers {
         table.add_row([
             Cell::new(&answer.file),

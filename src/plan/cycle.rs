@@ -49,6 +49,13 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
             let wake = draft.in_secs(LOOK_SECS);
             return draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake));
         }
+        // From Standby the group would launch nobody: its desired capacity was lowered when the instance went there.
+        if remedy == Remedy::Replace && draft.next.holds.standby {
+            let intent = draft.intend(Effect::ExitStandby);
+            let deadline = after(now, STANDBY_SECS);
+            let wake = draft.in_secs(LOOK_SECS);
+            return draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake));
+        }
         if gates::through_standby(seen, remedy) && !draft.next.holds.standby {
             let intent = draft.intend(Effect::EnterStandby);
             draft.next.holds.standby = true;
@@ -177,6 +184,19 @@ pub(super) fn standby(
     let lifecycle = seen.asg.known().map(|asg| asg.lifecycle);
     let refused = matches!(intent.state, IntentState::Refused { .. });
     match then {
+        // On the way out, to be replaced: leaving it with a sick node may already make the group replace it.
+        Then::Examine if intent.effect == Effect::ExitStandby => {
+            if lifecycle.is_some_and(|state| state != Lifecycle::Standby) {
+                draft.next.holds.standby = false;
+                draft.note(Event::Reached(Milestone::InService));
+                return examine_again(draft);
+            }
+            if refused || now >= deadline {
+                return draft.park(Refusal::CallRefused { effect: Effect::ExitStandby });
+            }
+            let wake = draft.in_secs(LOOK_SECS);
+            draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake))
+        }
         Then::Examine => {
             if refused {
                 draft.next.holds.standby = false;

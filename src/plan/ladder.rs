@@ -59,7 +59,9 @@ pub fn rungs(cause: Cause, health: Health) -> &'static [Remedy] {
         | Cause::EcsAgentCloudInitFailed => &[Replace],
         Cause::EcsAgentImageMissing => &[RestartEcsAgent, Replace],
         Cause::RuntimeDockerDown | Cause::RuntimeDockerHung => &[RestartRuntime, Reboot, Replace],
-        Cause::RuntimeStorageCorrupt | Cause::HostIoStalled => &[Replace],
+        Cause::RuntimeStorageCorrupt => &[Replace],
+        // A reboot meets the same device again; a stop and start attaches the volume anew (facts/checks.md E03).
+        Cause::HostIoStalled => &[StopStart, Replace],
         // A reboot frees nothing.
         Cause::HostDiskFull | Cause::HostInodesExhausted => &[FreeDisk, RestartSsmAgent, RestartEcsAgent, Replace],
         Cause::HostOutOfMemory => &[RestartSsmAgent, RestartEcsAgent, Reboot, Replace],
