@@ -14,11 +14,14 @@ use crate::effect::Effect;
 use crate::engine::{Context, Trigger};
 use crate::event::Signal;
 use crate::guard::mode::reach;
+use crate::guard::ownership::check_mute;
 use crate::incident::Outcome;
 use crate::node::Home;
 use crate::observe::Look;
 use crate::policy::{Mode, Policy};
+use crate::ports::Key;
 use crate::time::after;
+use jiff::Timestamp;
 
 mod scenario;
 
@@ -120,7 +123,7 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     driver.run_until(horizon, &mut inspector);
     come_to_rest(&mut driver, &mut inspector, horizon);
     let now = driver.now();
-    let troubled = troubled(&mut driver, &policy);
+    let troubled = troubled(&mut driver, &policy, horizon);
     inspector.check_end(driver.account(), &troubled, horizon, now);
     let counts = driver.counts();
     result.incidents = u64::try_from(driver.account().ledger.incidents().count()).unwrap_or(u64::MAX);
@@ -139,7 +142,7 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
 }
 
 /// After the faults: nothing goes wrong any more, the pause ends, and the rest is up to Defib.
-fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: jiff::Timestamp) {
+fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: Timestamp) {
     driver.calm_down();
     driver.account_mut().world.flapping = false;
     super::people::Deed::Resume.apply(driver, inspector);
@@ -152,18 +155,22 @@ fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: jiff::T
     }
 }
 
-/// What a sweep would list now, without the nodes that a tag turns off.
-fn troubled(driver: &mut Driver, policy: &Policy) -> Vec<Signal> {
+/// What a sweep would list now, without the nodes that a tag turns off or that were muted when the faults stopped.
+fn troubled(driver: &mut Driver, policy: &Policy, calm_since: Timestamp) -> Vec<Signal> {
     let now = driver.now();
     let look = Look { command: None, probe: None, group: None, close: false };
-    let world = &mut driver.account_mut().world;
-    let mut troubled = world.troubled(now);
-    troubled.retain(|signal| reach(&world.observe(signal.node, &look, now), policy).mode > Mode::Off);
+    let account = driver.account_mut();
+    let mut troubled = account.world.troubled(now);
+    troubled.retain(|signal| {
+        let seen = account.world.observe(signal.node, &look, now);
+        let muted = account.ledger.load(Key::Node(signal.node)).rails.muted_until;
+        reach(&seen, policy).mode > Mode::Off && check_mute(&seen, muted, calm_since).is_ok()
+    });
     troubled
 }
 
 /// Whether everything that began before the horizon is over. What waited too long is found again by the sweep, for ever.
-fn is_settled(driver: &Driver, horizon: jiff::Timestamp) -> bool {
+fn is_settled(driver: &Driver, horizon: Timestamp) -> bool {
     driver.messages_waiting() == 0
         && driver.account().ledger.unsent().is_empty()
         && driver.account().ledger.open().all(|open| open.is_resting() || open.first_seen > horizon)
@@ -213,7 +220,7 @@ fn run_checked(seed: u64, options: &SoakOptions) -> SeedResult {
         if again.hash != result.hash || again.requests != result.requests {
             result.violations.push(Violation {
                 promise: "determinism",
-                at: jiff::Timestamp::UNIX_EPOCH,
+                at: Timestamp::UNIX_EPOCH,
                 node: None,
                 text: "the same seed went two ways".to_owned(),
             });

@@ -206,7 +206,7 @@ fn random_signals(rng: &mut Rng) -> SignalChaos {
 
 /// Illnesses begin and end; now and then many at once, of one kind.
 fn fall_ill(rng: &mut Rng, world: &mut World, nodes: &[NodeId], start: Timestamp, load_percent: u32) {
-    let count = rng.u32(4..18).saturating_mul(load_percent) / 100;
+    let count = rng.u32(6..24).saturating_mul(load_percent) / 100;
     for _ in 0..count {
         let at = after(start, rng.i64(60..LENGTH_SECS - 900));
         let ailment = *rng.choice(Ailment::ALL).unwrap_or(&Ailment::Healthy);
