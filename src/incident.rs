@@ -184,6 +184,9 @@ pub struct Place {
     pub platform: Platform,
     /// Tasks on it when it was last seen.
     pub tasks: u32,
+    /// It has a public address that a stop and start changes.
+    #[serde(default)]
+    pub public_address_changes: bool,
 }
 
 /// Something that told of the outage.
@@ -440,6 +443,7 @@ impl Incident {
                 group: None,
                 platform: Platform::default(),
                 tasks: 0,
+                public_address_changes: false,
             },
             first_seen: now,
             down_since: now,
@@ -512,6 +516,7 @@ impl Incident {
         if let Some(ec2) = seen.ec2.known() {
             self.place.zone = Some(ec2.zone.clone());
             self.place.name.clone_from(&ec2.name);
+            self.place.public_address_changes = ec2.stop.public_address_changes;
         }
         if let Some(ssm) = seen.ssm.known() {
             self.place.platform = ssm.platform;

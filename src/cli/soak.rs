@@ -16,7 +16,7 @@ const SHOWN_MAX: u64 = 20;
 
 /// Run the simulation: the real engine over the simulated account, a seed for everything, every promise checked.
 #[derive(Debug, Clone, clap::Args)]
-pub struct SoakArgs {
+pub(super) struct SoakArgs {
     /// Seeds A..B, without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, conflicts_with = "seed", required_unless_present_any = ["seed", "list_plants"])]
     seeds: Option<Range<u64>>,
@@ -63,7 +63,7 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 ///
 /// # Errors
 /// When standard output cannot be written, or the command line asks for what this build has not.
-pub fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
+pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     if args.list_plants {
         return Ok(ExitCode::SUCCESS);
     }

@@ -62,6 +62,8 @@ pub enum Event {
         remedy: Remedy,
         /// Which try it is, from 1.
         attempt: u8,
+        /// How many tries there may be.
+        of: u8,
     },
     /// An effect was sent, and AWS accepted it.
     Done(Effect),

@@ -37,7 +37,7 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
         draft.end_attempt(AttemptResult::NotSent);
         let earlier = draft.next.attempts.iter().filter(|a| a.remedy == remedy && a.acted_at.is_some()).count();
         let attempt = u8::try_from(earlier.saturating_add(1)).unwrap_or(u8::MAX);
-        draft.note(Event::Chosen { remedy, attempt });
+        draft.note(Event::Chosen { remedy, attempt, of: super::ladder::tries_max(draft.policy, remedy) });
         draft.next.attempts.push(Attempt { remedy, at: now, acted_at: None, result: AttemptResult::Running });
     }
     if remedy.is_disruptive() {

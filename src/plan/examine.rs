@@ -1,16 +1,18 @@
 //! Watching, examining, parking: from "something was told" to "this remedy, now" or to an honest end.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::cycle;
 use super::draft::{Draft, Plan};
 use super::ladder::{self, Choice};
-use crate::diagnose::{Diagnosis, Family, Severity, diagnose};
+use crate::diagnose::{Cause, Diagnosis, Family, Severity, diagnose};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
 use crate::guard::{Refusal, Sight, gates, mode, ownership};
-use crate::incident::{Ending, Event, Phase, ProbeSent, Remedy};
+use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer, Standing,
 };
@@ -22,6 +24,8 @@ use crate::time::{after, secs_between};
 pub(super) const EXAMINE_SECS: i64 = 30 * 60;
 /// Between two looks while something is expected to change soon, in seconds.
 const LOOK_SECS: i64 = 20;
+/// Between two looks at a node whose SSM agent is silent, while the hold-down runs, in seconds.
+const SILENT_LOOK_SECS: i64 = 60;
 
 /// The hold-down: a healthy node inside it closes silently.
 pub(super) fn watch(mut draft: Draft<'_>, seen: &Observation, rails: &Rails, until: Timestamp) -> Plan {
@@ -98,6 +102,13 @@ pub(super) fn examine(
     }
     draft.next.looks = draft.next.looks.saturating_add(1);
     if let Err(refusal) = gates::sight(seen) {
+        if let Refusal::CannotSee { blind: Blind::Throttled | Blind::Unavailable, .. } = refusal
+            && draft.next.diagnosis.is_none()
+        {
+            let findings = Arc::from([]);
+            let cause = Cause::ServiceUnavailable;
+            draft.next.diagnosis = Some(Diagnosis { cause, confidence: 60, also: Vec::new(), findings });
+        }
         return draft.park(refusal);
     }
     record(&mut draft, health, found.clone());
@@ -107,12 +118,22 @@ pub(super) fn examine(
     let choice = ladder::choose(&draft.next, seen, health, found.cause, draft.policy);
     let remedy = match choice {
         Choice::Remedy(remedy) => remedy,
-        Choice::NotOurs => return draft.end(Ending::CauseNotOurs),
-        Choice::Exhausted => return draft.end(Ending::LadderExhausted),
+        Choice::NotOurs => {
+            // Whoever is asked for help reads about what stands in the way now.
+            draft.next.diagnosis = Some(found);
+            return draft.end(Ending::CauseNotOurs);
+        }
+        Choice::Exhausted => {
+            draft.next.diagnosis = Some(found);
+            return draft.end(Ending::LadderExhausted);
+        }
         Choice::Wait(refusal) => return draft.park(refusal),
     };
     if let Some(wait_until) = patience(&draft, remedy) {
-        return draft.go(examining, Some(wait_until));
+        // An agent that comes and goes may take a probe meanwhile, and then a gentler remedy.
+        let soon = draft.in_secs(SILENT_LOOK_SECS);
+        let wake = if health.ssm == Standing::Well { wait_until } else { wait_until.min(soon) };
+        return draft.go(examining, Some(wake));
     }
     if reach.mode == Mode::Observe {
         return draft.end(Ending::WouldHave { remedy: Some(remedy) });
@@ -265,7 +286,12 @@ fn record(draft: &mut Draft<'_>, health: Health, found: Diagnosis) {
         }
         draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
     }
-    draft.next.diagnosis = Some(found);
+    // Once a remedy has helped with part of it, what is left is a consequence: the cause that began it stays on top.
+    let helped = draft.next.attempts.iter().any(|attempt| attempt.result == AttemptResult::Helped);
+    let stays = draft.next.diagnosis.as_ref().is_some_and(|before| helped && before.confidence >= found.confidence);
+    if !stays {
+        draft.next.diagnosis = Some(found);
+    }
     draft.touch();
 }
 

@@ -160,6 +160,14 @@ pub fn of_ssm(kind: &SignalKind) -> bool {
     }
 }
 
+/// How often a remedy may be tried in one incident.
+pub(super) fn tries_max(policy: &Policy, remedy: Remedy) -> u8 {
+    match remedy {
+        RestartSsmAgent | RestartEcsAgent => policy.agent_restarts_max,
+        FreeDisk | RestartRuntime | Reboot | StopStart | Replace => 1,
+    }
+}
+
 /// Whether a remedy has had its tries. Never past an unverified one: a running attempt is not spent, its phase is.
 fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
     // A person who asks for a repair opens the ladder anew; the rates per node still hold.
@@ -172,13 +180,9 @@ fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
             AttemptResult::Running | AttemptResult::Refused | AttemptResult::NotSent => false,
         })
         .count();
-    let allowed = match remedy {
-        RestartSsmAgent | RestartEcsAgent => usize::from(policy.agent_restarts_max),
-        FreeDisk | RestartRuntime | Reboot | StopStart | Replace => 1,
-    };
     // What stands above a remedy that was tried is not gone back to: the ladder is only climbed.
     let climbed = counted().any(|attempt| {
         attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
     });
-    tries >= allowed || climbed
+    tries >= usize::from(tries_max(policy, remedy)) || climbed
 }

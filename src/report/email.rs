@@ -96,7 +96,10 @@ pub(super) fn side_effects(story: &Story<'_>) -> Option<String> {
         },
         Remedy::RestartRuntime => format!("containers ended: {}", story.moved()),
         Remedy::Reboot => story.moved(),
-        Remedy::StopStart => format!("{}; a public IP that is not elastic changed", story.moved()),
+        Remedy::StopStart if story.incident.place.public_address_changes => {
+            format!("{}; its public IP is not elastic and changed", story.moved())
+        }
+        Remedy::StopStart => story.moved().to_owned(),
         Remedy::Replace => "the old instance and its disks are gone; its tasks run elsewhere".to_owned(),
     })
 }

@@ -57,6 +57,7 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
                 group: None,
                 platform: Platform::Linux,
                 tasks: 0,
+                public_address_changes: true,
             },
             first_seen: now,
             down_since: now,
@@ -248,7 +249,7 @@ pub(crate) fn fixed() -> Tale {
         )
         .then("14:07:14", Event::Diagnosed { cause: Cause::EcsAgentHung, confidence: 80 })
         .tried("14:07:16", Remedy::RestartEcsAgent, AttemptResult::Helped)
-        .then("14:07:16", Event::Chosen { remedy: Remedy::RestartEcsAgent, attempt: 1 })
+        .then("14:07:16", Event::Chosen { remedy: Remedy::RestartEcsAgent, attempt: 1, of: 2 })
         .then("14:07:16", Event::Done(Effect::RestartEcsAgent))
         .then("14:07:52", Event::Reached(Milestone::EcsConnected))
         .closed("14:08:52", Ending::Helped { remedy: Remedy::RestartEcsAgent })
@@ -276,7 +277,7 @@ pub(crate) fn cycled() -> Tale {
             ],
         )
         .then("15:29:50", Event::HoldDownOver { secs: 600 })
-        .then("15:29:50", Event::Chosen { remedy: Remedy::StopStart, attempt: 1 })
+        .then("15:29:50", Event::Chosen { remedy: Remedy::StopStart, attempt: 1, of: 1 })
         .tried("15:29:50", Remedy::StopStart, AttemptResult::Helped)
         .then("15:29:52", Event::Done(Effect::Drain))
         .then("15:34:40", Event::Drained { left: 0 })
@@ -315,11 +316,11 @@ pub(crate) fn needs_human() -> Tale {
         )
         .then("18:06:12", Event::Diagnosed { cause: Cause::HostDiskFull, confidence: 95 })
         .tried("18:06:20", Remedy::FreeDisk, AttemptResult::Failed)
-        .then("18:06:20", Event::Chosen { remedy: Remedy::FreeDisk, attempt: 1 })
+        .then("18:06:20", Event::Chosen { remedy: Remedy::FreeDisk, attempt: 1, of: 1 })
         .then("18:06:20", Event::Done(Effect::FreeDisk))
         .then("18:06:50", Event::Ended { remedy: Remedy::FreeDisk, result: AttemptResult::Failed })
         .tried("18:06:55", Remedy::RestartSsmAgent, AttemptResult::Failed)
-        .then("18:06:55", Event::Chosen { remedy: Remedy::RestartSsmAgent, attempt: 1 })
+        .then("18:06:55", Event::Chosen { remedy: Remedy::RestartSsmAgent, attempt: 1, of: 2 })
         .then("18:06:55", Event::Done(Effect::RestartSsmAgent))
         .then("18:12:58", Event::Ended { remedy: Remedy::RestartSsmAgent, result: AttemptResult::Failed })
         .rests("18:22:58", Ending::CauseNotOurs)
@@ -361,7 +362,7 @@ pub(crate) fn all() -> Vec<(&'static str, Tale)> {
                     &[(Channel::Probe, "readlink /var/lib/docker/overlay2/ab12: invalid argument")],
                 )
                 .tried("15:30:00", Remedy::Replace, AttemptResult::Helped)
-                .then("15:30:00", Event::Chosen { remedy: Remedy::Replace, attempt: 1 })
+                .then("15:30:00", Event::Chosen { remedy: Remedy::Replace, attempt: 1, of: 1 })
                 .then("15:30:02", Event::Done(Effect::Terminate))
                 .then("15:33:40", Event::Reached(Milestone::Fenced))
                 .then("15:33:41", Event::Done(Effect::Deregister))

@@ -125,8 +125,8 @@ impl Rehearsal {
             self.driver.run_until(at, &mut ());
             self.step(at, what);
         }
-        // Nothing may have been told yet; the sweep comes within five minutes.
-        self.driver.run_until(after(self.driver.now(), 6 * 60).min(self.horizon), &mut ());
+        // Nothing may have been told yet: a silent agent shows after fifteen minutes, and the sweep comes every five.
+        self.driver.run_until(after(self.driver.now(), 25 * 60).min(self.horizon), &mut ());
         self.driver.run_until_quiet(self.horizon, &mut ());
         let account = self.driver.account();
         let mut seen: Vec<ReportId> = Vec::new();

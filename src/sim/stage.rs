@@ -84,7 +84,11 @@ pub fn stage(account: &mut Account, signal: &Signal, fault: Ailment, now: Timest
             // Room for one to be set aside.
             world.set_group(&group, &GroupSettings { min: Some(FLEET - 2), ..GroupSettings::default() });
         }
-        world.afflict(node, fault, after(now, -began_before(&signal.kind)), None);
+        // The event's own command is the whole fault; the node must not send more of its kind.
+        let is_command = matches!(signal.kind, SignalKind::CommandTrouble { .. });
+        if !(is_command && matches!(fault, Ailment::CommandScriptTimeout | Ailment::CommandRejected)) {
+            world.afflict(node, fault, after(now, -began_before(&signal.kind)), None);
+        }
         world.advance(now);
     }
     if let SignalKind::CommandTrouble { command, document, status } = &signal.kind {
