@@ -120,10 +120,11 @@ impl Inspector {
         };
         let loud = matches!(ending.outcome(), Outcome::NeedsHuman | Outcome::Replaced | Outcome::Gone)
             || matches!(ending, Ending::ClosedBy { .. });
+        let Some(truth) = account.world.truth(incident.node).filter(|truth| truth.exists) else { return };
         for (what, taken) in [
-            ("DRAINING", last(Effect::Drain, Effect::Activate)),
-            ("in Standby", last(Effect::EnterStandby, Effect::ExitStandby)),
-            ("stopped", last(Effect::Stop, Effect::Start)),
+            ("DRAINING", truth.draining && last(Effect::Drain, Effect::Activate)),
+            ("in Standby", truth.standby && last(Effect::EnterStandby, Effect::ExitStandby)),
+            ("stopped", truth.stopped && last(Effect::Stop, Effect::Start)),
         ] {
             if taken && !loud {
                 let outcome = ending.outcome();
