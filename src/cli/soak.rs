@@ -7,14 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
 
-use super::Ui;
+use super::{Ui, exit};
 use crate::config::Stopwatch;
 use crate::sim::soak::{self, Load, SeedResult, SoakOptions};
 
-/// The exit code for broken promises.
-const FINDINGS: u8 = 3;
-/// The exit code for a wrong command line.
-const USAGE: u8 = 2;
 /// Violations that are printed in full; the rest is counted.
 const SHOWN_MAX: u64 = 20;
 
@@ -44,6 +40,16 @@ pub(super) struct SoakArgs {
     threads: Option<usize>,
 }
 
+/// The last line.
+#[derive(serde::Serialize)]
+struct Summary {
+    seeds: u64,
+    violations: usize,
+    incidents: u64,
+    crashes: u64,
+    seconds: f64,
+}
+
 /// Reads `A..B`.
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (first, end) = text.split_once("..").ok_or("expected A..B, for example 0..50000")?;
@@ -63,7 +69,7 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     }
     if let Some(plant) = &args.plant {
         ui.error(&format!("--plant {plant}: planted bugs exist only in builds with the Cargo feature `plants`"));
-        return Ok(ExitCode::from(USAGE));
+        return Ok(ExitCode::from(exit::USAGE));
     }
     let Some(range) = args.seeds.clone().or_else(|| args.seed.map(|seed| seed..seed.saturating_add(1))) else {
         bail!("no seeds: use --seeds A..B or --seed N");
@@ -78,16 +84,16 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
         true
     });
     progress.end();
-    let seconds = watch.seconds();
-    let line = serde_json::json!({
-        "seeds": result.seeds,
-        "violations": result.broken.len(),
-        "incidents": result.incidents,
-        "crashes": result.crashes,
-        "seconds": (seconds * 1_000.0).round() / 1_000.0,
-    });
-    writeln!(std::io::stdout().lock(), "{line}")?;
-    Ok(if result.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+    let seconds = watch.elapsed().as_secs_f64();
+    let line = Summary {
+        seeds: result.seeds,
+        violations: result.broken.len(),
+        incidents: result.incidents,
+        crashes: result.crashes,
+        seconds: (seconds * 1_000.0).round() / 1_000.0,
+    };
+    ui.object(&line)?;
+    Ok(if result.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
 /// Prints the trace and what was broken, with the command that plays it again.

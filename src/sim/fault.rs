@@ -307,3 +307,6 @@ impl<P: Ports> Ports for Faulty<P> {
         self.attempt(|ports| ports.switch(switch, now))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::account::Account;
 use super::driver::{Driver, TraceLine};
 use super::invariants::{Inspector, Violation};
+use crate::effect::Effect;
 use crate::engine::{Context, Trigger};
+use crate::event::Signal;
+use crate::guard::mode::reach;
+use crate::guard::ownership::check_mute;
+use crate::incident::Outcome;
 use crate::node::Home;
+use crate::observe::Look;
+use crate::policy::{Mode, Policy};
+use crate::ports::Key;
 use crate::time::after;
+use jiff::Timestamp;
 
 mod scenario;
 
@@ -54,6 +63,10 @@ pub struct SeedResult {
     pub crashes: u64,
     /// Requests that reached a port.
     pub requests: u64,
+    /// How the incidents ended, or for what they rest, in the order of [`Outcome::ALL`].
+    pub outcomes: [u64; Outcome::ALL.len()],
+    /// Effects that landed, in the order of [`Effect::ALL`].
+    pub effects: [u64; Effect::ALL.len()],
     /// Differs when anything went differently.
     pub hash: u64,
     /// Every request, when a trace was asked for.
@@ -71,6 +84,10 @@ pub struct SoakResult {
     pub crashes: u64,
     /// Requests that reached a port.
     pub requests: u64,
+    /// How the incidents ended, or for what they rest, in the order of [`Outcome::ALL`].
+    pub outcomes: [u64; Outcome::ALL.len()],
+    /// Effects that landed, in the order of [`Effect::ALL`].
+    pub effects: [u64; Effect::ALL.len()],
     /// Broken promises, by seed.
     pub broken: Vec<(u64, Violation)>,
 }
@@ -84,8 +101,7 @@ pub fn home() -> Option<Home> {
 /// Runs the schedule of one seed.
 #[must_use]
 pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
-    let mut result =
-        SeedResult { seed, violations: Vec::new(), incidents: 0, crashes: 0, requests: 0, hash: 0, trace: Vec::new() };
+    let mut result = SeedResult::of(seed);
     let Some(home) = home() else { return result };
     let load = options.load.map_or(100, |load| load.percent);
     let scenario = Scenario::new(seed, &home, load, options.trace);
@@ -93,6 +109,7 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     for (node, tags) in &scenario.tags {
         inspector.tagged(*node, *tags, after(scenario.start, -86_400));
     }
+    let policy = scenario.policy.clone();
     let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
     let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
     for (at, step) in scenario.steps {
@@ -106,9 +123,16 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     driver.run_until(horizon, &mut inspector);
     come_to_rest(&mut driver, &mut inspector, horizon);
     let now = driver.now();
-    inspector.check_end(driver.account(), now);
+    let troubled = troubled(&mut driver, &policy, horizon);
+    inspector.check_end(driver.account(), &troubled, horizon, now);
     let counts = driver.counts();
     result.incidents = u64::try_from(driver.account().ledger.incidents().count()).unwrap_or(u64::MAX);
+    for ending in driver.account().ledger.incidents().filter_map(|incident| incident.ending()) {
+        count(&mut result.outcomes, ending.outcome() as usize);
+    }
+    for sent in driver.account().sent.iter().filter(|sent| sent.landed) {
+        count(&mut result.effects, sent.effect as usize);
+    }
     result.crashes = counts.crashes;
     result.requests = counts.requests;
     result.hash = driver.hash();
@@ -118,17 +142,38 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
 }
 
 /// After the faults: nothing goes wrong any more, the pause ends, and the rest is up to Defib.
-fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: jiff::Timestamp) {
+fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: Timestamp) {
     driver.calm_down();
     driver.account_mut().world.flapping = false;
     super::people::Deed::Resume.apply(driver, inspector);
     let end = after(horizon, CALM_SECS);
     // Two sweeps at least, so that whatever is ill has been found.
     driver.run_until(after(horizon, CALM_STEP_SECS), inspector);
-    while !driver.is_quiet() && driver.now() < end {
+    while !is_settled(driver, horizon) && driver.now() < end {
         let next = after(driver.now(), CALM_STEP_SECS);
         driver.run_until(next, inspector);
     }
+}
+
+/// What a sweep would list now, without the nodes that a tag turns off or that were muted when the faults stopped.
+fn troubled(driver: &mut Driver, policy: &Policy, calm_since: Timestamp) -> Vec<Signal> {
+    let now = driver.now();
+    let look = Look { command: None, probe: None, group: None, close: false };
+    let account = driver.account_mut();
+    let mut troubled = account.world.troubled(now);
+    troubled.retain(|signal| {
+        let seen = account.world.observe(signal.node, &look, now);
+        let muted = account.ledger.load(Key::Node(signal.node)).rails.muted_until;
+        reach(&seen, policy).mode > Mode::Off && check_mute(&seen, muted, calm_since).is_ok()
+    });
+    troubled
+}
+
+/// Whether everything that began before the horizon is over. What waited too long is found again by the sweep, for ever.
+fn is_settled(driver: &Driver, horizon: Timestamp) -> bool {
+    driver.messages_waiting() == 0
+        && driver.account().ledger.unsent().is_empty()
+        && driver.account().ledger.open().all(|open| open.is_resting() || open.first_seen > horizon)
 }
 
 /// Runs many, on several threads. What each seed does never depends on how many threads there are.
@@ -175,7 +220,7 @@ fn run_checked(seed: u64, options: &SoakOptions) -> SeedResult {
         if again.hash != result.hash || again.requests != result.requests {
             result.violations.push(Violation {
                 promise: "determinism",
-                at: jiff::Timestamp::UNIX_EPOCH,
+                at: Timestamp::UNIX_EPOCH,
                 node: None,
                 text: "the same seed went two ways".to_owned(),
             });
@@ -184,12 +229,42 @@ fn run_checked(seed: u64, options: &SoakOptions) -> SeedResult {
     result
 }
 
+fn count(counts: &mut [u64], index: usize) {
+    if let Some(count) = counts.get_mut(index) {
+        *count += 1;
+    }
+}
+
+fn sum(counts: &mut [u64], more: &[u64]) {
+    for (count, more) in counts.iter_mut().zip(more) {
+        *count += more;
+    }
+}
+
+impl SeedResult {
+    fn of(seed: u64) -> Self {
+        Self {
+            seed,
+            violations: Vec::new(),
+            incidents: 0,
+            crashes: 0,
+            requests: 0,
+            outcomes: [0; Outcome::ALL.len()],
+            effects: [0; Effect::ALL.len()],
+            hash: 0,
+            trace: Vec::new(),
+        }
+    }
+}
+
 impl SoakResult {
     fn add(&mut self, result: &SeedResult) {
         self.seeds += 1;
         self.incidents += result.incidents;
         self.crashes += result.crashes;
         self.requests += result.requests;
+        sum(&mut self.outcomes, &result.outcomes);
+        sum(&mut self.effects, &result.effects);
         self.broken.extend(result.violations.iter().map(|violation| (result.seed, violation.clone())));
     }
 
@@ -198,6 +273,8 @@ impl SoakResult {
         self.incidents += other.incidents;
         self.crashes += other.crashes;
         self.requests += other.requests;
+        sum(&mut self.outcomes, &other.outcomes);
+        sum(&mut self.effects, &other.effects);
         self.broken.extend(other.broken);
     }
 }

@@ -7,7 +7,7 @@ use crate::effect::{Effect, Weight};
 use crate::incident::{AttemptResult, Incident, Remedy};
 use crate::observe::{Fact, Health, Observation, Standing, Tags};
 use crate::policy::Mode;
-use crate::time::{after, secs_between};
+use crate::time::secs_between;
 
 /// A disruptive effect lands at most this long after the kill switch was thrown, in seconds.
 const PAUSE_GRACE_SECS: i64 = 60;
@@ -108,7 +108,7 @@ impl Inspector {
         let Some(seen) = landing.seen else {
             return self.breach("S8", landing, || "without any look in its pass".to_owned());
         };
-        if let Some(blindness) = blindness(seen, landing.sent.effect, landing.sent.at) {
+        if let Some(blindness) = blindness(seen, landing.sent.effect) {
             self.breach("S8", landing, || blindness.to_owned());
         }
         let age = secs_between(seen.at, landing.sent.at);
@@ -129,7 +129,7 @@ impl Inspector {
     /// S2: at once, and in an hour and a day, counted from what landed.
     fn within_budgets(&mut self, landing: &Landing<'_>) {
         let budgets = self.policy.budgets.clone();
-        let (node, now) = (landing.sent.node, landing.sent.at);
+        let node = landing.sent.node;
         let own = self.spots.get(&node).cloned();
         let (mut account, mut group, mut zone) = (1_u32, 1_u32, 1_u32);
         for other in landing.account.ledger.open() {
@@ -156,7 +156,7 @@ impl Inspector {
                 self.breach("S2", landing, || format!("as number {count} at once {what}, limit {most}"));
             }
         }
-        let Some(decided_at) = landing.incident.and_then(|incident| last_disruptive(incident)) else { return };
+        let Some(decided_at) = landing.incident.and_then(last_disruptive) else { return };
         let entry = (decided_at, node, landing.sent.incident);
         if self.decided.contains(&entry) {
             return;
@@ -168,12 +168,9 @@ impl Inspector {
             ("in the account within an hour", HOUR, budgets.account_an_hour, false),
             ("in the account within a day", DAY, budgets.account_a_day, false),
         ] {
-            let since = after(decided_at.min(now), -window);
-            let count = self
-                .decided
-                .iter()
-                .filter(|(at, other, _)| *at > since && *at <= decided_at && (!own_only || *other == node))
-                .count();
+            let inside = |at: Timestamp| at <= decided_at && secs_between(at, decided_at) < window;
+            let count =
+                self.decided.iter().filter(|(at, other, _)| inside(*at) && (!own_only || *other == node)).count();
             if u32::try_from(count).unwrap_or(u32::MAX) > most {
                 self.breach("S2", landing, || format!("as number {count} {what}, limit {most}"));
             }
@@ -218,7 +215,11 @@ impl Inspector {
     /// S7: never a remedy that the true cause forbids, once it has been the cause for 90 s.
     fn never_a_futile_remedy(&mut self, landing: &Landing<'_>, remedy: Remedy) {
         let truth = landing.truth;
-        let (Some(ailment), Some(since)) = (truth.ailment, truth.ill_since) else { return };
+        let (Some(ailment), Some(since)) = (truth.ailment, truth.ailment_since) else { return };
+        // Nothing is wrong with the node: S1 forbids what disrupts it; a needless restart of an agent breaks no promise.
+        if ailment.is_harmless() && !remedy.is_disruptive() {
+            return;
+        }
         if secs_between(since, landing.sent.at) >= GRACE_SECS && truth.forbids(remedy) {
             let cause = landing.incident.and_then(|incident| incident.diagnosis.as_ref()).map(|found| found.cause);
             self.breach("S7", landing, || format!("against {}, diagnosed as {cause:?}", ailment.cause()));
@@ -247,11 +248,11 @@ fn shares<T: PartialEq>(one: Option<&Spot>, other: Option<&Spot>, pick: impl Fn(
 }
 
 /// Why a look was not enough for an effect.
-fn blindness(seen: &Observation, effect: Effect, now: Timestamp) -> Option<&'static str> {
+fn blindness(seen: &Observation, effect: Effect) -> Option<&'static str> {
     if matches!(seen.ec2, Fact::Unknown(_)) {
         return Some("though EC2 could not be read");
     }
-    let health = Health::of(seen, now);
+    let health = Health::of(seen, seen.at);
     match effect.weight() {
         Weight::ReadOnly | Weight::Restoring => None,
         Weight::Gentle if health.ssm == Standing::Unknown && health.ecs == Standing::Unknown => {

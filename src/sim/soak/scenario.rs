@@ -20,7 +20,7 @@ use crate::sim::fault::FaultPlan;
 use crate::sim::invariants::Spot;
 use crate::sim::machine::MachineSpec;
 use crate::sim::people::{Deed, random_tags};
-use crate::sim::world::{World, WorldSettings};
+use crate::sim::world::{GroupSettings, World, WorldSettings};
 use crate::time::after;
 
 /// The length of a schedule, in seconds.
@@ -75,6 +75,9 @@ impl Scenario {
             spots.insert(node, spot);
             nodes.push(node);
         }
+        if let Ok(group) = "blue-asg".parse() {
+            world.set_group(&group, &random_group(&mut rng, start));
+        }
         fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
         let settings = DriverSettings {
             seed: rng.u64(..),
@@ -124,6 +127,18 @@ fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
             (spec, spot)
         })
         .collect()
+}
+
+/// The group's settings: mostly willing and with room for one member in Standby.
+fn random_group(rng: &mut Rng, start: Timestamp) -> GroupSettings {
+    GroupSettings {
+        desired: None,
+        min: if rng.u8(0..4) > 0 { Some(rng.u32(0..3)) } else { None },
+        ec2_health_only: Some(rng.bool()),
+        suspended: Some(rng.u8(0..8) == 0),
+        refreshing: Some(rng.u8(0..12) == 0),
+        tags: if rng.u8(0..3) == 0 { Some(random_tags(rng, start)) } else { None },
+    }
 }
 
 fn random_policy(rng: &mut Rng) -> Policy {
@@ -191,7 +206,7 @@ fn random_signals(rng: &mut Rng) -> SignalChaos {
 
 /// Illnesses begin and end; now and then many at once, of one kind.
 fn fall_ill(rng: &mut Rng, world: &mut World, nodes: &[NodeId], start: Timestamp, load_percent: u32) {
-    let count = rng.u32(2..11).saturating_mul(load_percent) / 100;
+    let count = rng.u32(6..24).saturating_mul(load_percent) / 100;
     for _ in 0..count {
         let at = after(start, rng.i64(60..LENGTH_SECS - 900));
         let ailment = *rng.choice(Ailment::ALL).unwrap_or(&Ailment::Healthy);

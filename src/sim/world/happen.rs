@@ -72,6 +72,12 @@ impl World {
         machine.illnesses += 1;
         let generation = machine.illnesses;
         machine.illness = Some(Illness::new(ailment, now, generation));
+        if ailment.profile().ecs == EcsFace::Inactive
+            && let Some(ecs) = machine.ecs.as_mut()
+        {
+            // Deregistered: a drain ends with it, and whatever registers anew begins as ACTIVE.
+            ecs.status = EcsStatus::Active;
+        }
         if let Some(lasts) = lasts {
             self.queue.push(now + lasts.max(1), index, Due::Recover { generation });
         }
