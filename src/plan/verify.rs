@@ -71,6 +71,10 @@ pub(super) fn verifying(
     }
     if now >= deadline {
         draft.end_attempt(AttemptResult::Failed);
+        // The old instance is gone by our own doing and nobody took its place: that is told, not closed as gone (S15).
+        if remedy == Remedy::Replace {
+            return draft.finish(Ending::LadderExhausted);
+        }
         draft.free();
         let deadline = after(now, examine::EXAMINE_SECS);
         let wake = draft.in_secs(0);
