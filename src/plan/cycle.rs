@@ -267,14 +267,15 @@ pub(super) fn treating(
     remedy: Remedy,
     deadline: Timestamp,
 ) -> Plan {
-    if matches!(intent.state, IntentState::Refused { .. }) && intent.effect != Effect::Start {
-        return call_refused(draft, remedy, intent.effect);
-    }
+    let refused = matches!(intent.state, IntentState::Refused { .. });
     match intent.effect {
-        Effect::Stop => stopping(draft, seen, intent, deadline),
+        // A start is tried again, and so is a deregistration that came too late: its instance is terminated already.
         Effect::Start => starting(draft, seen, intent, deadline),
-        Effect::Terminate => fencing(draft, seen, intent, deadline),
+        Effect::Deregister if refused && draft.now < deadline => fencing(draft, seen, intent, deadline),
         Effect::Deregister => verify::begin(draft, Remedy::Replace),
+        _ if refused => call_refused(draft, remedy, intent.effect),
+        Effect::Stop => stopping(draft, seen, intent, deadline),
+        Effect::Terminate => fencing(draft, seen, intent, deadline),
         Effect::Probe
         | Effect::FreeDisk
         | Effect::RestartSsmAgent
