@@ -130,7 +130,12 @@ pub(super) fn draining(
                 draft.next.holds.draining = false;
                 return draft.park(Refusal::CallRefused { effect: Effect::Drain });
             }
-            let left = ecs.map_or(0, |ecs| ecs.tasks);
+            let left = match &seen.ecs {
+                Fact::Known(ecs) => ecs.tasks,
+                Fact::Absent => 0,
+                // Not to be seen: as many as were seen last.
+                Fact::Unknown(_) => draft.next.place.tasks,
+            };
             if left == 0 || now >= deadline {
                 draft.note(Event::Drained { left });
                 return examine_again(draft);
