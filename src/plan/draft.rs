@@ -172,7 +172,9 @@ impl<'a> Draft<'a> {
 
     /// Ends the incident, or lets it rest for a person, with nothing more to give back.
     pub(super) fn finish(mut self, ending: Ending) -> Plan {
-        self.end_attempt(AttemptResult::NotSent);
+        // What was sent stays on record: a stop whose start never came was performed, and so was a reboot before the end.
+        let sent = self.next.running_attempt().is_some_and(|attempt| attempt.acted_at.is_some());
+        self.end_attempt(if sent { AttemptResult::Failed } else { AttemptResult::NotSent });
         self.free();
         self.note(Event::Closed(ending.clone()));
         let now = self.now;
