@@ -219,8 +219,21 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Adds a wait that is over to the time spent parked.
+    pub(super) fn parked_until_now(&mut self, since: Timestamp) {
+        let waited = secs_between(since, self.now).max(0);
+        self.next.parked_secs = self.next.parked_secs.saturating_add(waited);
+    }
+
     /// Seconds that the incident has lasted, parked time aside.
+    ///
+    /// What was fixed by an operator after it had rested has its time anew.
     pub(super) fn unparked_secs(&self) -> i64 {
-        secs_between(self.next.first_seen, self.now).saturating_sub(self.next.parked_secs)
+        let rested = self.next.history.iter().any(|entry| matches!(entry.event, Event::Closed(_)));
+        let from = match &self.next.asked {
+            Some(asked) if rested => asked.at,
+            Some(_) | None => self.next.first_seen,
+        };
+        secs_between(from, self.now).saturating_sub(self.next.parked_secs)
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn unpark(
     since: Timestamp,
 ) -> Plan {
     let now = draft.now;
-    draft.next.parked_secs = draft.next.parked_secs.saturating_add(secs_between(since, now).max(0));
+    draft.parked_until_now(since);
     draft.touch();
     // A rail that has not moved is asked again without a line in the history; `park` sees to that.
     if let Refusal::Muted { until } = refusal

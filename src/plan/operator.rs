@@ -78,7 +78,14 @@ pub fn fix(
         if incident.phase.intent().is_some_and(|intent| intent.state == IntentState::Pending) {
             return refused(format!("a probe is under way in {}; ask again in a minute", incident.id));
         }
-        Draft::of(incident, &context.policy, seen.at, now)
+        let mut draft = Draft::of(incident, &context.policy, seen.at, now);
+        match &incident.phase {
+            Phase::Parked { since, .. } => draft.parked_until_now(*since),
+            // A rest may have lasted for days: both clocks begin anew.
+            Phase::Resting { .. } => draft.next.parked_secs = 0,
+            _ => {}
+        }
+        draft
     } else {
         let agent = if health.ssm == Standing::Well { SweptAgent::Ecs } else { SweptAgent::Ssm };
         let symptom = Symptom { at: now, kind: SignalKind::Swept { agent } };

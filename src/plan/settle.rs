@@ -167,8 +167,7 @@ fn expired(mut draft: Draft<'_>, intent: &Intent) -> Plan {
 pub fn refused(incident: &Incident, refusal: Refusal, policy: &Policy, now: Timestamp) -> Plan {
     let mut draft = Draft::of(incident, policy, now, now);
     if let Phase::Parked { since, .. } = &incident.phase {
-        let waited = crate::time::secs_between(*since, now).max(0);
-        draft.next.parked_secs = draft.next.parked_secs.saturating_add(waited);
+        draft.parked_until_now(*since);
     }
     draft.park(refusal)
 }
