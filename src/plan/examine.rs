@@ -204,6 +204,10 @@ fn probe_first(
     let now = draft.now;
     // Where there is nothing to send it to, or no leave to send, the other channel must do.
     seen.ssm.known()?;
+    // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
+    if [seen.ec2.blind(), seen.asg.blind(), seen.ecs.blind()].iter().any(Option::is_some) {
+        return None;
+    }
     if !draft.policy.may_probe(reach.mode) {
         return None;
     }
