@@ -15,6 +15,8 @@ use crate::node::{
 use crate::policy::Mode;
 
 mod health;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub use health::{Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 

@@ -19,6 +19,8 @@ pub mod ladder;
 mod open;
 mod operator;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use draft::Plan;

@@ -1,0 +1,197 @@
+//! Drain and Standby: taken before a remedy, given back on every ending.
+
+use super::*;
+use crate::incident::Holds;
+use crate::observe::{Blind, EcsStatus, Lifecycle};
+
+fn cluster_node(seen: Seen) -> Seen {
+    dead(seen).in_cluster().ecs_lost()
+}
+
+fn draining_node(tasks: u32) -> impl Fn(Seen) -> Seen {
+    move |seen| {
+        cluster_node(seen).with_ecs(|ecs| {
+            ecs.status = EcsStatus::Draining;
+            ecs.tasks = tasks;
+        })
+    }
+}
+
+/// Draining, on its way to a reboot.
+fn drained() -> Case {
+    silent().patient().look(cluster_node).done()
+}
+
+#[test]
+fn a_drain_comes_first_with_its_permits_and_the_reboot_after_another_close_look() {
+    let begun = silent().patient().look(cluster_node);
+    assert_eq!((begun.effect(), begun.incident.phase.name()), (Some(Effect::Drain), "draining"));
+    assert!(matches!(begun.permits(), Permits::Take(_)) && begun.incident.holds.draining);
+    let waiting = begun.done().wait(20).look(draining_node(3));
+    assert_eq!((waiting.effect(), waiting.incident.phase.name()), (None, "draining"));
+    let empty = waiting.wait(20).look(draining_node(0));
+    assert_eq!((empty.effect(), empty.incident.phase.name()), (None, "examining"));
+    let rebooted = empty.wait(15).look(draining_node(0));
+    assert_eq!((rebooted.effect(), rebooted.permits()), (Some(Effect::Reboot), &Permits::Keep));
+}
+
+#[test]
+fn a_drain_without_an_agent_lasts_two_minutes_and_one_with_an_agent_five() {
+    let disconnected = drained();
+    assert_eq!(disconnected.clone().wait(117).look(draining_node(4)).incident.phase.name(), "draining");
+    let over = disconnected.wait(118).look(draining_node(4));
+    assert_eq!(over.incident.phase.name(), "examining");
+    assert!(over.incident.history.iter().any(|entry| entry.event == Event::Drained { left: 4 }));
+    let docker = silent().patient().look(|seen| seen.docker_hung().host_says(&[Cause::RuntimeDockerHung]));
+    let Phase::Draining { deadline, .. } = docker.incident.phase else { panic!("{:?}", docker.incident.phase) };
+    assert_eq!(secs_between(docker.now, deadline), 300);
+}
+
+#[test]
+fn a_drain_that_cannot_be_seen_does_not_count_as_done() {
+    let blind = |seen: Seen| cluster_node(seen).with(|seen| seen.ecs = Fact::Unknown(Blind::Throttled));
+    assert_eq!(drained().wait(30).look(blind).incident.phase.name(), "draining");
+    let over = drained().wait(118).look(blind);
+    let told = over.incident.history.iter().find(|entry| matches!(entry.event, Event::Drained { .. }));
+    assert_eq!(told.unwrap().event, Event::Drained { left: 4 }, "as many as were seen last");
+}
+
+#[test]
+fn a_node_that_recovers_while_it_is_drained_is_given_back_untouched() {
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let well = drained().wait(20).look(draining_node(0)).wait(15).look(back);
+    assert_eq!((well.effect(), well.incident.phase.name()), (Some(Effect::Activate), "draining"));
+    assert_eq!(well.permits(), &Permits::Free, "another node may use them meanwhile");
+    let active = well.done().wait(15).look(Seen::in_cluster);
+    assert_eq!((active.outcome(), active.incident.holds), (Some(Outcome::SelfHealed), Holds::default()));
+    assert_eq!(active.incident.performed().count(), 0);
+}
+
+#[test]
+fn a_drain_is_taken_back_until_it_works_and_loudly_given_up() {
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let mut case = drained().wait(20).look(draining_node(0)).wait(15).look(back);
+    for how in [Performed::Refused, Performed::TooLate, Performed::Refused] {
+        case = case.answered(&how).wait(60).look(back);
+        assert_eq!(case.effect(), Some(Effect::Activate), "{how:?}");
+    }
+    // Accepted, and without effect: again after a minute.
+    let again = case.clone().done().wait(60).look(back);
+    assert_eq!(again.effect(), Some(Effect::Activate));
+    let given_up = case.done().wait(3_600).look(back);
+    assert_eq!(given_up.incident.ending(), Some(&Ending::NotGivenBack));
+    assert_eq!((given_up.reports(), given_up.incident.holds.draining), ([ReportKind::NeedsHuman].as_slice(), true));
+}
+
+#[test]
+fn somebody_elses_drain_is_neither_begun_nor_undone() {
+    let rebooted = silent().patient().look(draining_node(2));
+    assert_eq!((rebooted.effect(), rebooted.incident.holds.draining), (Some(Effect::Reboot), false));
+}
+
+/// Every ending of an incident that holds a drain begins with its undoing.
+#[test]
+fn whatever_ends_an_incident_the_drain_is_given_back_first() {
+    let held = || drained().wait(20).look(draining_node(0)).wait(15);
+    let ends: [(&str, fn(Seen) -> Seen); 4] = [
+        ("a futile cause shows up", |seen| draining_node(0)(seen).profile_missing()),
+        ("opted out", |seen| draining_node(0)(seen).mode_tag(Mode::Off)),
+        ("no longer opted in", |seen| draining_node(0)(seen).untagged()),
+        ("mode lowered", |seen| draining_node(0)(seen).mode_tag(Mode::Restart)),
+    ];
+    for (name, tell) in ends {
+        let case = held().look(tell);
+        assert_eq!((case.effect(), case.outcome()), (Some(Effect::Activate), None), "{name}");
+    }
+    let too_long = held().after_secs(6 * 3_600).examining().look(draining_node(0));
+    assert_eq!(too_long.effect(), Some(Effect::Activate), "too long");
+    let waited =
+        held().with(|incident| incident.parked_secs = 6 * 3_600).look(|seen| draining_node(0)(seen).sessions(2));
+    assert_eq!(waited.effect(), Some(Effect::Activate), "waited too long");
+}
+
+#[test]
+fn a_refused_drain_parks_and_holds_nothing() {
+    let case = silent().patient().look(cluster_node).answered(&Performed::Refused);
+    assert_eq!((case.incident.phase.name(), case.incident.holds), ("parked", Holds::default()));
+    assert_eq!(case.permits(), &Permits::Free);
+}
+
+fn standby_node(lifecycle: Lifecycle) -> impl Fn(Seen) -> Seen {
+    move |seen| dead(seen).with_asg(|asg| asg.lifecycle = lifecycle)
+}
+
+/// On its way into Standby, for a reboot.
+fn entering() -> Case {
+    silent().patient().look(standby_node(Lifecycle::InService)).done()
+}
+
+#[test]
+fn a_member_is_set_aside_before_its_reboot_and_brought_back_after_its_proof() {
+    let begun = silent().patient().look(standby_node(Lifecycle::InService));
+    assert_eq!((begun.effect(), begun.incident.phase.name()), (Some(Effect::EnterStandby), "standby"));
+    let moving = begun.done().wait(15).look(standby_node(Lifecycle::EnteringStandby));
+    assert_eq!((moving.effect(), moving.incident.phase.name()), (None, "standby"));
+    let rebooted =
+        moving.wait(15).look(standby_node(Lifecycle::Standby)).wait(15).look(standby_node(Lifecycle::Standby));
+    assert_eq!(rebooted.effect(), Some(Effect::Reboot));
+    let since = rebooted.incident.attempts[0].acted_at.unwrap();
+    let well = |seen: Seen| {
+        let at = seen.at;
+        let seen = seen.with_asg(|asg| asg.lifecycle = Lifecycle::Standby);
+        seen.probe_answered(after(at, -15), after(since, 20), &[])
+    };
+    let asked = rebooted.done().wait(90).look(|seen| seen.with_asg(|asg| asg.lifecycle = Lifecycle::Standby)).done();
+    let leaving = asked.wait(20).look(well).wait(60).look(well);
+    assert_eq!((leaving.effect(), leaving.incident.phase.name()), (Some(Effect::ExitStandby), "standby"));
+    let closed = leaving.done().wait(30).look(Seen::in_group);
+    assert_eq!((closed.outcome(), closed.incident.holds), (Some(Outcome::Cycled), Holds::default()));
+}
+
+#[test]
+fn a_sick_member_stays_in_standby_and_a_person_is_told() {
+    let inside = entering().wait(15).look(standby_node(Lifecycle::Standby)).wait(15);
+    let futile = inside.look(|seen| standby_node(Lifecycle::Standby)(seen).profile_missing());
+    assert_eq!((futile.effect(), futile.incident.ending()), (None, Some(&Ending::NotGivenBack)));
+    assert_eq!((futile.reports(), futile.incident.holds.standby), ([ReportKind::NeedsHuman].as_slice(), true));
+    // Once it is well again it is brought back, and only then is the incident over.
+    let well = futile.wait(1_800).look(|seen| seen.with_asg(|asg| asg.lifecycle = Lifecycle::Standby));
+    assert_eq!((well.effect(), well.outcome()), (Some(Effect::ExitStandby), None));
+}
+
+#[test]
+fn a_standby_that_never_comes_parks_and_one_that_is_refused_too() {
+    let never = entering().wait(600).look(standby_node(Lifecycle::InService));
+    assert_eq!((never.incident.phase.name(), never.incident.holds.standby), ("parked", false));
+    let half = entering().wait(600).look(standby_node(Lifecycle::EnteringStandby));
+    assert_eq!((half.incident.phase.name(), half.incident.holds.standby), ("parked", true));
+    let refused = silent().patient().look(standby_node(Lifecycle::InService)).answered(&Performed::Refused);
+    assert_eq!((refused.incident.phase.name(), refused.incident.holds.standby), ("parked", false));
+}
+
+#[test]
+fn bringing_back_is_tried_until_it_works_and_loudly_given_up() {
+    let well = |seen: Seen| seen.with_asg(|asg| asg.lifecycle = Lifecycle::Standby).host_says(&[]);
+    let mut case = entering().wait(15).look(standby_node(Lifecycle::Standby)).wait(15).look(well);
+    for _ in 0..3 {
+        case = case.answered(&Performed::Refused).wait(60).look(well);
+        assert_eq!(case.effect(), Some(Effect::ExitStandby));
+    }
+    let given_up = case.answered(&Performed::Refused).wait(3_600).look(well);
+    assert_eq!(given_up.incident.ending(), Some(&Ending::NotGivenBack));
+}
+
+#[test]
+fn a_group_without_its_tag_is_not_touched() {
+    let untagged = |seen: Seen| standby_node(Lifecycle::InService)(seen).with_asg(|asg| asg.tags.managed = false);
+    let case = silent().patient().look(untagged);
+    assert_eq!((case.effect(), case.outcome()), (None, Some(Outcome::NotOurs)));
+    let Phase::Closed { ending: Ending::Refused { refusal }, .. } = &case.incident.phase else { panic!("not refused") };
+    assert_eq!(refusal.to_string(), "its Auto Scaling group does not carry the tag defib:managed=true");
+}
+
+#[test]
+fn the_permits_of_a_parked_remedy_belong_to_others() {
+    let case = drained().wait(20).look(draining_node(0)).wait(15).look(|seen| draining_node(0)(seen).sessions(1));
+    assert_eq!((case.incident.phase.name(), case.permits()), ("parked", &Permits::Free));
+}

@@ -1,0 +1,182 @@
+//! What opens an incident, and what does not.
+
+use super::*;
+use crate::event::GoneKind;
+use crate::incident::IncidentId;
+use crate::observe::samples::{command_id, ecs_impaired, swept_ssm};
+use crate::observe::{Blind, InstanceState, InvocationStatus};
+
+fn context(mode: Mode) -> Context {
+    Context { home: home(), policy: Policy::in_mode(mode) }
+}
+
+fn signal(kind: SignalKind) -> Signal {
+    Signal { node: node_id(), at: noon(), kind }
+}
+
+fn nothing_loaded() -> Loaded {
+    Loaded { incident: None, rails: RUNNING, last: None, unsent: Vec::new() }
+}
+
+fn admitted(kind: SignalKind) -> Result<Look, IgnoreReason> {
+    admit(&signal(kind), &nothing_loaded(), &context(Mode::Cycle), noon())
+}
+
+fn opened(kind: SignalKind, tell: impl FnOnce(Seen) -> Seen) -> Result<Plan, IgnoreReason> {
+    opened_under(&RUNNING, kind, tell)
+}
+
+fn opened_under(rails: &Rails, kind: SignalKind, tell: impl FnOnce(Seen) -> Seen) -> Result<Plan, IgnoreReason> {
+    match open(&signal(kind), &tell(seen(noon())), rails, &context(Mode::Cycle), noon()) {
+        Opening::Open(plan) => Ok(*plan),
+        Opening::Ignore(reason) => Err(reason),
+    }
+}
+
+#[test]
+fn trouble_opens_a_watch_of_five_minutes() {
+    let plan = opened(ecs_disconnect(), Seen::ecs_lost).unwrap();
+    assert_eq!(plan.next.phase, Phase::Watching { until: after(noon(), 300) });
+    assert_eq!((plan.next.wake_at, effect(&plan), plan.reports.len()), (Some(after(noon(), 300)), None, 0));
+    assert_eq!((plan.next.looks, plan.next.symptoms.len()), (1, 1));
+}
+
+#[test]
+fn our_own_documents_never_open_an_incident() {
+    let own = SignalKind::CommandTrouble {
+        command: command_id(),
+        document: "Defib-Probe".parse().unwrap(),
+        status: crate::event::CoarseStatus::TimedOut,
+    };
+    assert_eq!(admitted(own), Err(IgnoreReason::OwnCommand));
+    assert!(admitted(command_trouble()).is_ok());
+}
+
+#[test]
+fn good_news_about_a_node_without_an_incident_is_dropped() {
+    for kind in [
+        SignalKind::CommandSucceeded,
+        SignalKind::EcsHealthRestored,
+        SignalKind::EcsConnected,
+        SignalKind::Gone { what: GoneKind::Stopped },
+    ] {
+        assert_eq!(admitted(kind.clone()), Err(IgnoreReason::NothingOpen), "{kind:?}");
+    }
+    for kind in [command_trouble(), ecs_disconnect(), ecs_impaired(), swept_ssm(), SignalKind::SessionRefused] {
+        assert!(admitted(kind.clone()).is_ok(), "{kind:?}");
+    }
+}
+
+#[test]
+fn nothing_is_looked_at_when_the_mode_is_off() {
+    let admitted = admit(&signal(ecs_disconnect()), &nothing_loaded(), &context(Mode::Off), noon());
+    assert_eq!(admitted, Err(IgnoreReason::Off));
+    assert_eq!(opened(ecs_disconnect(), |seen| seen.ecs_lost().mode_tag(Mode::Off)), Err(IgnoreReason::Off));
+}
+
+#[test]
+fn a_muted_node_is_left_alone_whoever_muted_it() {
+    let until = after(noon(), 60);
+    let by_tag = opened(ecs_disconnect(), |seen| seen.ecs_lost().with_ec2(|ec2| ec2.tags.mute_until = Some(until)));
+    assert_eq!(by_tag, Err(IgnoreReason::Muted));
+    let by_operator = Rails { muted_until: Some(until), ..RUNNING };
+    assert_eq!(opened_under(&by_operator, ecs_disconnect(), Seen::ecs_lost), Err(IgnoreReason::Muted));
+    let over = Rails { muted_until: Some(noon()), ..RUNNING };
+    assert!(opened_under(&over, ecs_disconnect(), Seen::ecs_lost).is_ok());
+}
+
+#[test]
+fn an_unknown_or_stopped_node_is_ignored() {
+    assert_eq!(
+        opened(ecs_disconnect(), |seen| seen.with(|seen| seen.ec2 = Fact::Absent)),
+        Err(IgnoreReason::UnknownNode)
+    );
+    for state in [
+        InstanceState::Pending,
+        InstanceState::Stopping,
+        InstanceState::Stopped,
+        InstanceState::ShuttingDown,
+        InstanceState::Terminated,
+    ] {
+        assert_eq!(opened(ecs_disconnect(), |seen| seen.ecs_lost().state(state)), Err(IgnoreReason::NotRunning));
+    }
+    let nobody_knows = |seen: Seen| {
+        seen.hybrid().with(|seen| {
+            seen.ssm = Fact::Absent;
+            seen.ecs = Fact::Absent;
+        })
+    };
+    assert_eq!(opened(swept_ssm(), nobody_knows), Err(IgnoreReason::UnknownNode));
+    assert!(opened(swept_ssm(), |seen| seen.hybrid().ssm_doubtful()).is_ok());
+}
+
+#[test]
+fn a_node_that_is_well_is_ignored_unless_a_command_was_not_delivered() {
+    assert_eq!(opened(ecs_disconnect(), Seen::in_cluster), Err(IgnoreReason::AlreadyWell));
+    assert!(opened(command_trouble(), |seen| seen.invocation(InvocationStatus::Undeliverable)).is_ok());
+    assert!(opened(command_trouble(), |seen| seen.with(|seen| seen.invocation = Fact::Unknown(Blind::Denied))).is_ok());
+}
+
+#[test]
+fn a_command_that_failed_by_itself_is_dropped() {
+    for status in [InvocationStatus::Failed, InvocationStatus::Success, InvocationStatus::Rejected] {
+        assert_eq!(
+            opened(command_trouble(), |seen| seen.invocation(status)),
+            Err(IgnoreReason::CommandsOwnFault),
+            "{status:?}"
+        );
+    }
+}
+
+#[test]
+fn a_script_that_timed_out_is_told_once_to_those_who_opted_in() {
+    let plan = opened(command_trouble(), |seen| seen.invocation(InvocationStatus::ExecutionTimedOut)).unwrap();
+    assert_eq!(plan.next.ending(), Some(&Ending::ScriptTimedOut));
+    assert_eq!((plan.reports.as_slice(), effect(&plan)), ([ReportKind::Ended].as_slice(), None));
+    let stranger = |seen: Seen| seen.untagged().invocation(InvocationStatus::ExecutionTimedOut);
+    assert_eq!(opened(command_trouble(), stranger), Err(IgnoreReason::CommandsOwnFault));
+}
+
+#[test]
+fn a_node_that_cannot_be_seen_is_only_watched() {
+    let plan = opened(ecs_disconnect(), |seen| seen.with(|seen| seen.ec2 = Fact::Unknown(Blind::Throttled))).unwrap();
+    assert_eq!((plan.next.phase.name(), effect(&plan)), ("watching", None));
+}
+
+#[test]
+fn the_outage_began_when_the_clocks_of_aws_say_so_and_never_in_the_future() {
+    let by_ssm = opened(swept_ssm(), Seen::ssm_doubtful).unwrap();
+    assert_eq!(by_ssm.next.down_since, after(noon(), -1_200));
+    let ahead =
+        opened(ecs_disconnect(), |seen| seen.ecs_lost().with_ecs(|ecs| ecs.impaired_since = Some(after(noon(), 60))));
+    assert_eq!(ahead.unwrap().next.down_since, noon());
+}
+
+#[test]
+fn what_was_told_is_not_told_again_for_a_day_while_nothing_changes() {
+    let last = |outcome, cause, ago: i64| {
+        let at = after(noon(), -ago);
+        let id = IncidentId::new(at, node_id());
+        Loaded { last: Some(LastIncident { id, outcome, cause, at, command: None }), ..nothing_loaded() }
+    };
+    let admitted = |loaded: &Loaded| admit(&signal(ecs_disconnect()), loaded, &context(Mode::Cycle), noon()).map(drop);
+    let quiet = Err(IgnoreReason::ToldAlready);
+    for outcome in Outcome::ALL {
+        let unrepaired = matches!(outcome, Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs);
+        let expected = if unrepaired { quiet } else { Ok(()) };
+        assert_eq!(admitted(&last(outcome, Cause::EcsAgentHung, 86_399)), expected, "{outcome}");
+        assert_eq!(admitted(&last(outcome, Cause::EcsAgentHung, 86_400)), Ok(()), "{outcome} a day ago");
+    }
+    let script = last(Outcome::NotOurs, Cause::CommandScriptTimeout, 60);
+    assert_eq!(admitted(&script), Ok(()), "a script says nothing about the node's next trouble");
+}
+
+#[test]
+fn the_end_of_one_command_is_told_once_however_often_it_is_delivered() {
+    let at = after(noon(), -10 * 86_400);
+    let (id, command) = (IncidentId::new(at, node_id()), Some(command_id()));
+    let last = LastIncident { id, outcome: Outcome::Fixed, cause: Cause::SsmAgentHung, at, command };
+    let loaded = Loaded { last: Some(last), ..nothing_loaded() };
+    let again = admit(&signal(command_trouble()), &loaded, &context(Mode::Cycle), noon());
+    assert_eq!(again, Err(IgnoreReason::ToldAlready));
+}

@@ -1,0 +1,109 @@
+//! Hold-downs, two looks, cool-downs, and what skips them.
+
+use super::*;
+use crate::incident::Ask;
+use crate::observe::samples::ecs_impaired;
+
+#[test]
+fn an_agent_is_restarted_after_five_minutes_and_not_a_second_before() {
+    let case = disconnected().with(|incident| incident.looks = 2).examining();
+    let early = case.clone().after_secs(299).plan(ecs_lost);
+    assert_eq!(effect(&early), None);
+    assert_eq!(early.next.wake_at, Some(after(noon(), 314)), "never sooner than the timer can be");
+    assert_eq!(effect(&case.after_secs(300).plan(ecs_lost)), Some(Effect::RestartEcsAgent));
+}
+
+#[test]
+fn a_node_is_cycled_after_ten_minutes_and_not_a_second_before() {
+    let case = silent().with(|incident| incident.looks = 2).examining();
+    let early = case.clone().after_secs(599).plan(dead);
+    assert_eq!((effect(&early), early.next.phase.name()), (None, "examining"));
+    assert_eq!(effect(&case.after_secs(600).plan(dead)), Some(Effect::Reboot));
+}
+
+#[test]
+fn a_hold_down_waits_until_it_is_over() {
+    let case = disconnected().with(|incident| incident.looks = 2).examining();
+    assert_eq!(case.after_secs(100).plan(ecs_lost).next.wake_at, Some(after(noon(), 300)));
+}
+
+#[test]
+fn a_silent_node_is_looked_at_each_minute_while_the_hold_down_runs() {
+    let case = silent().with(|incident| incident.looks = 2).examining().after_secs(100);
+    assert_eq!(case.plan(dead).next.wake_at, Some(after(case.now, 60)));
+}
+
+#[test]
+fn a_node_that_was_looked_at_once_is_looked_at_again_first() {
+    let case = disconnected().with(|incident| incident.looks = 0).after_secs(900).examining();
+    let first = case.clone().look(ecs_lost);
+    assert_eq!((first.effect(), first.incident.looks), (None, 1));
+    assert_eq!(first.wait(20).look(ecs_lost).effect(), Some(Effect::RestartEcsAgent));
+}
+
+#[test]
+fn a_health_event_of_ecs_counts_as_a_look() {
+    let opened = |kind| {
+        let signal = Signal { node: node_id(), at: noon(), kind };
+        let context = Context { home: home(), policy: Policy::in_mode(Mode::Cycle) };
+        match open(&signal, &seen(noon()).ecs_lost(), &RUNNING, &context, noon()) {
+            Opening::Open(plan) => plan.next.looks,
+            Opening::Ignore(reason) => panic!("{}", reason.as_str()),
+        }
+    };
+    assert_eq!((opened(ecs_disconnect()), opened(ecs_impaired())), (1, 2));
+}
+
+#[test]
+fn a_fix_by_an_operator_skips_the_hold_down_but_not_the_second_look() {
+    let ask = Ask { by: "ops".into(), at: noon(), remedy: None };
+    let case = disconnected().with(|incident| incident.asked = Some(ask)).after_secs(30).examining();
+    assert_eq!(case.clone().with(|incident| incident.looks = 0).plan(ecs_lost).perform, None);
+    assert_eq!(effect(&case.plan(ecs_lost)), Some(Effect::RestartEcsAgent));
+}
+
+#[test]
+fn attempts_are_a_cool_down_apart() {
+    let case = disconnected().patient();
+    let failed = remedy_tried(Remedy::RestartEcsAgent, case.now, AttemptResult::Failed);
+    let case = case.with(|incident| incident.attempts.push(failed));
+    let early = case.clone().wait(299).plan(ecs_lost);
+    assert_eq!((effect(&early), early.next.phase.name()), (None, "examining"));
+    assert_eq!(effect(&case.wait(300).plan(ecs_lost)), Some(Effect::RestartEcsAgent));
+}
+
+#[test]
+fn a_healthy_node_inside_the_hold_down_closes_without_a_word() {
+    let case = disconnected().after_secs(90).look(Seen::in_cluster);
+    assert_eq!(case.outcome(), Some(Outcome::SelfHealed));
+    assert_eq!((case.reports(), case.incident.wake_at), ([].as_slice(), None));
+}
+
+#[test]
+fn a_sick_node_inside_the_hold_down_is_left_alone_until_it_is_over() {
+    let case = disconnected().after_secs(90).look(ecs_lost);
+    assert_eq!((case.effect(), case.incident.phase.name()), (None, "watching"));
+    assert_eq!(case.incident.wake_at, Some(after(noon(), 300)));
+}
+
+#[test]
+fn a_connection_proves_nothing_when_a_command_was_not_delivered() {
+    let case = silent().after_secs(90).look(|seen| seen);
+    assert_eq!(case.incident.phase.name(), "watching");
+    let asked = case.after_secs(300).look(|seen| seen);
+    assert_eq!(asked.effect(), Some(Effect::Probe));
+}
+
+#[test]
+fn a_look_is_never_planned_for_less_than_fifteen_seconds_ahead() {
+    let case = disconnected().after_secs(296).look(ecs_lost);
+    assert_eq!(case.incident.wake_at, Some(after(case.now, SOONEST_SECS)));
+}
+
+#[test]
+fn an_incident_that_takes_too_long_asks_for_a_person() {
+    let case = disconnected().patient().after_secs(5 * 3_600 + 1).examining();
+    assert_eq!(case.clone().look(ecs_lost).incident.ending(), Some(&Ending::TooLong));
+    let waited = case.with(|incident| incident.parked_secs = 60).look(ecs_lost);
+    assert_eq!(waited.effect(), Some(Effect::RestartEcsAgent), "time spent parked does not count");
+}

@@ -1,0 +1,223 @@
+//! The ladder: the whole table, and what mode, platform and group make of it.
+
+use super::ladder::rungs;
+use super::*;
+use crate::diagnose::Family;
+use crate::guard::GroupRefusal;
+use crate::incident::Ask;
+use crate::observe::{Health, Platform, Standing};
+
+fn health(ssm: Standing, ecs: Standing) -> Health {
+    Health { ssm, ecs, runtime: Standing::NotPresent, platform: Standing::Well }
+}
+
+#[test]
+fn the_whole_table_is_this() {
+    let silent = health(Standing::Ill, Standing::Ill);
+    let words = |rungs: &[Remedy]| rungs.iter().map(|rung| rung.as_str()).collect::<Vec<_>>().join(", ");
+    let mut table: String = Cause::ALL
+        .iter()
+        .filter(|cause| **cause != Cause::Unknown)
+        .map(|cause| format!("{cause}: {}\n", words(rungs(*cause, silent))))
+        .collect();
+    for (ssm, ecs) in [
+        (Standing::Well, Standing::Ill),
+        (Standing::Well, Standing::Well),
+        (Standing::Ill, Standing::Well),
+        (Standing::Ill, Standing::Ill),
+        (Standing::Suspect, Standing::NotPresent),
+    ] {
+        let row = words(rungs(Cause::Unknown, health(ssm, ecs)));
+        table += &format!("unknown, SSM {ssm:?}, ECS {ecs:?}: {row}\n");
+    }
+    insta::assert_snapshot!("ladder", table);
+}
+
+#[test]
+fn the_table_asks_for_ever_stronger_remedies_each_once() {
+    for &cause in Cause::ALL {
+        for ssm in [Standing::Well, Standing::Ill] {
+            let rungs = rungs(cause, health(ssm, Standing::Ill));
+            assert!(rungs.is_sorted() && rungs.windows(2).all(|pair| pair[0] != pair[1]), "{cause}: {rungs:?}");
+        }
+    }
+}
+
+#[test]
+fn role_network_and_clock_have_no_remedy() {
+    for &cause in Cause::ALL {
+        if matches!(cause.family(), Family::Identity | Family::Network | Family::Clock | Family::Elsewhere) {
+            assert_eq!(rungs(cause, health(Standing::Ill, Standing::Ill)), [], "{cause}");
+        }
+    }
+}
+
+/// A cause without a rung, whatever shows it, in every mode, with any agent silent, never leads to a remedy.
+#[test]
+fn a_cause_without_a_rung_is_told_and_never_treated() {
+    let empty = Cause::ALL
+        .iter()
+        .filter(|cause| rungs(**cause, health(Standing::Ill, Standing::Ill)).is_empty() && **cause != Cause::Healthy);
+    for &cause in empty {
+        for mode in Mode::ALL {
+            for kind in [command_trouble(), ecs_disconnect()] {
+                let case = told(kind).mode(mode).patient();
+                let shown_by_console = case.plan(|seen| dead(seen).in_cluster().ecs_lost().console_says(cause));
+                let shown_by_host = case.plan(|seen| seen.ecs_lost().host_says(&[cause]));
+                for plan in [shown_by_console, shown_by_host] {
+                    assert_eq!(effect(&plan), None, "{cause} in mode {mode}");
+                    assert_eq!(plan.permits, Permits::Keep);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_role_asks_for_a_person_and_names_the_cause() {
+    let case = silent().patient().look(|seen| dead(seen).profile_missing());
+    assert_eq!((case.effect(), case.outcome()), (None, Some(Outcome::NeedsHuman)));
+    assert_eq!(case.incident.ending(), Some(&Ending::CauseNotOurs));
+    assert_eq!(case.incident.diagnosis.as_ref().unwrap().cause, Cause::IdentityNoInstanceProfile);
+    assert_eq!(case.reports(), [ReportKind::NeedsHuman]);
+}
+
+#[test]
+fn each_mode_goes_as_far_as_it_may_on_a_dead_node() {
+    let outcome = |mode| {
+        let plan = silent().mode(mode).patient().plan(dead);
+        (effect(&plan), plan.next.ending().map(ToOwned::to_owned))
+    };
+    let too_low =
+        |mode| Ending::Refused { refusal: Refusal::ModeTooLow { remedy: Remedy::Reboot, mode, lowered_by: None } };
+    assert_eq!(outcome(Mode::Off), (None, Some(too_low(Mode::Off))));
+    assert_eq!(outcome(Mode::Observe), (None, Some(Ending::WouldHave { remedy: Some(Remedy::Reboot) })));
+    assert_eq!(outcome(Mode::Restart), (None, Some(too_low(Mode::Restart))));
+    assert_eq!(outcome(Mode::Cycle), (Some(Effect::Reboot), None));
+    assert_eq!(outcome(Mode::Replace), (Some(Effect::Reboot), None));
+}
+
+#[test]
+fn a_tag_lowers_the_mode_and_never_raises_it() {
+    let lowered = silent().patient().look(|seen| dead(seen).mode_tag(Mode::Restart));
+    assert_eq!(lowered.outcome(), Some(Outcome::Blocked));
+    let raised = silent().mode(Mode::Restart).patient().look(|seen| dead(seen).mode_tag(Mode::Replace));
+    assert_eq!((raised.effect(), raised.outcome()), (None, Some(Outcome::Blocked)));
+}
+
+#[test]
+fn observe_sends_not_even_a_probe_unless_it_may() {
+    let case = silent().mode(Mode::Observe).patient();
+    assert_eq!(effect(&case.plan(Seen::ssm_doubtful)), None);
+    let allowed = case.policy(|policy| policy.allow_probes = true);
+    assert_eq!(effect(&allowed.plan(Seen::ssm_doubtful)), Some(Effect::Probe));
+}
+
+#[test]
+fn failing_hardware_is_left_by_a_stop_and_start_and_never_by_a_reboot() {
+    let hardware = |seen: Seen| dead(seen).hardware_failing();
+    assert_eq!(effect(&silent().patient().plan(hardware)), Some(Effect::Stop));
+    let spot = |seen: Seen| hardware(seen).in_group().with_ec2(|ec2| ec2.stop.spot = true);
+    assert_eq!(effect(&silent().patient().plan(spot)), Some(Effect::Terminate));
+    let alone = silent().patient().look(|seen| hardware(seen).with_ec2(|ec2| ec2.stop.spot = true));
+    assert_eq!(alone.incident.ending(), Some(&Ending::LadderExhausted));
+}
+
+#[test]
+fn a_reboot_that_failed_is_not_repeated_and_nothing_gentler_is_gone_back_to() {
+    let case = silent().patient();
+    let failed = remedy_tried(Remedy::Reboot, after(case.now, -1_000), AttemptResult::Failed);
+    let case = case.with(|incident| incident.attempts.push(failed));
+    assert_eq!(case.clone().look(dead).incident.ending(), Some(&Ending::LadderExhausted));
+    assert_eq!(effect(&case.plan(|seen| dead(seen).in_group())), Some(Effect::Terminate));
+    let back = case.plan(|seen| seen.ecs_lost().host_says(&[Cause::EcsAgentHung]));
+    assert_eq!((effect(&back), back.next.ending()), (None, Some(&Ending::LadderExhausted)));
+}
+
+#[test]
+fn an_agent_is_restarted_twice_before_the_runtime_is() {
+    let mut case = disconnected().patient();
+    for expected in [Effect::RestartEcsAgent, Effect::RestartEcsAgent, Effect::Drain] {
+        let plan = case.plan(ecs_lost);
+        assert_eq!(effect(&plan), Some(expected));
+        let failed = remedy_tried(Remedy::RestartEcsAgent, case.now, AttemptResult::Failed);
+        case = case.with(|incident| incident.attempts.push(failed)).wait(1_000);
+    }
+}
+
+#[test]
+fn a_call_that_was_refused_does_not_use_up_a_try() {
+    let case = silent().patient();
+    let refused = remedy_tried(Remedy::Reboot, after(case.now, -1_000), AttemptResult::Refused);
+    assert_eq!(effect(&case.with(|incident| incident.attempts.push(refused)).plan(dead)), Some(Effect::Reboot));
+}
+
+#[test]
+fn an_operator_may_ask_for_a_later_rung_but_for_none_that_the_cause_does_not_call_for() {
+    let asking = |remedy| {
+        let ask = Ask { by: "ops".into(), at: noon(), remedy: Some(remedy) };
+        silent().with(|incident| incident.asked = Some(ask)).patient()
+    };
+    assert_eq!(effect(&asking(Remedy::Replace).plan(|seen| dead(seen).in_group())), Some(Effect::Terminate));
+    assert_eq!(effect(&asking(Remedy::StopStart).plan(dead)), Some(Effect::Reboot), "not on the ladder of `unknown`");
+    let no_role = asking(Remedy::Reboot).plan(|seen| dead(seen).profile_missing());
+    assert_eq!((effect(&no_role), no_role.next.ending()), (None, Some(&Ending::CauseNotOurs)));
+}
+
+#[test]
+fn a_host_without_a_shell_is_rebooted_and_a_managed_node_is_not() {
+    let bottlerocket =
+        |seen: Seen| ecs_lost(seen).with_ssm(|ssm| ssm.platform = Platform::Bottlerocket).with_ecs(|ecs| ecs.tasks = 0);
+    assert_eq!(effect(&disconnected().patient().plan(bottlerocket)), Some(Effect::Drain));
+    let hybrid = silent().with(|incident| incident.node = "mi-0a1b2c3d4e5f60718".parse().unwrap()).patient();
+    let plan = hybrid.plan(|seen| dead(seen).hybrid());
+    assert_eq!((effect(&plan), plan.next.ending()), (None, Some(&Ending::LadderExhausted)));
+}
+
+#[test]
+fn a_group_at_its_minimum_is_waited_for_with_its_numbers() {
+    let full = |seen: Seen| dead(seen).with_asg(|asg| (asg.desired, asg.min) = (10, 10));
+    let plan = silent().mode(Mode::Cycle).patient().plan(full);
+    assert_eq!(parked(&plan).unwrap().to_string(), "Standby would lower the group from 10 below its minimum of 10");
+    assert_eq!(effect(&silent().patient().plan(full)), Some(Effect::Terminate), "a later rung needs no Standby");
+    let ec2_only = |seen: Seen| full(seen).with_asg(|asg| asg.ec2_health_only = true);
+    assert_eq!(effect(&silent().patient().plan(ec2_only)), Some(Effect::Reboot), "such a group ignores a reboot");
+}
+
+#[test]
+fn a_suspended_or_refreshing_group_keeps_its_members() {
+    let failed = remedy_tried(Remedy::Reboot, noon(), AttemptResult::Failed);
+    let case = silent().with(|incident| incident.attempts.push(failed)).patient();
+    let suspended = case.plan(|seen| dead(seen).with_asg(|asg| asg.suspended = true));
+    assert_eq!(parked(&suspended), Some(&Refusal::Group { why: GroupRefusal::Suspended }));
+    let refreshing = case.plan(|seen| dead(seen).with_asg(|asg| asg.refreshing = true));
+    assert_eq!(parked(&refreshing), Some(&Refusal::Group { why: GroupRefusal::Refreshing }));
+}
+
+#[test]
+fn disk_space_is_freed_before_the_agent_is_restarted() {
+    let full = |seen: Seen| seen.ecs_lost().host_says(&[Cause::HostDiskFull]);
+    let freed = disconnected().patient().look(full).done();
+    assert_eq!(freed.incident.attempts[0].remedy, Remedy::FreeDisk);
+    let empty = |seen: Seen| seen.ecs_lost().host_says(&[]);
+    let proven = freed.wait(20).look(empty);
+    assert_eq!(
+        (proven.incident.attempts[0].result, proven.incident.phase.name()),
+        (AttemptResult::Helped, "examining")
+    );
+    let next = proven.wait(300).look(|seen| seen.ecs_lost().host_says(&[Cause::EcsAgentStopped]));
+    assert_eq!(next.effect(), Some(Effect::RestartEcsAgent));
+    assert_eq!(next.incident.diagnosis.unwrap().cause, Cause::HostDiskFull, "the cause that began it stays on top");
+}
+
+#[test]
+fn a_script_that_timed_out_on_an_answering_node_is_told_once_and_nothing_is_done() {
+    use crate::observe::InvocationStatus::{ExecutionTimedOut, Rejected};
+    for (status, ending) in [(ExecutionTimedOut, Ending::ScriptTimedOut), (Rejected, Ending::CommandRejected)] {
+        let case = silent().patient().look(|seen| seen.invocation(status));
+        assert_eq!((case.effect(), case.incident.ending()), (None, Some(&ending)));
+        assert_eq!((case.reports(), case.outcome()), ([ReportKind::Ended].as_slice(), Some(Outcome::NotOurs)));
+        let dead_too = silent().patient().look(|seen| dead(seen).invocation(status));
+        assert_eq!(dead_too.effect(), Some(Effect::Reboot), "a node that is dead as well is cycled");
+    }
+}
