@@ -20,6 +20,7 @@ use crate::observe::{Observation, Platform};
 mod history;
 mod id;
 mod outcome;
+pub mod record;
 
 pub use history::{Entry, Event, Milestone, OperatorWord};
 pub use id::IncidentId;

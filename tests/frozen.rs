@@ -1,0 +1,437 @@
+//! Every stored form has a frozen sample in `tests/frozen`. Each must still read, and must still be written like that.
+//!
+//! When a test here fails, the stored form changed: raise the schema and write its migration step, or make the change one
+//! that old records survive. `UPDATE=1` writes the samples anew; read the diff as what every stored record goes through.
+
+#![allow(clippy::unwrap_used)] // The helpers of a test may panic, too.
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use defib::diagnose::{Cause, Channel, Diagnosis, Finding, Severity};
+use defib::effect::{Effect, Intent, IntentId, IntentState};
+use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
+use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
+use defib::incident::{
+    Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
+    Outcome, Phase, Place, ProbeSent, Remedy, SCHEMA, Symptom, Then, record,
+};
+use defib::observe::{Blind, Busy, InvocationStatus, Manager, Platform, Standing};
+use defib::policy::{Mode, Policy, SessionsRule};
+use defib::ports::{LastIncident, OutboxItem, ReportId};
+use defib::report::{Report, ReportKind};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-20T{time}Z").parse().unwrap()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen")
+}
+
+/// The frozen text is read back as the value, and the value is written as the frozen text.
+fn frozen<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T) {
+    let file = folder().join(format!("{name}.json"));
+    let text = serde_json::to_string_pretty(value).unwrap() + "\n";
+    #[allow(clippy::disallowed_methods, reason = "a switch for people who change a stored form on purpose")]
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(folder()).unwrap();
+        std::fs::write(&file, &text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&file).unwrap_or_default();
+    let read: T = serde_json::from_str(&stored).unwrap_or_else(|error| panic!("{name} no longer reads: {error}"));
+    assert_eq!(&read, value, "{name} reads as something else");
+    assert_eq!(text, stored, "{name} is written differently");
+}
+
+fn intent(effect: Effect, state: IntentState) -> Intent {
+    Intent { id: IntentId(3), effect, committed_at: at("14:12:11"), not_after: at("14:12:31.25"), state }
+}
+
+fn command() -> defib::node::CommandId {
+    "7c2f6b1e-9a51-4f0e-8f0d-3a1d1b1f9e77".parse().unwrap()
+}
+
+fn arn(rest: &str) -> String {
+    format!("arn:aws:ecs:us-east-1:111122223333:{rest}")
+}
+
+/// Every signal that an incident can have heard of.
+fn signals() -> Vec<SignalKind> {
+    let container_instance = || arn("container-instance/blue/c0ffee00112233445566778899aabbcc").parse().unwrap();
+    let cluster = || Some(arn("cluster/blue").parse().unwrap());
+    let trouble = |status| SignalKind::CommandTrouble {
+        command: command(),
+        document: "AWS-RunShellScript".parse().unwrap(),
+        status,
+    };
+    let impaired = |check| SignalKind::EcsHealthImpaired {
+        check,
+        container_instance: container_instance(),
+        cluster: cluster(),
+        since: Some(at("14:00:00")),
+    };
+    vec![
+        trouble(CoarseStatus::TimedOut),
+        trouble(CoarseStatus::Failed),
+        trouble(CoarseStatus::Undeliverable),
+        trouble(CoarseStatus::DeliveryTimedOut),
+        trouble(CoarseStatus::ExecutionTimedOut),
+        SignalKind::CommandSucceeded,
+        impaired(HealthCheck::AgentConnectivity),
+        impaired(HealthCheck::ContainerRuntime),
+        SignalKind::EcsHealthRestored,
+        SignalKind::EcsDisconnected {
+            container_instance: container_instance(),
+            cluster: None,
+            version: Some(u64::MAX),
+        },
+        SignalKind::EcsConnected,
+        SignalKind::Gone { what: GoneKind::Stopped },
+        SignalKind::Gone { what: GoneKind::Terminated },
+        SignalKind::Gone { what: GoneKind::ContainerInstanceInactive },
+        SignalKind::SessionRefused,
+        SignalKind::Swept { agent: SweptAgent::Ssm },
+        SignalKind::Swept { agent: SweptAgent::Ecs },
+    ]
+}
+
+/// Every refusal, with every reason.
+fn refusals() -> Vec<Refusal> {
+    let mut all = vec![
+        Refusal::Paused,
+        Refusal::PauseUnreadable,
+        Refusal::Muted { until: at("20:00:00") },
+        Refusal::LaunchGrace { age_secs: 30, grace_secs: 600 },
+        Refusal::ModeTooLow { remedy: Remedy::Reboot, mode: Mode::Restart, lowered_by: None },
+        Refusal::ModeTooLow { remedy: Remedy::Replace, mode: Mode::Cycle, lowered_by: Some(Resource::Cluster) },
+        Refusal::LiveSessions { count: 2 },
+        Refusal::Approval { remedy: Remedy::Replace },
+        Refusal::Cooldown { until: at("14:20:00") },
+        Refusal::Group { why: GroupRefusal::Suspended },
+        Refusal::Group { why: GroupRefusal::Refreshing },
+        Refusal::Group { why: GroupRefusal::BelowMinimum { desired: 3, min: 3 } },
+        Refusal::Group { why: GroupRefusal::NotInService },
+    ];
+    for resource in [Resource::Instance, Resource::Group, Resource::Cluster] {
+        all.extend([Refusal::NotOptedIn { resource }, Refusal::OptedOut { resource }]);
+    }
+    for by in [Manager::Provider, Manager::Eks, Manager::Karpenter, Manager::EcsManagedInstances] {
+        all.push(Refusal::ManagedElsewhere { by });
+    }
+    let scopes = [
+        Scope::Node("i-0a1b2c3d4e5f60718".parse().unwrap()),
+        Scope::Group(Arc::from("blue")),
+        Scope::Zone("us-east-1a".parse().unwrap()),
+        Scope::Account,
+    ];
+    for scope in scopes {
+        all.push(Refusal::Budget { scope: scope.clone(), held: 3, limit: 2 });
+        all.push(Refusal::Rate { scope, count: 1, limit: 1, window_secs: 3_600, free_at: at("15:00:00") });
+    }
+    for work in [Busy::Idle, Busy::Patching, Busy::Automation, Busy::Command, Busy::Deployment] {
+        all.push(Refusal::OtherWork { work });
+    }
+    let blind = [Blind::NotRead, Blind::Throttled, Blind::Denied, Blind::Empty, Blind::Unavailable];
+    let sights = [
+        Sight::Ec2,
+        Sight::Ssm,
+        Sight::Ecs,
+        Sight::Group,
+        Sight::Identity,
+        Sight::Network,
+        Sight::Console,
+        Sight::Sessions,
+        Sight::OtherWork,
+        Sight::Invocation,
+        Sight::Probe,
+    ];
+    for (what, blind) in sights.into_iter().zip(blind.into_iter().cycle()) {
+        all.push(Refusal::CannotSee { what, blind });
+    }
+    for effect in Effect::ALL {
+        all.push(Refusal::CallRefused { effect });
+    }
+    use StopRefusal::{InstanceStoreData, InstanceStoreRoot, Spot, StopProtected};
+    for why in [InstanceStoreRoot, InstanceStoreData, Spot, StopProtected] {
+        all.push(Refusal::Stop { why });
+    }
+    for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
+        all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
+    }
+    all
+}
+
+/// Every ending.
+fn endings() -> Vec<Ending> {
+    let mut all: Vec<Ending> = Remedy::ALL.into_iter().map(|remedy| Ending::Helped { remedy }).collect();
+    all.extend([
+        Ending::SelfHealed,
+        Ending::CauseNotOurs,
+        Ending::LadderExhausted,
+        Ending::TooLong,
+        Ending::DoesNotStart,
+        Ending::NotGivenBack,
+        Ending::Refused { refusal: Refusal::NotOptedIn { resource: Resource::Instance } },
+        Ending::WaitedTooLong { refusal: Refusal::LiveSessions { count: 2 } },
+        Ending::Gone,
+        Ending::ScriptTimedOut,
+        Ending::CommandRejected,
+        Ending::WouldHave { remedy: Some(Remedy::Reboot) },
+        Ending::WouldHave { remedy: None },
+        Ending::ClosedBy { by: Arc::from("ops \"night\" shift"), rested: true },
+    ]);
+    all
+}
+
+/// Every line that a history can hold.
+fn events() -> Vec<Event> {
+    use InvocationStatus::{DeliveryTimedOut, ExecutionTimedOut, Failed, Open, Rejected, Success, Undeliverable};
+    use Milestone::{EcsConnected, Fenced, GroupWhole, InService, InStandby, Running, SsmAnswers, Stopped};
+    let mut all: Vec<Event> = signals().into_iter().map(Event::Told).collect();
+    let statuses = [Open, Success, DeliveryTimedOut, ExecutionTimedOut, Failed, Undeliverable, Rejected];
+    all.extend(statuses.map(Event::InvocationRead));
+    let standings = [Standing::NotPresent, Standing::Well, Standing::Suspect, Standing::Ill, Standing::Unknown];
+    all.extend(standings.map(|standing| Event::Looked { ssm: standing, ecs: Standing::Well }));
+    all.extend([
+        Event::HoldDownOver { secs: 600 },
+        Event::ProbeAnswered { findings: 3, secs: 2 },
+        Event::ProbeUndelivered,
+        Event::Chosen { remedy: Remedy::StopStart, attempt: 1, of: 2 },
+        Event::Drained { left: 4 },
+        Event::Unparked,
+        Event::Reminded,
+    ]);
+    all.extend(Cause::ALL.iter().map(|&cause| Event::Diagnosed { cause, confidence: 90 }));
+    for effect in Effect::ALL {
+        all.extend([Event::Done(effect), Event::Refused(effect), Event::Expired(effect), Event::Burned(effect)]);
+    }
+    let milestones = [Stopped, Running, Fenced, InStandby, InService, SsmAnswers, EcsConnected, GroupWhole];
+    all.extend(milestones.map(Event::Reached));
+    use AttemptResult::{Failed as DidNotHelp, Helped, NotSent, Refused, Running as GoesOn};
+    let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
+    all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
+    all.extend(refusals().into_iter().map(Event::Parked));
+    all.extend([OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed].map(Event::Operator));
+    all.extend(endings().into_iter().map(Event::Closed));
+    all
+}
+
+/// A whole incident, every field filled, in this phase.
+fn incident(phase: Phase) -> Incident {
+    let node = "i-0a1b2c3d4e5f60718".parse().unwrap();
+    let finding = |severity, channel| Finding {
+        cause: Cause::PlatformHardware,
+        severity,
+        channel,
+        evidence: Arc::from("system status check \"IMPAIRED\" — since 15:16"),
+    };
+    Incident {
+        schema: SCHEMA,
+        id: IncidentId::new(at("14:02:11"), node),
+        version: 12,
+        node,
+        place: Place {
+            account: "011122223333".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            zone: Some("us-east-1a".parse().unwrap()),
+            name: Some("web 3 — blue".parse().unwrap()),
+            container_instance: Some((
+                arn("cluster/blue").parse().unwrap(),
+                arn("container-instance/blue/c0ffee00112233445566778899aabbcc").parse().unwrap(),
+            )),
+            group: Some("blue-asg".parse().unwrap()),
+            platform: Platform::Snap,
+            tasks: 11,
+            public_address_changes: true,
+        },
+        first_seen: at("14:02:11"),
+        down_since: at("13:59:00.123456789"),
+        symptoms: signals().into_iter().take(2).map(|kind| Symptom { at: at("14:02:11"), kind }).collect(),
+        looks: 3,
+        phase,
+        holds: Holds { draining: true, standby: false, stopped: false, permits: true },
+        attempts: vec![
+            Attempt {
+                remedy: Remedy::RestartSsmAgent,
+                at: at("14:07:11"),
+                acted_at: Some(at("14:07:11")),
+                result: AttemptResult::Failed,
+            },
+            Attempt { remedy: Remedy::Reboot, at: at("14:12:11"), acted_at: None, result: AttemptResult::Running },
+        ],
+        diagnosis: Some(Diagnosis {
+            cause: Cause::PlatformHardware,
+            confidence: 97,
+            also: vec![Cause::HostKernelHang, Cause::Unknown],
+            findings: Arc::from([
+                finding(Severity::Cause, Channel::Ec2),
+                finding(Severity::Symptom, Channel::Probe),
+                finding(Severity::Noise, Channel::Console),
+            ]),
+        }),
+        probe: Some(ProbeSent { at: at("14:07:00"), command: Some(command()) }),
+        asked: Some(Ask { by: Arc::from("ops"), at: at("14:06:00"), remedy: Some(Remedy::Reboot) }),
+        approval: Some(Approval { by: Arc::from("ops"), remedy: Remedy::Reboot, until: at("15:06:00") }),
+        parked_secs: 300,
+        wake_at: Some(at("14:13:00")),
+        timer_generation: 2,
+        intents: 3,
+        reports: 1,
+        history: vec![Entry { at: at("14:02:11"), event: Event::HoldDownOver { secs: 300 } }],
+    }
+}
+
+/// One incident in each phase, and with each ending.
+fn incidents() -> Vec<(String, Incident)> {
+    let deadline = at("14:30:00");
+    let pending = |effect| intent(effect, IntentState::Pending);
+    let landed = IntentState::Landed { at: at("14:12:13"), command: Some(command()) };
+    let refused = IntentState::Refused { at: at("14:12:13") };
+    let burned = IntentState::Burned { at: at("14:13:02") };
+    let (probe, drain) = (Effect::Probe, Effect::Drain);
+    let phases = [
+        ("watching", Phase::Watching { until: at("14:07:11") }),
+        ("examining", Phase::Examining { since: at("14:07:11"), deadline, sending: Some(pending(probe)) }),
+        (
+            "parked",
+            Phase::Parked {
+                refusal: Refusal::Budget { scope: Scope::Group(Arc::from("blue")), held: 3, limit: 2 },
+                since: at("14:12:11"),
+                until: at("14:14:11"),
+                limit: at("20:12:11"),
+            },
+        ),
+        ("draining", Phase::Draining { intent: intent(drain, landed), deadline, then: Then::Examine }),
+        (
+            "standby",
+            Phase::Standby {
+                intent: intent(Effect::ExitStandby, refused),
+                deadline,
+                then: Then::End(Ending::Helped { remedy: Remedy::Reboot }),
+            },
+        ),
+        ("treating", Phase::Treating { intent: intent(Effect::Stop, burned), remedy: Remedy::StopStart, deadline }),
+        (
+            "verifying",
+            Phase::Verifying {
+                remedy: Remedy::Reboot,
+                since: at("14:12:11"),
+                deadline,
+                proven_since: Some(at("14:15:00")),
+                sending: None,
+            },
+        ),
+        (
+            "resting",
+            Phase::Resting {
+                why: Ending::CauseNotOurs,
+                since: at("14:12:11"),
+                remind_at: "2026-11-21T14:12:11Z".parse().unwrap(),
+            },
+        ),
+    ];
+    let mut all: Vec<(String, Incident)> =
+        phases.into_iter().map(|(name, phase)| (name.to_owned(), incident(phase))).collect();
+    for ending in endings() {
+        let why = serde_json::to_value(&ending).unwrap();
+        let detail = match (why["remedy"].as_str(), &ending) {
+            (Some(remedy), _) => format!("-{remedy}"),
+            (None, Ending::WouldHave { .. }) => "-nothing".to_owned(),
+            _ => String::new(),
+        };
+        let name = format!("closed-{}{detail}", why["why"].as_str().unwrap());
+        all.push((name, incident(Phase::Closed { ending, at: at("15:00:00") })));
+    }
+    all
+}
+
+#[test]
+fn incidents_in_every_phase_are_stored_as_ever() {
+    for (name, incident) in incidents() {
+        frozen(&format!("incident-{name}"), &incident);
+        let stored = std::fs::read(folder().join(format!("incident-{name}.json"))).unwrap();
+        assert_eq!(record::read(&stored).as_ref(), Ok(&incident), "{name}");
+        assert_eq!(record::read(record::write(&incident).unwrap().as_bytes()).as_ref(), Ok(&incident), "{name}");
+    }
+}
+
+#[test]
+fn every_line_of_a_history_is_stored_as_ever() {
+    let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
+    frozen("history", &lines);
+}
+
+#[test]
+fn every_signal_refusal_and_ending_is_stored_as_ever() {
+    frozen("signals", &signals());
+    frozen("refusals", &refusals());
+    frozen("endings", &endings());
+}
+
+#[test]
+fn reports_on_their_way_out_are_stored_as_ever() {
+    for (name, kind) in [
+        ("ended", ReportKind::Ended),
+        ("needs-human", ReportKind::NeedsHuman),
+        ("reminder", ReportKind::Reminder),
+        ("needs-approval", ReportKind::NeedsApproval),
+    ] {
+        let (_, incident) = incidents().swap_remove(7);
+        let report = Report { kind, at: at("15:00:00"), mode: Mode::Cycle, incident: Arc::new(incident) };
+        let id = ReportId { incident: report.incident.id, outcome: report.outcome(), n: 1 };
+        frozen(&format!("report-{name}"), &OutboxItem { id, report });
+    }
+}
+
+#[test]
+fn the_last_incident_of_a_node_is_stored_as_ever() {
+    let id = IncidentId::new(at("14:02:11"), "mi-0123456789abcdef0".parse().unwrap());
+    for outcome in Outcome::ALL {
+        let command = (outcome == Outcome::NotOurs).then(command);
+        let last = LastIncident { id, outcome, cause: Cause::CommandScriptTimeout, at: at("15:00:00"), command };
+        frozen(&format!("last-{outcome}"), &last);
+    }
+}
+
+#[test]
+fn policies_are_stored_as_ever() {
+    frozen("policy-default", &Policy::default());
+    let sessions = SessionsRule::Warn;
+    let approve_from = Some(Remedy::StopStart);
+    frozen("policy", &Policy { sessions, approve_from, allow_probes: true, ..Policy::in_mode(Mode::Replace) });
+}
+
+/// A new variant breaks the build here: give it a sample above, and freeze that.
+#[test]
+fn every_variant_has_a_sample() {
+    for (_, incident) in incidents() {
+        match incident.phase {
+            Phase::Watching { .. } | Phase::Examining { .. } | Phase::Parked { .. } | Phase::Draining { .. } => {}
+            Phase::Standby { .. } | Phase::Treating { .. } | Phase::Verifying { .. } => {}
+            Phase::Resting { .. } | Phase::Closed { .. } => {}
+        }
+    }
+    let mut names: Vec<&str> = incidents().iter().map(|(_, incident)| incident.phase.name()).collect();
+    names.dedup();
+    assert_eq!(names.len(), 9, "{names:?}");
+    let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
+    rails.sort_unstable();
+    rails.dedup();
+    assert_eq!(rails.len(), 19, "{rails:?}");
+    let tags = |value: serde_json::Value, tag: &str| {
+        let mut tags: Vec<String> =
+            value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        tags.len()
+    };
+    assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 14);
+    assert_eq!(tags(serde_json::to_value(signals()).unwrap(), "type"), 9);
+    let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
+    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 20);
+}
