@@ -18,6 +18,8 @@ use crate::ports::{
 };
 
 mod pass;
+#[cfg(test)]
+mod tests;
 
 pub use pass::Pass;
 

@@ -153,3 +153,119 @@ fn rank(cause: Cause) -> u8 {
         Family::Unknown => 9,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Blind;
+    use crate::observe::samples::{Seen, finding, noon, seen};
+    use crate::time::after;
+
+    fn found(seen: &Seen) -> Diagnosis {
+        diagnose(seen, Health::of(seen, noon()), noon())
+    }
+
+    fn cause(seen: &Seen) -> (Cause, u8) {
+        let found = found(seen);
+        (found.cause, found.confidence)
+    }
+
+    #[test]
+    fn a_well_node_is_healthy_and_a_silent_one_that_says_nothing_is_unknown() {
+        assert_eq!(cause(&seen(noon()).in_cluster()), (Cause::Healthy, 95));
+        assert_eq!(cause(&seen(noon()).ssm_silent()), (Cause::Unknown, 20));
+    }
+
+    #[test]
+    fn what_explains_the_others_comes_first() {
+        let families = [
+            Cause::PlatformHardware,
+            Cause::IdentityNoInstanceProfile,
+            Cause::NetworkDns,
+            Cause::ClockSkew,
+            Cause::HostDiskFull,
+            Cause::RuntimeDockerDown,
+            Cause::EcsAgentHung,
+            Cause::SsmAgentStopped,
+            Cause::CommandRejected,
+        ];
+        for pair in families.windows(2) {
+            for order in [[pair[0], pair[1]], [pair[1], pair[0]]] {
+                let found = found(&seen(noon()).host_says(&order));
+                assert_eq!((found.cause, found.also), (pair[0], vec![pair[1]]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cause_outranks_a_symptom_and_a_symptom_noise() {
+        let say = |severities: &[(Cause, Severity)]| {
+            let console = severities
+                .iter()
+                .map(|&(cause, severity)| Finding { severity, ..finding(cause, Channel::Console) })
+                .collect();
+            cause(&seen(noon()).ssm_silent().with(|seen| seen.console = Fact::Known(console)))
+        };
+        let (symptom, noise) = (Severity::Symptom, Severity::Noise);
+        let agent = (Cause::SsmAgentStopped, Severity::Cause);
+        assert_eq!(say(&[(Cause::NetworkDns, symptom), agent]), (Cause::SsmAgentStopped, 90));
+        assert_eq!(say(&[(Cause::NetworkDns, noise), (Cause::HostKernelHang, symptom)]), (Cause::HostKernelHang, 60));
+        assert_eq!(say(&[(Cause::NoisePeriodicReconnect, noise)]), (Cause::Unknown, 20));
+    }
+
+    #[test]
+    fn two_channels_are_surer_than_one() {
+        let both = seen(noon()).ssm_silent().profile_missing().console_says(Cause::IdentityNoInstanceProfile);
+        assert_eq!(cause(&both), (Cause::IdentityNoInstanceProfile, 97));
+        assert_eq!(cause(&seen(noon()).ssm_silent().profile_missing()), (Cause::IdentityNoInstanceProfile, 90));
+    }
+
+    #[test]
+    fn status_checks_speak_only_of_a_running_instance() {
+        assert_eq!(cause(&seen(noon()).hardware_failing()), (Cause::PlatformHardware, 90));
+        let stopped = seen(noon()).hardware_failing().state(InstanceState::Stopped);
+        assert_eq!(found(&stopped).findings.len(), 0);
+        let hung = seen(noon()).ssm_silent().with_ec2(|ec2| ec2.instance_check = Check::Impaired);
+        assert_eq!(cause(&hung), (Cause::HostKernelHang, 60), "why, is for the console to say");
+    }
+
+    #[test]
+    fn ecs_and_ssm_leave_findings_of_their_own() {
+        let gone = seen(noon()).with_ecs(|ecs| ecs.status = EcsStatus::Inactive);
+        assert_eq!(cause(&gone), (Cause::EcsAgentDeregistered, 90));
+        assert_eq!(cause(&seen(noon()).docker_hung()), (Cause::RuntimeDockerHung, 60));
+        let exhausted = seen(noon()).probe_lost(after(noon(), -95));
+        assert_eq!(cause(&exhausted), (Cause::SsmAgentWorkersExhausted, 60));
+    }
+
+    #[test]
+    fn a_scripts_own_end_explains_only_a_node_that_is_well() {
+        for (status, expected) in [
+            (InvocationStatus::ExecutionTimedOut, Cause::CommandScriptTimeout),
+            (InvocationStatus::Rejected, Cause::CommandRejected),
+        ] {
+            assert_eq!(cause(&seen(noon()).invocation(status)).0, expected);
+            assert_eq!(cause(&seen(noon()).ssm_silent().invocation(status)).0, Cause::Unknown);
+        }
+    }
+
+    #[test]
+    fn an_old_probe_says_nothing_about_the_host_any_more() {
+        let at =
+            |secs: i64| seen(noon()).ssm_silent().probe_answered(after(noon(), -secs), noon(), &[Cause::ClockSkew]);
+        assert_eq!(cause(&at(1_800)).0, Cause::ClockSkew);
+        assert_eq!(cause(&at(1_801)).0, Cause::Unknown);
+    }
+
+    #[test]
+    fn a_channel_that_could_not_be_read_says_nothing() {
+        let blind = seen(noon()).ssm_silent().with(|seen| seen.console = Fact::Unknown(Blind::Denied));
+        assert_eq!(cause(&blind), (Cause::Unknown, 20));
+    }
+
+    #[test]
+    fn at_most_four_other_causes_are_named() {
+        let all: Vec<Cause> = Cause::ALL.iter().copied().take(12).collect();
+        assert_eq!(found(&seen(noon()).host_says(&all)).also.len(), 4);
+    }
+}

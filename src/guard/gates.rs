@@ -170,3 +170,172 @@ pub fn through_standby(seen: &Observation, remedy: Remedy) -> bool {
         | Remedy::Replace => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::{Attempt, AttemptResult, Symptom};
+    use crate::observe::Blind;
+    use crate::observe::samples::{Seen, home, noon, seen, swept_ssm};
+
+    fn text<T>(result: Result<T, Refusal>) -> String {
+        result.err().map(|refusal| refusal.to_string()).unwrap_or_default()
+    }
+
+    fn health(seen: &Seen) -> Health {
+        Health::of(seen, noon())
+    }
+
+    #[test]
+    fn a_young_node_has_its_grace() {
+        let aged = |secs: i64| seen(noon()).with_ec2(|ec2| ec2.launched_at = after(noon(), -secs));
+        let policy = Policy::default();
+        let refusal = text(launch_grace(&aged(599), &policy, noon()));
+        assert_eq!(refusal, "it was launched 9m59s ago, the launch grace is 10m00s");
+        assert_eq!(launch_grace(&aged(600), &policy, noon()), Ok(()));
+        assert_eq!(launch_grace(&seen(noon()).hybrid(), &policy, noon()), Ok(()));
+    }
+
+    #[test]
+    fn the_cool_down_counts_from_what_was_last_sent() {
+        let symptom = Symptom { at: noon(), kind: swept_ssm() };
+        let mut incident = Incident::open(&home(), &seen(noon()), symptom, noon(), noon());
+        assert_eq!(cooldown(&incident, &Policy::default(), noon()), Ok(()));
+        for acted_at in [Some(noon()), None] {
+            let (remedy, result) = (Remedy::Reboot, AttemptResult::Failed);
+            incident.attempts.push(Attempt { remedy, at: noon(), acted_at, result });
+        }
+        let refusal = text(cooldown(&incident, &Policy::default(), after(noon(), 299)));
+        assert_eq!(refusal, "the attempt before was too short a time ago, wait until 2026-11-20 12:05:00 UTC");
+        assert_eq!(cooldown(&incident, &Policy::default(), after(noon(), 300)), Ok(()));
+    }
+
+    #[test]
+    fn each_thing_that_must_be_seen_is_named_when_it_is_not() {
+        let why = Blind::Throttled;
+        let hidden: [(fn(&mut Observation, Blind), &str); 8] = [
+            (|seen, why| seen.ec2 = Fact::Unknown(why), "the instance's state from EC2"),
+            (|seen, why| seen.ssm = Fact::Unknown(why), "the node's state from Systems Manager"),
+            (
+                |seen, why| {
+                    if let Fact::Known(ssm) = &mut seen.ssm {
+                        ssm.connection = Fact::Unknown(why);
+                    }
+                },
+                "the node's state from Systems Manager",
+            ),
+            (|seen, why| seen.ecs = Fact::Unknown(why), "the container instance from ECS"),
+            (|seen, why| seen.asg = Fact::Unknown(why), "the Auto Scaling group"),
+            (|seen, why| seen.identity = Fact::Unknown(why), "the instance's role"),
+            (|seen, why| seen.network = Fact::Unknown(why), "the network path"),
+            (|seen, why| seen.console = Fact::Unknown(why), "the console output"),
+        ];
+        assert_eq!(sight(&seen(noon()).in_cluster().in_group()), Ok(()));
+        for (hide, what) in hidden {
+            let refusal = text(sight(&seen(noon()).in_cluster().in_group().with(|seen| hide(seen, why))));
+            assert_eq!(refusal, format!("could not read {what}: throttled"));
+        }
+        assert_eq!(sight(&seen(noon()).hybrid()), Ok(()), "a managed node has neither role nor console here");
+    }
+
+    #[test]
+    fn live_sessions_are_waited_for_unless_the_policy_says_otherwise() {
+        let policy = |sessions| Policy { sessions, ..Policy::default() };
+        let two = seen(noon()).sessions(2);
+        let wait = policy(SessionsRule::Wait);
+        assert_eq!(text(sessions(&two, &wait, Remedy::Reboot)), "2 live Session Manager sessions would be cut");
+        let one = text(sessions(&seen(noon()).sessions(1), &wait, Remedy::RestartSsmAgent));
+        assert_eq!(one, "1 live Session Manager session would be cut");
+        assert_eq!(sessions(&two, &wait, Remedy::RestartEcsAgent), Ok(()), "it cuts none");
+        for rule in [SessionsRule::Warn, SessionsRule::Ignore] {
+            assert_eq!(sessions(&two, &policy(rule), Remedy::Reboot), Ok(()));
+        }
+        let blind = seen(noon()).with(|seen| seen.sessions = Fact::Unknown(Blind::Denied));
+        assert_eq!(text(sessions(&blind, &wait, Remedy::Reboot)), "could not read the live sessions: access denied");
+    }
+
+    #[test]
+    fn the_work_of_others_is_named() {
+        for (work, words) in [
+            (Busy::Patching, "it is being patched"),
+            (Busy::Automation, "an Automation runs on it"),
+            (Busy::Command, "somebody's command runs on it"),
+            (Busy::Deployment, "a deployment or instance refresh of its group runs"),
+        ] {
+            let answering = seen(noon()).busy(work);
+            assert_eq!(text(other_work(&answering, health(&answering))), words);
+            let silent = seen(noon()).ssm_silent().busy(work);
+            let protects = work == Busy::Deployment;
+            assert_eq!(other_work(&silent, health(&silent)).is_err(), protects, "{words}");
+        }
+        let blind = seen(noon()).with(|seen| seen.busy = Fact::Unknown(Blind::Empty));
+        let refusal = text(other_work(&blind, health(&blind)));
+        assert_eq!(refusal, "could not read whether other work runs on the node: the answer was empty");
+    }
+
+    #[test]
+    fn each_remedy_needs_a_way_to_the_node() {
+        let way = |seen: &Seen, remedy| text(way(seen, health(seen), remedy));
+        let silent = seen(noon()).ssm_silent();
+        assert_eq!(
+            way(&silent, Remedy::RestartEcsAgent),
+            "restart-ecs-agent needs Run Command, and the SSM agent does not answer"
+        );
+        let bottlerocket = seen(noon()).with_ssm(|ssm| ssm.platform = Platform::Bottlerocket);
+        assert_eq!(way(&bottlerocket, Remedy::FreeDisk), "free-disk needs a shell on the host, and it has none");
+        let hybrid = seen(noon()).hybrid();
+        assert_eq!(way(&hybrid, Remedy::Reboot), "reboot needs the EC2 API, and this is not an EC2 instance");
+        assert_eq!(way(&silent, Remedy::Replace), "replace needs an Auto Scaling group, and it is in none");
+        for remedy in Remedy::ALL {
+            assert_eq!(way(&seen(noon()).in_group(), remedy), "", "{remedy}");
+        }
+    }
+
+    #[test]
+    fn what_a_stop_would_destroy_is_not_stopped() {
+        let stop = |change: fn(&mut crate::observe::StopGates)| {
+            let seen = seen(noon()).with_ec2(|ec2| change(&mut ec2.stop));
+            assert_eq!(way(&seen, health(&seen), Remedy::Reboot), Ok(()));
+            text(way(&seen, health(&seen), Remedy::StopStart))
+        };
+        let root = "its root device is an instance store, so it cannot be stopped";
+        assert_eq!(stop(|gates| gates.instance_store_root = true), root);
+        assert_eq!(stop(|gates| gates.instance_store_data = true), "a stop would erase the data on its instance store");
+        assert_eq!(stop(|gates| gates.spot = true), "it is a Spot instance, which cannot be stopped and started");
+        assert_eq!(stop(|gates| gates.stop_protected = true), "stop protection (DisableApiStop) is on");
+        assert_eq!(stop(|gates| gates.public_address_changes = true), "", "told in the report, not refused");
+    }
+
+    #[test]
+    fn the_group_has_a_say_in_what_changes_it() {
+        let asked = |seen: &Seen, remedy, standby| text(group(seen, remedy, standby));
+        let suspended = seen(noon()).with_asg(|asg| asg.suspended = true);
+        let words = "Launch or Terminate is suspended in its Auto Scaling group";
+        assert_eq!(asked(&suspended, Remedy::Replace, false), words);
+        assert_eq!(asked(&suspended, Remedy::Reboot, true), "");
+        let refreshing = seen(noon()).with_asg(|asg| asg.refreshing = true);
+        let words = "an instance refresh of its Auto Scaling group runs";
+        assert_eq!(asked(&refreshing, Remedy::Replace, false), words);
+        assert_eq!(asked(&refreshing, Remedy::StopStart, true), words);
+        assert_eq!(asked(&refreshing, Remedy::Reboot, false), "");
+        let full = seen(noon()).with_asg(|asg| (asg.desired, asg.min) = (4, 4));
+        let words = "Standby would lower the group from 4 below its minimum of 4";
+        assert_eq!(asked(&full, Remedy::StopStart, true), words);
+        assert_eq!(asked(&full, Remedy::Replace, false), "");
+        for lifecycle in [Lifecycle::Pending, Lifecycle::EnteringStandby, Lifecycle::Terminating, Lifecycle::Other] {
+            let moving = seen(noon()).with_asg(|asg| asg.lifecycle = lifecycle);
+            let words = "it is not in service in its Auto Scaling group";
+            assert_eq!(asked(&moving, Remedy::Reboot, true), words);
+        }
+        assert_eq!(asked(&seen(noon()), Remedy::Replace, false), "", "it is in none");
+    }
+
+    #[test]
+    fn a_stop_goes_through_standby_and_a_reboot_only_where_the_group_would_mind() {
+        let member = |ec2_only| seen(noon()).with_asg(|asg| asg.ec2_health_only = ec2_only);
+        let through = |seen: &Seen| Remedy::ALL.into_iter().filter(|r| through_standby(seen, *r)).collect::<Vec<_>>();
+        assert_eq!(through(&member(false)), [Remedy::Reboot, Remedy::StopStart]);
+        assert_eq!(through(&member(true)), [Remedy::StopStart]);
+        assert_eq!(through(&seen(noon())), []);
+    }
+}

@@ -64,3 +64,86 @@ pub fn check_mute(seen: &Observation, by_operator: Option<Timestamp>, now: Times
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::samples::{noon, seen};
+    use crate::observe::{Blind, Fact, Manager};
+    use crate::time::after;
+
+    fn refusal<T>(result: Result<T, Refusal>) -> String {
+        result.err().map(|refusal| refusal.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_opted_in_node_may_be_looked_after() {
+        assert_eq!(check(&seen(noon()).in_cluster().in_group()), Ok(()));
+        assert_eq!(check(&seen(noon()).hybrid()), Ok(()), "a managed node is opted in by its own ways");
+    }
+
+    #[test]
+    fn a_node_without_the_tag_is_never_touched() {
+        let text = refusal(check(&seen(noon()).untagged()));
+        assert_eq!(text, "the instance does not carry the tag defib:managed=true");
+    }
+
+    #[test]
+    fn a_tag_on_any_of_the_three_opts_out() {
+        let out = |seen: crate::observe::samples::Seen| refusal(check(&seen));
+        assert_eq!(out(seen(noon()).mode_tag(Mode::Off)), "the instance carries the tag defib:mode=off");
+        let group = seen(noon()).with_asg(|asg| asg.tags.mode = Some(Mode::Off));
+        assert_eq!(out(group), "its Auto Scaling group carries the tag defib:mode=off");
+        let cluster = seen(noon()).with_ecs(|ecs| ecs.cluster_tags.mode = Some(Mode::Off));
+        assert_eq!(out(cluster), "its cluster carries the tag defib:mode=off");
+        assert_eq!(check(&seen(noon()).mode_tag(Mode::Observe)), Ok(()), "a lower mode is no opt-out");
+    }
+
+    #[test]
+    fn whoever_else_repairs_it_is_named() {
+        for (by, name) in [
+            (Manager::Provider, "the AWS service that operates it"),
+            (Manager::Eks, "Amazon EKS"),
+            (Manager::Karpenter, "Karpenter"),
+            (Manager::EcsManagedInstances, "ECS Managed Instances"),
+        ] {
+            let managed = seen(noon()).with_ec2(|ec2| ec2.manager = Some(by));
+            assert_eq!(refusal(check(&managed)), format!("{name} repairs this instance"));
+        }
+    }
+
+    #[test]
+    fn what_changes_the_group_needs_the_tag_of_the_group() {
+        let untagged = seen(noon()).with_asg(|asg| asg.tags.managed = false);
+        let text = "its Auto Scaling group does not carry the tag defib:managed=true";
+        assert_eq!(refusal(check_remedy(&untagged, Remedy::Replace, false)), text);
+        assert_eq!(refusal(check_remedy(&untagged, Remedy::Reboot, true)), text);
+        assert_eq!(check_remedy(&untagged, Remedy::Reboot, false), Ok(()));
+        assert_eq!(check_remedy(&seen(noon()), Remedy::Reboot, true), Ok(()), "it is in no group");
+    }
+
+    #[test]
+    fn the_latest_mute_counts_and_an_old_one_does_not() {
+        let now = noon();
+        let muted = |secs: [i64; 3], operator: Option<i64>| {
+            let seen = seen(now)
+                .with_ec2(|ec2| ec2.tags.mute_until = Some(after(now, secs[0])))
+                .with_asg(|asg| asg.tags.mute_until = Some(after(now, secs[1])))
+                .with_ecs(|ecs| ecs.cluster_tags.mute_until = Some(after(now, secs[2])));
+            check_mute(&seen, operator.map(|secs| after(now, secs)), now)
+        };
+        assert_eq!(muted([-1, 0, -1], None), Ok(()));
+        for (secs, operator) in [([600, 0, 0], None), ([0, 600, 0], None), ([0, 0, 600], None), ([1, 2, 3], Some(600))]
+        {
+            let text = refusal(muted(secs, operator));
+            assert_eq!(text, "it is muted until 2026-11-20 12:10:00 UTC");
+        }
+    }
+
+    #[test]
+    fn unread_tags_are_the_business_of_sight() {
+        let blind = seen(noon()).with(|seen| seen.ec2 = Fact::Unknown(Blind::Denied));
+        assert_eq!(check(&blind), Ok(()));
+        assert!(crate::guard::gates::sight(&blind).is_err());
+    }
+}

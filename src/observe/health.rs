@@ -156,3 +156,96 @@ fn platform(seen: &Observation) -> Standing {
         Fact::Unknown(_) => Standing::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::samples::{Seen, noon, seen};
+    use crate::observe::{Blind, Probe};
+    use crate::time::after;
+
+    fn of(seen: &Seen) -> Health {
+        Health::of(seen, noon())
+    }
+
+    fn probed(seen: Seen, age: i64, answer: ProbeAnswer) -> Seen {
+        seen.with(|seen| seen.probe = Fact::Known(Probe { sent_at: after(noon(), -age), answer }))
+    }
+
+    fn answered() -> ProbeAnswer {
+        ProbeAnswer::Answered { booted_at: after(noon(), -9_000), findings: std::sync::Arc::from([]) }
+    }
+
+    #[test]
+    fn a_node_whose_every_part_answers_is_well() {
+        let health = of(&seen(noon()).in_cluster());
+        assert!(health.is_well() && !health.is_ill() && !health.is_suspect() && !health.is_silent());
+        assert_eq!(health.parts(), [Standing::Well; 4]);
+    }
+
+    #[test]
+    fn a_part_that_is_not_there_is_neither_well_nor_ill() {
+        let health = of(&seen(noon()));
+        assert_eq!((health.ecs, health.runtime, health.is_well()), (Standing::NotPresent, Standing::NotPresent, true));
+        let nothing = seen(noon()).hybrid().with(|seen| seen.ssm = Fact::Absent);
+        assert!(!of(&nothing).is_well(), "nobody was seen to answer");
+    }
+
+    #[test]
+    fn an_old_ping_or_a_lost_connection_is_only_a_sign() {
+        let pinged = |secs: i64| seen(noon()).with_ssm(|ssm| ssm.last_ping = after(noon(), -secs));
+        assert_eq!(of(&pinged(PING_STALE_SECS)).ssm, Standing::Well);
+        assert_eq!(of(&pinged(PING_STALE_SECS + 1)).ssm, Standing::Suspect);
+        let doubtful = of(&seen(noon()).ssm_doubtful());
+        assert!(doubtful.is_suspect() && !doubtful.is_ill() && !doubtful.is_well());
+    }
+
+    #[test]
+    fn a_fresh_answer_outranks_every_status() {
+        let fresh = probed(seen(noon()).ssm_doubtful(), PROBE_FRESH_SECS, answered());
+        assert_eq!(of(&fresh).ssm, Standing::Well);
+        let old = probed(seen(noon()).ssm_doubtful(), PROBE_FRESH_SECS + 1, answered());
+        assert_eq!(of(&old).ssm, Standing::Suspect);
+    }
+
+    #[test]
+    fn silence_is_proven_by_a_lost_probe_and_a_lost_connection() {
+        let doubtful = || seen(noon()).ssm_doubtful();
+        assert_eq!(of(&probed(doubtful(), 60, ProbeAnswer::Undelivered)).ssm, Standing::Ill);
+        assert_eq!(of(&probed(doubtful(), PROBE_LOST_SECS, ProbeAnswer::Pending)).ssm, Standing::Suspect);
+        assert_eq!(of(&probed(doubtful(), PROBE_LOST_SECS + 1, ProbeAnswer::Pending)).ssm, Standing::Ill);
+    }
+
+    #[test]
+    fn a_connected_agent_that_takes_no_command_is_ill_while_the_probe_is_fresh() {
+        assert_eq!(of(&probed(seen(noon()), 100, ProbeAnswer::Undelivered)).ssm, Standing::Ill);
+        assert_eq!(of(&probed(seen(noon()), 151, ProbeAnswer::Undelivered)).ssm, Standing::Well);
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_unknown_and_neither_well_nor_ill() {
+        let why = Blind::Throttled;
+        let blind = seen(noon()).with(|seen| {
+            (seen.ec2, seen.ssm, seen.ecs) = (Fact::Unknown(why), Fact::Unknown(why), Fact::Unknown(why));
+        });
+        let health = of(&blind);
+        assert_eq!(health.parts(), [Standing::Unknown; 4]);
+        assert!(!health.is_well() && !health.is_ill() && !health.is_suspect());
+        let unconnected = seen(noon()).with_ssm(|ssm| ssm.connection = Fact::Unknown(why));
+        assert_eq!(of(&unconnected).ssm, Standing::Unknown);
+    }
+
+    #[test]
+    fn ecs_its_runtime_and_the_platform_speak_for_themselves() {
+        assert_eq!(of(&seen(noon()).ecs_lost()).ecs, Standing::Ill);
+        assert_eq!(of(&seen(noon()).with_ecs(|ecs| ecs.status = EcsStatus::Inactive)).ecs, Standing::Ill);
+        assert_eq!(of(&seen(noon()).docker_hung()).runtime, Standing::Ill);
+        assert_eq!(
+            of(&seen(noon()).with_ecs(|ecs| ecs.runtime_check = Check::Undecided)).runtime,
+            Standing::NotPresent
+        );
+        assert_eq!(of(&seen(noon()).hardware_failing()).platform, Standing::Ill);
+        assert_eq!(of(&seen(noon()).with_ec2(|ec2| ec2.instance_check = Check::Impaired)).platform, Standing::Ill);
+        assert_eq!(of(&seen(noon()).hardware_failing().state(InstanceState::Stopped)).platform, Standing::Suspect);
+    }
+}
