@@ -178,6 +178,8 @@ mod tests {
     use crate::observe::Blind;
     use crate::observe::samples::{Seen, home, noon, seen, swept_ssm};
 
+    type Hide = fn(&mut Observation, Blind);
+
     fn text<T>(result: Result<T, Refusal>) -> String {
         result.err().map(|refusal| refusal.to_string()).unwrap_or_default()
     }
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn each_thing_that_must_be_seen_is_named_when_it_is_not() {
         let why = Blind::Throttled;
-        let hidden: [(fn(&mut Observation, Blind), &str); 8] = [
+        let hidden: [(Hide, &str); 8] = [
             (|seen, why| seen.ec2 = Fact::Unknown(why), "the instance's state from EC2"),
             (|seen, why| seen.ssm = Fact::Unknown(why), "the node's state from Systems Manager"),
             (

@@ -46,7 +46,7 @@ fn a_resting_incident_does_nothing_and_reminds_once_a_day() {
     assert_eq!((first.reports(), first.incident.reports), ([ReportKind::NeedsHuman].as_slice(), 1));
     let mut case = first;
     let mut reminders = 0;
-    for _ in 0..(3 * 48 + 1) {
+    for _ in 0..=(3 * 48) {
         let before = case.now;
         case = case.look(dead);
         assert_eq!((case.effect(), case.incident.phase.name()), (None, "resting"));

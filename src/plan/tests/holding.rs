@@ -4,6 +4,9 @@ use super::*;
 use crate::incident::Holds;
 use crate::observe::{Blind, EcsStatus, Lifecycle};
 
+/// What else is seen of a node.
+type Tell = fn(Seen) -> Seen;
+
 fn cluster_node(seen: Seen) -> Seen {
     dead(seen).in_cluster().ecs_lost()
 }
@@ -93,7 +96,7 @@ fn somebody_elses_drain_is_neither_begun_nor_undone() {
 #[test]
 fn whatever_ends_an_incident_the_drain_is_given_back_first() {
     let held = || drained().wait(20).look(draining_node(0)).wait(15);
-    let ends: [(&str, fn(Seen) -> Seen); 4] = [
+    let ends: [(&str, Tell); 4] = [
         ("a futile cause shows up", |seen| draining_node(0)(seen).profile_missing()),
         ("opted out", |seen| draining_node(0)(seen).mode_tag(Mode::Off)),
         ("no longer opted in", |seen| draining_node(0)(seen).untagged()),

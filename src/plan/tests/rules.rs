@@ -56,7 +56,8 @@ fn ago() -> impl Strategy<Value = i64> {
     select(vec![0, 10, 60, 89, 91, 149, 151, 600, 901, 5_000, 90_000, -30])
 }
 
-/// What was seen an hour after the incident began.
+/// What was seen an hour after noon.
+#[allow(clippy::too_many_lines, reason = "one strategy a fact")]
 fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
     let ec2 = (
         select(vec![
@@ -157,7 +158,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
             let (identity, network, console) = channels;
             let at = after(now, -age);
             let node = node_id();
-            let seen = Observation {
+            Observation {
                 node,
                 at,
                 ec2,
@@ -172,8 +173,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 identity,
                 network,
                 console,
-            };
-            seen
+            }
         },
     )
 }
