@@ -4,6 +4,7 @@
 //! that old records survive. `UPDATE=1` writes the samples anew; read the diff as what every stored record goes through.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // The helpers of a test may panic, too.
+#![allow(clippy::items_after_statements, reason = "names are shortened where they are listed")]
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn an_opted_in_node_may_be_looked_after() {
         assert_eq!(check(&seen(noon()).in_cluster().in_group()), Ok(()));
-        assert_eq!(check(&seen(noon()).hybrid()), Ok(()), "a managed node is opted in by its own ways");
+        assert_eq!(check(&seen(noon()).hybrid()), Ok(()), "an observation holds no tags of a managed node yet");
     }
 
     #[test]
