@@ -245,6 +245,8 @@ pub struct Ssm {
     pub connection: Fact<Connection>,
     /// `PlatformType` and name.
     pub platform: Platform,
+    /// Defib's tags on a managed node, which only Systems Manager knows. Absent for an instance: EC2 has them.
+    pub tags: Fact<Tags>,
 }
 
 /// `PingStatus`.

@@ -37,9 +37,16 @@ pub fn diagnose(seen: &Observation, health: Health, now: Timestamp) -> Diagnosis
 
 fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::with_capacity(4);
-    let channels = [seen.identity.known(), seen.network.known(), seen.console.known(), answered(seen, now)];
+    let channels = [seen.identity.known(), seen.network.known(), answered(seen, now)];
     for channel in channels.into_iter().flatten() {
         findings.extend(channel.iter().cloned());
+    }
+    // The console is history: a host that answers a probe and says nothing of the kind has it behind itself.
+    let outlived = health.ssm == Standing::Well && answered(seen, now).is_some();
+    for finding in seen.console.known().into_iter().flat_map(|console| console.iter()) {
+        let repeated = findings.iter().any(|other| other.cause == finding.cause);
+        let severity = if outlived && !repeated { Severity::Noise } else { finding.severity };
+        findings.push(Finding { severity, ..finding.clone() });
     }
     if let Some(ec2) = seen.ec2.known()
         && ec2.state == InstanceState::Running

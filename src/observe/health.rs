@@ -58,11 +58,12 @@ impl Health {
         [self.ssm, self.ecs, self.runtime, self.platform]
     }
 
-    /// Whether every part that the node has answers, and was seen to.
+    /// Whether every part that the node has answers, and was seen to. A running machine without any agent is not well:
+    /// somebody expected one, or nobody would have asked (a group's member that never registered).
     #[must_use]
     pub fn is_well(self) -> bool {
         self.parts().into_iter().all(|part| matches!(part, Standing::Well | Standing::NotPresent))
-            && self.parts().contains(&Standing::Well)
+            && (self.ssm == Standing::Well || self.ecs == Standing::Well)
     }
 
     /// Whether some part certainly does not answer.
@@ -77,10 +78,10 @@ impl Health {
         self.parts().contains(&Standing::Suspect)
     }
 
-    /// Whether neither agent answers, so that no gentle remedy can reach the node.
+    /// Whether no agent of the node was ever registered.
     #[must_use]
-    pub fn is_silent(self) -> bool {
-        !matches!(self.ssm, Standing::Well) && !matches!(self.ecs, Standing::Well)
+    pub fn is_unregistered(self) -> bool {
+        self.ssm == Standing::NotPresent && self.ecs == Standing::NotPresent
     }
 }
 

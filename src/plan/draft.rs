@@ -101,12 +101,11 @@ impl<'a> Draft<'a> {
         Intent { id, effect, committed_at: self.now, not_after, state: IntentState::Pending }
     }
 
-    /// Takes the permits of a disruptive remedy, unless they are held already.
+    /// Takes the permits of a disruptive remedy, at each of its steps: the drain, Standby, and the remedy's own effect,
+    /// which may be many minutes later and must still be within every rate and behind an open kill switch.
     pub(super) fn claim(&mut self, claims: Claims) {
-        if !self.next.holds.permits {
-            self.permits = Permits::Take(claims);
-            self.next.holds.permits = true;
-        }
+        self.permits = Permits::Take(claims);
+        self.next.holds.permits = true;
     }
 
     /// Gives the permits back.
