@@ -6,6 +6,7 @@ use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
 use crate::guard::{Lasts, Refusal};
 use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase};
+use crate::observe::{Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
 use crate::report::ReportKind;
@@ -54,6 +55,11 @@ impl<'a> Draft<'a> {
             reports: Vec::new(),
             perform: None,
         }
+    }
+
+    /// How the node fares, given what is expected of it.
+    pub(super) fn health(&self, seen: &Observation) -> Health {
+        Health::of(seen, self.now).expecting_ssm(self.next.expects_ssm())
     }
 
     /// Adds a line to the history.
