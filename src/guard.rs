@@ -369,7 +369,7 @@ impl fmt::Display for Refusal {
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Instance => "the instance",
+            Self::Instance => "the node",
             Self::Group => "its Auto Scaling group",
             Self::Cluster => "its cluster",
         })

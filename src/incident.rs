@@ -16,6 +16,7 @@ use crate::node::{
     NodeId, Region,
 };
 use crate::observe::{Observation, Platform};
+use crate::time::secs_between;
 
 mod history;
 mod id;
@@ -136,6 +137,9 @@ pub struct Incident {
     pub symptoms: Vec<Symptom>,
     /// Looks that found the node in trouble; an ECS health event counts as one.
     pub looks: u32,
+    /// The unbroken run of looks that found the ECS container agent disconnected.
+    #[serde(default)]
+    pub ecs_down: Option<Run>,
     /// Where the treatment stands.
     pub phase: Phase,
     /// What of ours is still in effect on the node.
@@ -197,6 +201,19 @@ pub struct Symptom {
     /// What it said.
     pub kind: SignalKind,
 }
+
+/// An unbroken run of looks that found the same thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Run {
+    /// The first of them.
+    pub since: Timestamp,
+    /// The latest of them.
+    pub until: Timestamp,
+}
+
+/// Looks further apart than this do not belong to one run, in seconds: a node parked for an hour may have been well in
+/// between, and be caught in a natural reconnect at the next look.
+const RUN_GAP_SECS: i64 = 360;
 
 /// Our last probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -449,6 +466,7 @@ impl Incident {
             down_since: now,
             symptoms: Vec::with_capacity(2),
             looks: 0,
+            ecs_down: None,
             phase: Phase::Watching { until },
             holds: Holds::default(),
             attempts: Vec::new(),
@@ -511,7 +529,13 @@ impl Incident {
         true
     }
 
-    /// Takes over what an observation says of the node's place.
+    /// Whether something told that Systems Manager should know the node.
+    #[must_use]
+    pub fn expects_ssm(&self) -> bool {
+        self.symptoms.iter().any(|symptom| symptom.kind.expects_ssm())
+    }
+
+    /// Takes over what an observation says of the node's place, and how long the ECS container agent has been away.
     pub fn see(&mut self, seen: &Observation) {
         if let Some(ec2) = seen.ec2.known() {
             self.place.zone = Some(ec2.zone.clone());
@@ -522,6 +546,9 @@ impl Incident {
             self.place.platform = ssm.platform;
         }
         if let Some(ecs) = seen.ecs.known() {
+            let run = self.ecs_down.filter(|run| secs_between(run.until, seen.at) <= RUN_GAP_SECS);
+            let since = run.map_or(seen.at, |run| run.since);
+            self.ecs_down = (!ecs.connected).then_some(Run { since, until: seen.at });
             self.place.container_instance = Some((ecs.cluster.clone(), ecs.arn.clone()));
             self.place.tasks = ecs.tasks;
         }

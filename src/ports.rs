@@ -112,7 +112,8 @@ pub enum Expect {
 pub enum Permits {
     /// They stay as they are.
     Keep,
-    /// Take these, or refuse the whole commit.
+    /// Take these, or refuse the whole commit. Taken again by its holder, a permit stays one, and the remedy counts in the
+    /// rates from now.
     Take(Claims),
     /// Give them back.
     Free,

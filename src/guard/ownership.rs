@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Refusal, Resource};
 use crate::incident::Remedy;
-use crate::observe::{Observation, Tags};
+use crate::observe::{Fact, Observation, Tags};
 use crate::policy::Mode;
 
 /// Whether Defib may look after this node at all.
@@ -17,6 +17,11 @@ pub fn check(seen: &Observation) -> Result<(), Refusal> {
             return Err(Refusal::ManagedElsewhere { by });
         }
         opted(&ec2.tags, Resource::Instance)?;
+    } else if let Some(tags) = managed_tags(seen) {
+        opted(tags, Resource::Instance)?;
+    } else if !seen.node.is_instance() && matches!(seen.ssm, Fact::Absent) {
+        // Nothing says that it was opted in.
+        return Err(Refusal::NotOptedIn { resource: Resource::Instance });
     }
     let out = |tags: Option<&Tags>, resource| match tags.and_then(|tags| tags.mode) {
         Some(Mode::Off) => Err(Refusal::OptedOut { resource }),
@@ -38,6 +43,11 @@ pub fn check_remedy(seen: &Observation, remedy: Remedy, through_standby: bool) -
     }
 }
 
+/// The tags of a managed node, as far as they could be read; [`super::gates::sight`] sees to it that nothing is done without.
+pub(super) fn managed_tags(seen: &Observation) -> Option<&Tags> {
+    seen.ssm.known().and_then(|ssm| ssm.tags.known())
+}
+
 fn opted(tags: &Tags, resource: Resource) -> Result<(), Refusal> {
     if tags.mode == Some(Mode::Off) {
         Err(Refusal::OptedOut { resource })
@@ -55,6 +65,7 @@ fn opted(tags: &Tags, resource: Resource) -> Result<(), Refusal> {
 pub fn check_mute(seen: &Observation, by_operator: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
     let tags = [
         seen.ec2.known().and_then(|ec2| ec2.tags.mute_until),
+        managed_tags(seen).and_then(|tags| tags.mute_until),
         seen.asg.known().and_then(|asg| asg.tags.mute_until),
         seen.ecs.known().and_then(|ecs| ecs.cluster_tags.mute_until),
         by_operator,

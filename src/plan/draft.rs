@@ -6,6 +6,7 @@ use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
 use crate::guard::{Lasts, Refusal};
 use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase};
+use crate::observe::{Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
 use crate::report::ReportKind;
@@ -56,6 +57,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// How the node fares, given what is expected of it.
+    pub(super) fn health(&self, seen: &Observation) -> Health {
+        Health::of(seen, self.now).expecting_ssm(self.next.expects_ssm())
+    }
+
     /// Adds a line to the history.
     pub(super) fn note(&mut self, event: Event) {
         self.changed = true;
@@ -101,12 +107,11 @@ impl<'a> Draft<'a> {
         Intent { id, effect, committed_at: self.now, not_after, state: IntentState::Pending }
     }
 
-    /// Takes the permits of a disruptive remedy, unless they are held already.
+    /// Takes the permits of a disruptive remedy, at each of its steps: the drain, Standby, and the remedy's own effect,
+    /// which may be many minutes later and must still be within every rate and behind an open kill switch.
     pub(super) fn claim(&mut self, claims: Claims) {
-        if !self.next.holds.permits {
-            self.permits = Permits::Take(claims);
-            self.next.holds.permits = true;
-        }
+        self.permits = Permits::Take(claims);
+        self.next.holds.permits = true;
     }
 
     /// Gives the permits back.

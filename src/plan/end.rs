@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::cycle;
 use super::draft::{Draft, Plan};
 use crate::incident::{Ending, Event, Outcome, Phase};
-use crate::observe::{Health, Observation};
+use crate::observe::Observation;
 use crate::report::ReportKind;
 use crate::time::after;
 
@@ -58,7 +58,7 @@ pub(super) fn resting(
     remind_at: Timestamp,
 ) -> Plan {
     let now = draft.now;
-    if Health::of(seen, now).is_well() {
+    if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
     }
     if now < remind_at {

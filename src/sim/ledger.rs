@@ -13,8 +13,8 @@ use crate::guard::{Refusal, Scope};
 use crate::incident::{Incident, IncidentId};
 use crate::node::NodeId;
 use crate::ports::{
-    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Rails, ReportId,
-    Switch,
+    Claim, Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Rails,
+    ReportId, Switch,
 };
 use crate::time::after;
 
@@ -31,7 +31,7 @@ pub struct Ledger {
     open: BTreeMap<NodeId, IncidentId>,
     last: BTreeMap<NodeId, LastIncident>,
     permits: BTreeMap<Scope, Vec<IncidentId>>,
-    rates: BTreeMap<Scope, Vec<Timestamp>>,
+    rates: BTreeMap<Scope, Vec<(Timestamp, IncidentId)>>,
     unsent: Vec<Arc<OutboxItem>>,
     mutes: BTreeMap<NodeId, Timestamp>,
     switch: KillSwitch,
@@ -132,12 +132,23 @@ impl Ledger {
             check(u32::try_from(others).unwrap_or(u32::MAX), claim)?;
         }
         for claim in &claims.rates {
-            check_rate(self.rates.get(&claim.scope).map_or(&[], Vec::as_slice), claim, now)?;
+            let held = self.holds(&claims.at_once, holder);
+            let stamps = self.rates.get(&claim.scope).map_or(&[][..], Vec::as_slice);
+            let own = stamps.iter().rposition(|(_, by)| held && *by == holder);
+            let others: Vec<Timestamp> =
+                stamps.iter().enumerate().filter(|(index, _)| Some(*index) != own).map(|(_, (at, _))| *at).collect();
+            check_rate(&others, claim, now)?;
         }
         Ok(())
     }
 
+    /// Whether the holder has its permits already, and takes them again for the next step of the same remedy.
+    fn holds(&self, claims: &[Claim], holder: IncidentId) -> bool {
+        claims.iter().any(|claim| self.permits.get(&claim.scope).is_some_and(|holders| holders.contains(&holder)))
+    }
+
     fn take(&mut self, claims: &Claims, holder: IncidentId, now: Timestamp) {
+        let again = self.holds(&claims.at_once, holder);
         for claim in &claims.at_once {
             let holders = self.permits.entry(claim.scope.clone()).or_default();
             if !holders.contains(&holder) {
@@ -150,8 +161,12 @@ impl Ledger {
                 continue;
             }
             let stamps = self.rates.entry(claim.scope.clone()).or_default();
-            stamps.retain(|stamp| *stamp > after(now, -RATE_KEPT_SECS));
-            stamps.push(now);
+            stamps.retain(|(stamp, _)| *stamp > after(now, -RATE_KEPT_SECS));
+            // A remedy counts from its last step, the disruptive one, and not from the drain before it.
+            if again && let Some(own) = stamps.iter().rposition(|(_, by)| *by == holder) {
+                stamps.remove(own);
+            }
+            stamps.push((now, holder));
         }
     }
 
