@@ -69,7 +69,7 @@ mod tests {
         let reach = Reach { mode: Mode::Restart, lowered_by: Some(Resource::Instance) };
         assert_eq!(
             check(reach, Remedy::Reboot).unwrap_err().to_string(),
-            "the tag defib:mode=restart on the instance allows at most an agent restart, and reboot would be next"
+            "the tag defib:mode=restart on the node allows at most an agent restart, and reboot would be next"
         );
     }
 }

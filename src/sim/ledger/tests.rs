@@ -114,8 +114,13 @@ fn an_hour_and_a_day_count_a_remedy_once() {
     let mut ledger = Ledger::default();
     let mut one = opened(&mut ledger, 1);
     for at in [0, 10] {
+        // The drain and the remedy itself: two steps, one remedy.
+        for step in [at, at + 5] {
+            let expect = next(&mut one);
+            assert_eq!(ledger.commit(&commit(expect, &one, claims(1, 2)), moment(step)), Committed::Saved);
+        }
         let expect = next(&mut one);
-        assert_eq!(ledger.commit(&commit(expect, &one, claims(1, 2)), moment(at)), Committed::Saved);
+        assert_eq!(ledger.commit(&commit(expect, &one, Permits::Free), moment(at + 6)), Committed::Saved);
     }
     let expect = next(&mut one);
     let refused = ledger.commit(&commit(expect, &one, claims(1, 2)), moment(20));
