@@ -6,8 +6,8 @@ Marked excerpts of the tour, which must stand in the output of `defib simulate` 
     <!-- demo: begin from="A sick fleet" to="=> fixed" -->   (a fenced block)   <!-- demo: end -->
 
 And every `$ defib …` line of a ```console block, which is run from the root of the repository; below it stands what it
-prints to stdout. There `[..]` stands for any text within a line, and a line of `...` for any lines. Links into the
-repository and targets of make are looked up, too.
+prints to stdout. There `[..]` stands for any text within a line, and a line of `...` for any lines. Links of the README
+and of the pages in docs/, targets of make, and the tests that docs/SAFETY.md names are looked up, too.
 
 Runs $CARGO_TARGET_DIR/release/defib, which `make demo` builds. Ends with `N passed, N failed`; exit code 0, 1 if a check
 failed, 2 for a usage error. `--update` writes the blocks anew instead: read the diff, it is a diff of behaviour.
@@ -33,6 +33,9 @@ EXCERPT = re.compile(
     re.DOTALL,
 )
 CONSOLE = re.compile(r"(?P<head>```console\n)(?P<body>.*?)(?P<tail>```)", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+# Words of docs/SAFETY.md that look like names of tests.
+NOT_TESTS = {"unsafe_code", "restart-ssm-agent", "restart-ecs-agent"}
 # Exit codes that are results: fine, findings, refused by a rail, needs a human.
 FINE = (0, 3, 4, 5)
 
@@ -119,9 +122,20 @@ def check_command(command, expected):
         raise Bad("prints something else\n" + difference(expected, given))
 
 
-def check_link(target):
-    if not (ROOT / target).exists():
+def check_link(page, target):
+    if not (page.parent / target).exists():
         raise Bad("there is no such file")
+
+
+def check_names(page):
+    """Every test, function and scenario that the page names is there."""
+    sources = [path.read_text(encoding="utf-8") for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.rs")]
+    known = set(re.findall(r"\bfn (\w+)", "\n".join(sources)))
+    known |= {path.stem for path in (ROOT / "tests" / "scenarios").glob("*.txt")}
+    named = re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+|[a-z0-9]+(?:-[a-z0-9]+){2,})`", page.read_text(encoding="utf-8"))
+    missing = sorted(set(named) - known - NOT_TESTS)
+    if missing:
+        raise Bad("these are not there: " + ", ".join(missing))
 
 
 def check_target(name):
@@ -136,8 +150,11 @@ def checks(text, tour):
     for match in CONSOLE.finditer(text):
         for command, expected in commands(match["body"]):
             yield f"$ {command}", lambda command=command, expected=expected: check_command(command, expected)
-    for target in sorted(set(re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text))):
-        yield f"link {target}", lambda target=target: check_link(target)
+    for page in [README, *sorted((ROOT / "docs").rglob("*.md"))]:
+        for target in sorted(set(LINK.findall(page.read_text(encoding="utf-8")))):
+            name = f"{page.relative_to(ROOT)} links to {target}"
+            yield name, lambda page=page, target=target: check_link(page, target)
+    yield "names in docs/SAFETY.md", lambda: check_names(ROOT / "docs" / "SAFETY.md")
     for name in sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))):
         yield f"make {name}", lambda name=name: check_target(name)
 
