@@ -100,6 +100,11 @@ pub enum Phase {
 pub enum Then {
     /// Look closely once more, then the remedy.
     Examine,
+    /// Wait for a rail, with the node given back meanwhile.
+    Park {
+        /// Which rail, with its numbers.
+        refusal: Refusal,
+    },
     /// Give back what else is held, then end.
     End(Ending),
 }

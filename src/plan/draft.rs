@@ -4,13 +4,16 @@ use jiff::Timestamp;
 
 use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
-use crate::guard::{Lasts, Refusal};
-use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase};
+use crate::guard::{Lasts, Refusal, Scope};
+use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase, Then};
 use crate::observe::{Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
 use crate::report::ReportKind;
 use crate::time::{after, secs_between};
+
+/// A day.
+const DAY_SECS: i64 = 24 * 3_600;
 
 /// What happens next in an incident: a record to save, and what to do once it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -114,12 +117,20 @@ impl<'a> Draft<'a> {
         self.next.holds.permits = true;
     }
 
-    /// Gives the permits back.
+    /// Gives the permits back, unless something of ours is still in effect: a node that we keep drained or in Standby is
+    /// missing from its group as much as one that reboots.
     pub(super) fn free(&mut self) {
-        if self.next.holds.permits {
-            self.permits = Permits::Free;
-            self.next.holds.permits = false;
+        let holds = self.next.holds;
+        if holds.permits && !(holds.draining || holds.standby || holds.stopped) {
+            self.let_go();
         }
+    }
+
+    fn let_go(&mut self) {
+        let last = self.next.attempts.last();
+        let unsent_since = last.filter(|attempt| attempt.acted_at.is_none()).map(|attempt| attempt.at);
+        self.permits = Permits::Free { unsent_since };
+        self.next.holds.permits = false;
     }
 
     /// Ends the attempt that is going on.
@@ -136,6 +147,12 @@ impl<'a> Draft<'a> {
     /// Parks the incident until the rail may be out of the way, or ends it where it never will be.
     pub(super) fn park(mut self, refusal: Refusal) -> Plan {
         self.end_attempt(AttemptResult::NotSent);
+        // So often in a day is no accident any more: the node waits for a person.
+        if let Refusal::Rate { scope: Scope::Node(_), window_secs, count, .. } = refusal
+            && window_secs >= DAY_SECS
+        {
+            return self.end(Ending::Quarantined { count });
+        }
         let until = match refusal.lasts() {
             Lasts::ForGood => return self.end(Ending::Refused { refusal }),
             Lasts::Until(at) => at,
@@ -144,6 +161,15 @@ impl<'a> Draft<'a> {
         let left = self.policy.parked_max_secs.saturating_sub(self.next.parked_secs);
         if left <= 0 {
             return self.end(Ending::WaitedTooLong { refusal });
+        }
+        // What lasts a minute or two is waited out with the node drained; for anything longer the node is given back.
+        let short = match refusal {
+            Refusal::CannotSee { .. } | Refusal::Cooldown { .. } | Refusal::CallRefused { .. } => true,
+            _ => false,
+        };
+        let holds = self.next.holds;
+        if holds.draining && !holds.standby && !holds.stopped && !short {
+            return super::cycle::undo_drain(self, Then::Park { refusal });
         }
         // The permits of a remedy that does not happen now belong to another node.
         self.free();
@@ -178,11 +204,16 @@ impl<'a> Draft<'a> {
     /// Ends the incident, or lets it rest for a person, with nothing more to give back.
     pub(super) fn finish(mut self, ending: Ending) -> Plan {
         self.end_attempt(AttemptResult::NotSent);
+        let rests = ending.outcome() == Outcome::NeedsHuman && !matches!(ending, Ending::ClosedBy { .. });
+        if self.next.holds.permits && !rests {
+            // Nobody drives a closed incident any more, so nothing may stay held in its name.
+            self.let_go();
+        }
         self.free();
         self.note(Event::Closed(ending.clone()));
         let now = self.now;
         match ending.outcome() {
-            Outcome::NeedsHuman if !matches!(ending, Ending::ClosedBy { .. }) => {
+            Outcome::NeedsHuman if rests => {
                 self.report(ReportKind::NeedsHuman);
                 let remind_at = after(now, super::end::REMIND_SECS);
                 let wake = after(now, super::end::REST_LOOK_SECS);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::cycle;
 use super::draft::{Draft, Plan};
-use crate::incident::{Ending, Event, Outcome, Phase};
+use crate::incident::{Ending, Event, Outcome, Phase, Then};
 use crate::observe::Observation;
 use crate::report::ReportKind;
 use crate::time::after;
@@ -30,7 +30,7 @@ impl Draft<'_> {
             };
         }
         if holds.draining {
-            return cycle::undo_drain(self, ending);
+            return cycle::undo_drain(self, Then::End(ending));
         }
         self.finish(ending)
     }

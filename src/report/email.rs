@@ -248,6 +248,7 @@ fn again(story: &Story<'_>) -> Option<String> {
     match story.incident.ending()? {
         Ending::CauseNotOurs
         | Ending::LadderExhausted
+        | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
         | Ending::NotGivenBack => {

@@ -13,8 +13,8 @@ use crate::guard::{Refusal, Scope};
 use crate::incident::{Incident, IncidentId};
 use crate::node::NodeId;
 use crate::ports::{
-    Claim, Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Rails,
-    ReportId, Switch,
+    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Rails, ReportId,
+    Switch,
 };
 use crate::time::after;
 
@@ -83,9 +83,14 @@ impl Ledger {
                 Ok(()) => self.take(claims, next.id, now),
                 Err(refusal) => return Committed::Refused(refusal),
             },
-            Permits::Free => {
+            Permits::Free { unsent_since } => {
                 for holders in self.permits.values_mut() {
                     holders.retain(|holder| *holder != next.id);
+                }
+                if let Some(chosen_at) = unsent_since {
+                    for stamps in self.rates.values_mut() {
+                        stamps.retain(|(at, by)| *by != next.id || at < chosen_at);
+                    }
                 }
             }
         }
@@ -132,9 +137,8 @@ impl Ledger {
             check(u32::try_from(others).unwrap_or(u32::MAX), claim)?;
         }
         for claim in &claims.rates {
-            let held = self.holds(&claims.at_once, holder);
             let stamps = self.rates.get(&claim.scope).map_or(&[][..], Vec::as_slice);
-            let own = stamps.iter().rposition(|(_, by)| held && *by == holder);
+            let own = own_stamp(stamps, claims, holder);
             let others: Vec<Timestamp> =
                 stamps.iter().enumerate().filter(|(index, _)| Some(*index) != own).map(|(_, (at, _))| *at).collect();
             check_rate(&others, claim, now)?;
@@ -142,13 +146,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether the holder has its permits already, and takes them again for the next step of the same remedy.
-    fn holds(&self, claims: &[Claim], holder: IncidentId) -> bool {
-        claims.iter().any(|claim| self.permits.get(&claim.scope).is_some_and(|holders| holders.contains(&holder)))
-    }
-
     fn take(&mut self, claims: &Claims, holder: IncidentId, now: Timestamp) {
-        let again = self.holds(&claims.at_once, holder);
         for claim in &claims.at_once {
             let holders = self.permits.entry(claim.scope.clone()).or_default();
             if !holders.contains(&holder) {
@@ -163,7 +161,7 @@ impl Ledger {
             let stamps = self.rates.entry(claim.scope.clone()).or_default();
             stamps.retain(|(stamp, _)| *stamp > after(now, -RATE_KEPT_SECS));
             // A remedy counts from its last step, the disruptive one, and not from the drain before it.
-            if again && let Some(own) = stamps.iter().rposition(|(_, by)| *by == holder) {
+            if let Some(own) = own_stamp(stamps, claims, holder) {
                 stamps.remove(own);
             }
             stamps.push((now, holder));
@@ -251,6 +249,11 @@ impl Ledger {
     pub fn kill_switch(&self) -> KillSwitch {
         self.switch
     }
+}
+
+/// The stamp of an earlier step of the same remedy, when its holder takes its permits again.
+fn own_stamp(stamps: &[(Timestamp, IncidentId)], claims: &Claims, holder: IncidentId) -> Option<usize> {
+    stamps.iter().rposition(|(at, by)| *by == holder && *at >= claims.chosen_at)
 }
 
 #[cfg(test)]
