@@ -11,7 +11,7 @@ use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, 
 use crate::observe::{InvocationStatus, Standing};
 
 /// Lines are shorter than this.
-pub const LINE_MAX: usize = 100;
+pub const LINE_MAX: usize = 140;
 
 /// What an entry says, without its time; none where the line before said it already.
 #[must_use]

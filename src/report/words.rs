@@ -168,7 +168,7 @@ pub(super) fn ask(story: &Story<'_>) -> String {
         Some(Ending::CommandRejected) => "Please look at how the command was sent.".to_owned(),
         Some(Ending::WouldHave { remedy: Some(remedy) }) => {
             // Without a probe nothing is certain, so nobody is sent to reboot on our word alone.
-            format!("Please look at it, or raise the mode above observe: the next step would be {}.", noun(*remedy))
+            format!("Please look at it, or raise the mode above observe: the next step would be {}.", with_article(*remedy))
         }
     }
 }
