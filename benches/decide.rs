@@ -73,6 +73,7 @@ fn seen(now: Timestamp) -> Observation {
             last_ping: after(now, -30),
             connection: Fact::Known(Connection::Connected),
             platform: Platform::Linux,
+            tags: Fact::Absent,
         }),
         ecs: Fact::Known(Ecs {
             cluster: arn("cluster/blue").parse().unwrap(),

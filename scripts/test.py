@@ -30,6 +30,8 @@ TAIL_LINES = 40
 # A stage that hangs must fail while somebody still waits for it; a cold build of everything takes a third of this.
 COMMAND_LIMIT_SECS = 45 * 60
 FETCH_LIMIT_SECS = 60
+# By this exit code a Python test says that it lacks a tool; its last line is the reason.
+SKIPPED = 77
 
 CARGO_DENY = "cargo-deny@0.20.2"
 SOAK_SEEDS = "0..20000"
@@ -370,6 +372,8 @@ def script(log, path):
     if not (ROOT / path).exists():
         raise Skipped(f"there is no {path} yet")
     code, output = log.run([python_tools(log), path])
+    if code == SKIPPED:
+        raise unavailable((output.strip().splitlines() or [f"{path} cannot run here"])[-1])
     summaries = re.findall(r"^\d+ passed, \d+ failed.*$", output, re.MULTILINE)[-1:]
     if not summaries and code == 0:
         return Outcome()

@@ -111,14 +111,14 @@ fn closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Where the command line speaks, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Ui {
     output: Option<Output>,
 }
 
 impl Ui {
     fn new(global: &Global) -> Self {
-        if global.no_color {
+        if global.no_color || crate::config::no_color() {
             anstream::ColorChoice::Never.write_global();
         }
         Self { output: if global.json { Some(Output::Json) } else { global.output } }

@@ -1,8 +1,18 @@
 //! The only reader of the environment and of the clock.
+//!
+//! Everything else is handed its settings and its `now`; clippy's `disallowed-methods` keeps it so.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+mod page;
+mod settings;
+mod variables;
+
+pub use page::page;
+pub use settings::{AccountKind, BadSetting, Settings, UnknownVariable};
+pub use variables::{PREFIX, VARIABLES, Variable};
 
 /// The present.
 #[must_use]
@@ -34,4 +44,34 @@ impl Stopwatch {
     pub fn seconds(self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }
+
+    /// Whole milliseconds since the start, for a log line.
+    #[must_use]
+    pub fn millis(self) -> u64 {
+        u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether output should have no colours: `NO_COLOR` is set to anything (no-color.org).
+#[must_use]
+pub fn no_color() -> bool {
+    value("NO_COLOR").is_some()
+}
+
+/// The region that AWS's own tools would use, as it stands in the environment.
+#[must_use]
+pub fn aws_region() -> Option<String> {
+    settings::region_names().find_map(value)
+}
+
+/// Every variable; bytes that are no text become `U+FFFD`, which no setting allows.
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+/// One variable; an empty one counts as absent.
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn value(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }

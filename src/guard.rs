@@ -325,7 +325,7 @@ impl fmt::Display for Refusal {
             Self::Rate { scope, count, limit, window_secs, free_at } => {
                 let remedies = if *count == 1 { "remedy" } else { "remedies" };
                 let (window, then) = (spoken(*window_secs), moment(*free_at));
-                write!(f, "{count} disruptive {remedies} within {window} on {scope}, limit {limit}; next at {then}")
+                write!(f, "{count} disruptive {remedies} in {window} on {scope}, limit {limit}; next at {then}")
             }
             Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
             Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),
@@ -369,7 +369,7 @@ impl fmt::Display for Refusal {
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Instance => "the instance",
+            Self::Instance => "the node",
             Self::Group => "its Auto Scaling group",
             Self::Cluster => "its cluster",
         })

@@ -18,7 +18,7 @@ mod health;
 #[cfg(test)]
 pub(crate) mod samples;
 
-pub use health::{Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
+pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 
 /// A fact about the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -247,6 +247,8 @@ pub struct Ssm {
     pub connection: Fact<Connection>,
     /// `PlatformType` and name.
     pub platform: Platform,
+    /// Defib's tags on a managed node, which only Systems Manager knows. Absent for an instance: EC2 has them.
+    pub tags: Fact<Tags>,
 }
 
 /// `PingStatus`.

@@ -112,10 +112,14 @@ pub enum Expect {
 pub enum Permits {
     /// They stay as they are.
     Keep,
-    /// Take these, or refuse the whole commit.
+    /// Take these, or refuse the whole commit. Taken again by its holder, a permit stays one, and the remedy counts in the
+    /// rates from now.
     Take(Claims),
-    /// Give them back.
-    Free,
+    /// Give them back. A remedy that was chosen then, and never sent, does not count in the rates either.
+    Free {
+        /// When the remedy was chosen; none when it was sent.
+        unsent_since: Option<Timestamp>,
+    },
 }
 
 /// Permits that a disruptive remedy needs, all or none. The kill switch is checked in the same transaction.
@@ -125,6 +129,8 @@ pub struct Claims {
     pub at_once: Vec<Claim>,
     /// In a window of time.
     pub rates: Vec<RateClaim>,
+    /// When the remedy was chosen: what its holder took since then was for an earlier step of the same remedy.
+    pub chosen_at: Timestamp,
 }
 
 /// At most `limit` holders in a scope.

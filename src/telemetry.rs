@@ -1,1 +1,217 @@
-//! Under construction.
+//! Log lines: one JSON object each, with an RFC 3339 `timestamp`, a `level`, a `message` and flat fields.
+//!
+//! Lambda files a line by its `timestamp` and `level`; a line without them counts as INFO, and a filter for WARN would drop
+//! our errors. So the layer is our own. It never panics and never waits for anything but its writer, and a line that cannot
+//! be written is lost.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Scope};
+
+mod fields;
+
+use fields::Fields;
+
+/// Writes each event as one line of JSON.
+#[derive(Debug)]
+pub struct JsonLines<W> {
+    out: Mutex<W>,
+    clock: fn() -> Timestamp,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Lines to this writer, stamped by this clock.
+    #[must_use]
+    pub fn new(out: W, clock: fn() -> Timestamp) -> Self {
+        Self { out: Mutex::new(out), clock }
+    }
+
+    fn write(&self, line: &[u8]) {
+        // One write a line, so that lines of several writers do not mix; nobody can be told when it fails.
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = out.write_all(line);
+        let _ = out.flush();
+    }
+}
+
+impl<S, W> Layer<S> for JsonLines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Write + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut all = Fields::default();
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                all.add(fields);
+            }
+        }
+        event.record(&mut all);
+        let mut line = all.line((self.clock)(), *event.metadata().level());
+        line.push(b'\n');
+        self.write(&line);
+    }
+}
+
+/// Logs to stdout from now on: our own lines from `level` on, warnings of the libraries below, and panics. A second call
+/// changes nothing.
+pub fn start(level: LevelFilter) {
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target("defib", level)
+        .with_target("bootstrap", level)
+        // Its span carries the id of the request.
+        .with_target("lambda_runtime", LevelFilter::INFO)
+        // It repeats a failure that the function has logged already.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let layers = JsonLines::new(std::io::stdout(), crate::config::now).with_filter(targets);
+    let subscriber = tracing_subscriber::registry().with(layers);
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(place, "a bug: {}", said(panic.payload()));
+        }));
+    }
+}
+
+/// What a panic said.
+#[must_use]
+pub fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without words")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use serde_json::Value;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _bytes: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    fn noon() -> Timestamp {
+        "2026-11-20T12:00:00.123456789Z".parse().unwrap()
+    }
+
+    fn lines(log: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let layer = JsonLines::new(kept.clone(), noon).with_filter(LevelFilter::INFO);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_begins_with_its_time_and_level_and_its_fields_are_flat() {
+        let line = lines(|| {
+            let span = tracing::info_span!("invocation", requestId = "r-1", node.id = "i-0a1b2c3d", late = 1);
+            let _inside = span.enter();
+            tracing::warn!(node.id = %"i-0d0e0f01", wait_secs = 15_i64, share = 0.5, ok = true, "waits {}", "a while");
+        });
+        assert_eq!(
+            line,
+            "{\"timestamp\":\"2026-11-20T12:00:00.123Z\",\"level\":\"WARN\",\"message\":\"waits a while\",\
+             \"requestId\":\"r-1\",\"node.id\":\"i-0d0e0f01\",\"late\":1,\"wait_secs\":15,\"share\":0.5,\"ok\":true}\n"
+        );
+    }
+
+    #[test]
+    fn what_comes_from_outside_cannot_break_a_line() {
+        let line = lines(|| tracing::info!(raw = "a\n\"b\u{1b}[31m\u{0}", shown = ?"c\nd", "e\nf"));
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(!line.contains('\u{1b}') && !line.contains('\u{0}'));
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["raw"], "a\n\"b\u{1b}[31m\u{0}");
+        assert_eq!(value["message"], "e\nf");
+    }
+
+    #[test]
+    fn fields_added_later_and_fields_named_like_ours_are_kept() {
+        let line = lines(|| {
+            let span = tracing::info_span!("pass", outcome = tracing::field::Empty);
+            let _inside = span.enter();
+            span.record("outcome", "fixed");
+            tracing::info!(level = "mine", timestamp = 1);
+        });
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&value["level"], &value["field.level"], &value["field.timestamp"]),
+            (&"INFO".into(), &"mine".into(), &1.into())
+        );
+        assert_eq!(value["outcome"], "fixed");
+        assert_eq!(value["message"], "");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not save")]
+        struct Outer(#[source] std::io::Error);
+        let line = lines(|| {
+            let error = Outer(std::io::Error::other("the wire broke"));
+            tracing::error!(error = &error as &(dyn std::error::Error + 'static), "lost");
+        });
+        assert!(line.contains("\"error\":\"could not save: the wire broke\""), "{line}");
+    }
+
+    #[test]
+    fn lower_levels_are_left_out() {
+        assert_eq!(lines(|| tracing::debug!("no")), "");
+    }
+
+    #[test]
+    fn a_writer_that_fails_harms_nobody() {
+        let subscriber = tracing_subscriber::registry().with(JsonLines::new(Broken, noon));
+        tracing::subscriber::with_default(subscriber, || tracing::error!("nobody hears this"));
+    }
+}

@@ -1,6 +1,7 @@
 //! Every script in `tests/scenarios` is played on the simulated account, and its transcript compared with the `.out` file
 //! beside it. `UPDATE=1` writes the files anew: read the diff, it is a diff of behaviour.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use defib::node::Home;
@@ -12,7 +13,10 @@ fn plays_as_written(path: &Path) -> datatest_stable::Result<()> {
     let script: Scenario = std::fs::read_to_string(path)?.parse()?;
     let home = Home { account: "111122223333".parse()?, region: "us-east-1".parse()? };
     let played = Rehearsal::of_scenario(home, &script).play();
-    let transcript: String = transcript::lines(&played).iter().map(|line| format!("{line}\n")).collect();
+    let mut transcript = String::new();
+    for line in transcript::lines(&played) {
+        writeln!(transcript, "{line}")?;
+    }
     let golden = path.with_extension("out");
     #[allow(clippy::disallowed_methods, reason = "a switch for people who change behaviour on purpose")]
     if std::env::var_os("UPDATE").is_some() {

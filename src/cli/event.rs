@@ -12,7 +12,7 @@ use super::{Global, Ui, exit};
 use crate::event::{EventAnswer, MAX_BYTES, answer};
 use crate::node::{AccountId, Home, Region};
 
-/// Say what `EventBridge` events lead to: trouble, recovered, gone, ignored or rejected.
+/// Say what EventBridge events lead to: trouble, recovered, gone, ignored or rejected.
 #[derive(Debug, clap::Args)]
 pub(super) struct EventArgs {
     /// Files with one event each; `-` is standard input.

@@ -31,7 +31,7 @@ const SHOWN: [Outcome; 3] = [Outcome::Fixed, Outcome::Cycled, Outcome::NeedsHuma
 /// Run the product on the embedded account, in virtual time; without arguments, a tour of its faults.
 #[derive(Debug, clap::Args)]
 pub(super) struct SimulateArgs {
-    /// `EventBridge` events, one a file: the node that each names exists there, opted in, with a fault that fits.
+    /// EventBridge events, one a file: the node that each names exists there, opted in, with a fault that fits.
     #[arg(value_name = "EVENT.json")]
     events: Vec<PathBuf>,
     /// The hidden fault, by its cause's code.

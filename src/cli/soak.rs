@@ -1,11 +1,12 @@
 //! `defib soak`: the simulation, seed after seed, until one breaks a promise.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ui, exit};
 use crate::config::Stopwatch;
@@ -77,13 +78,13 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     let options = SoakOptions { trace: args.trace, load: Some(Load { percent: args.load }) };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let watch = Stopwatch::start();
-    let progress = Progress::new(&range);
+    let progress = progress(&range);
     let result = soak::run(&range, threads, &options, |one| {
-        progress.count();
+        progress.inc(1);
         report(one, args.load);
         true
     });
-    progress.end();
+    progress.finish_and_clear();
     let seconds = watch.elapsed().as_secs_f64();
     let line = Summary {
         seeds: result.seeds,
@@ -114,29 +115,12 @@ fn report(result: &SeedResult, load: u32) {
     }
 }
 
-/// A line on standard error, now and then, for whoever waits.
-struct Progress {
-    done: AtomicU64,
-    all: u64,
-    shown: bool,
-}
-
-impl Progress {
-    fn new(range: &Range<u64>) -> Self {
-        Self { done: AtomicU64::new(0), all: range.end - range.start, shown: std::io::stderr().is_terminal() }
-    }
-
-    fn count(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.shown && (done.is_multiple_of(1_000) || done == self.all) {
-            let _ = write!(std::io::stderr().lock(), "\r{done} of {} schedules", self.all);
-        }
-    }
-
-    fn end(&self) {
-        if self.shown {
-            let _ = writeln!(std::io::stderr().lock());
-        }
+/// A bar on standard error for whoever waits; silent where nobody looks.
+fn progress(range: &Range<u64>) -> ProgressBar {
+    let bar = ProgressBar::new(range.end - range.start);
+    match ProgressStyle::with_template("{wide_bar} {pos} of {len} schedules, {per_sec}, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::{Cause, Channel, Diagnosis, Family, Finding, Severity};
 use crate::observe::{
-    Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation, Probe, ProbeAnswer,
-    Standing,
+    ANSWER_FRESH_SECS, Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation, Probe,
+    ProbeAnswer, Standing,
 };
 use crate::time::secs_between;
 
@@ -37,9 +37,23 @@ pub fn diagnose(seen: &Observation, health: Health, now: Timestamp) -> Diagnosis
 
 fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::with_capacity(4);
-    let channels = [seen.identity.known(), seen.network.known(), seen.console.known(), answered(seen, now)];
-    for channel in channels.into_iter().flatten() {
+    for channel in [seen.identity.known(), seen.network.known()].into_iter().flatten() {
         findings.extend(channel.iter().cloned());
+    }
+    if let Some((said, sent_at)) = answered(seen, now) {
+        // What the host said a while ago points somewhere, and proves nothing any more (S7).
+        let fresh = secs_between(sent_at, now) <= ANSWER_FRESH_SECS;
+        findings.extend(said.iter().map(|finding| {
+            let severity = if fresh { finding.severity } else { finding.severity.min(Severity::Symptom) };
+            Finding { severity, ..finding.clone() }
+        }));
+    }
+    // The console is history: a host that answers a probe and says nothing of the kind has it behind itself.
+    let outlived = health.ssm == Standing::Well && answered(seen, now).is_some();
+    for finding in seen.console.known().into_iter().flat_map(|console| console.iter()) {
+        let repeated = findings.iter().any(|other| other.cause == finding.cause);
+        let severity = if outlived && !repeated { Severity::Noise } else { finding.severity };
+        findings.push(Finding { severity, ..finding.clone() });
     }
     if let Some(ec2) = seen.ec2.known()
         && ec2.state == InstanceState::Running
@@ -109,12 +123,12 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
 }
 
 /// The findings of a probe that still describes the host.
-fn answered(seen: &Observation, now: Timestamp) -> Option<&crate::observe::Findings> {
+fn answered(seen: &Observation, now: Timestamp) -> Option<(&crate::observe::Findings, Timestamp)> {
     match seen.probe.known() {
         Some(Probe { sent_at, answer: ProbeAnswer::Answered { findings, .. } })
             if secs_between(*sent_at, now) <= PROBE_FINDINGS_SECS =>
         {
-            Some(findings)
+            Some((findings, *sent_at))
         }
         Some(_) | None => None,
     }

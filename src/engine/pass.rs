@@ -170,10 +170,11 @@ impl Pass {
     ) -> (Self, Request) {
         let symptom = match &signal.kind {
             SignalKind::CommandTrouble { document, .. } => !document.as_str().starts_with(plan::OWN_DOCUMENT_PREFIX),
-            SignalKind::EcsHealthImpaired { .. }
-            | SignalKind::EcsDisconnected { .. }
-            | SignalKind::SessionRefused
-            | SignalKind::Swept { .. } => true,
+            SignalKind::EcsHealthImpaired { .. } | SignalKind::EcsDisconnected { .. } | SignalKind::SessionRefused => {
+                true
+            }
+            // The sweep looked a moment before the incident opened: it tells nothing new.
+            SignalKind::Swept { .. } => return self.done(Verdict::Progress),
             SignalKind::CommandSucceeded
             | SignalKind::EcsHealthRestored
             | SignalKind::EcsConnected

@@ -119,6 +119,12 @@ pub enum SweptAgent {
 }
 
 impl SignalKind {
+    /// Whether it tells that Systems Manager should know the node.
+    #[must_use]
+    pub fn expects_ssm(&self) -> bool {
+        matches!(self, Self::Swept { agent: SweptAgent::Ssm })
+    }
+
     /// Whether `later` tells of the same outage in the same way: another disconnect of the same agent, another delivery
     /// of the same command's end. Task churn repeats a disconnect many times (facts/aws.md §1.3).
     #[must_use]

@@ -37,7 +37,8 @@ pub fn claims(incident: &Incident, seen: &Observation, policy: &Policy) -> Claim
         RateClaim { scope: Scope::Account, window_secs: HOUR, limit: budgets.account_an_hour },
         RateClaim { scope: Scope::Account, window_secs: DAY, limit: budgets.account_a_day },
     ];
-    Claims { at_once, rates }
+    let chosen_at = incident.attempts.last().map_or(incident.first_seen, |attempt| attempt.at);
+    Claims { at_once, rates, chosen_at }
 }
 
 /// Whether one more holder fits.

@@ -50,6 +50,11 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     }
     seen_at_all(&seen.ecs, Sight::Ecs)?;
     seen_at_all(&seen.asg, Sight::Group)?;
+    // Its size sets the budget, and its name is what the budget is counted by.
+    seen_at_all(&seen.group, Sight::Group)?;
+    if let Some(ssm) = seen.ssm.known() {
+        seen_at_all(&ssm.tags, Sight::Ssm)?;
+    }
     // A managed node has neither role nor console in this account.
     if seen.node.is_instance() {
         seen_at_all(&seen.identity, Sight::Identity)?;

@@ -27,6 +27,7 @@ pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
         }
     };
     lower(seen.ec2.known().map(|ec2| &ec2.tags), Resource::Instance);
+    lower(super::ownership::managed_tags(seen), Resource::Instance);
     lower(seen.asg.known().map(|asg| &asg.tags), Resource::Group);
     lower(seen.ecs.known().map(|ecs| &ecs.cluster_tags), Resource::Cluster);
     reach
@@ -68,7 +69,7 @@ mod tests {
         let reach = Reach { mode: Mode::Restart, lowered_by: Some(Resource::Instance) };
         assert_eq!(
             check(reach, Remedy::Reboot).unwrap_err().to_string(),
-            "the tag defib:mode=restart on the instance allows at most an agent restart, and reboot would be next"
+            "the tag defib:mode=restart on the node allows at most an agent restart, and reboot would be next"
         );
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Refusal, Resource};
 use crate::incident::Remedy;
-use crate::observe::{Observation, Tags};
+use crate::observe::{Fact, Observation, Tags};
 use crate::policy::Mode;
 
 /// Whether Defib may look after this node at all.
@@ -17,6 +17,11 @@ pub fn check(seen: &Observation) -> Result<(), Refusal> {
             return Err(Refusal::ManagedElsewhere { by });
         }
         opted(&ec2.tags, Resource::Instance)?;
+    } else if let Some(tags) = managed_tags(seen) {
+        opted(tags, Resource::Instance)?;
+    } else if !seen.node.is_instance() && matches!(seen.ssm, Fact::Absent) {
+        // Nothing says that it was opted in.
+        return Err(Refusal::NotOptedIn { resource: Resource::Instance });
     }
     let out = |tags: Option<&Tags>, resource| match tags.and_then(|tags| tags.mode) {
         Some(Mode::Off) => Err(Refusal::OptedOut { resource }),
@@ -38,6 +43,11 @@ pub fn check_remedy(seen: &Observation, remedy: Remedy, through_standby: bool) -
     }
 }
 
+/// The tags of a managed node, as far as they could be read; [`super::gates::sight`] sees to it that nothing is done without.
+pub(super) fn managed_tags(seen: &Observation) -> Option<&Tags> {
+    seen.ssm.known().and_then(|ssm| ssm.tags.known())
+}
+
 fn opted(tags: &Tags, resource: Resource) -> Result<(), Refusal> {
     if tags.mode == Some(Mode::Off) {
         Err(Refusal::OptedOut { resource })
@@ -55,6 +65,7 @@ fn opted(tags: &Tags, resource: Resource) -> Result<(), Refusal> {
 pub fn check_mute(seen: &Observation, by_operator: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
     let tags = [
         seen.ec2.known().and_then(|ec2| ec2.tags.mute_until),
+        managed_tags(seen).and_then(|tags| tags.mute_until),
         seen.asg.known().and_then(|asg| asg.tags.mute_until),
         seen.ecs.known().and_then(|ecs| ecs.cluster_tags.mute_until),
         by_operator,
@@ -79,19 +90,19 @@ mod tests {
     #[test]
     fn an_opted_in_node_may_be_looked_after() {
         assert_eq!(check(&seen(noon()).in_cluster().in_group()), Ok(()));
-        assert_eq!(check(&seen(noon()).hybrid()), Ok(()), "an observation holds no tags of a managed node yet");
+        assert_eq!(check(&seen(noon()).hybrid()), Ok(()), "its tags are those of Systems Manager");
     }
 
     #[test]
     fn a_node_without_the_tag_is_never_touched() {
         let text = refusal(check(&seen(noon()).untagged()));
-        assert_eq!(text, "the instance does not carry the tag defib:managed=true");
+        assert_eq!(text, "the node does not carry the tag defib:managed=true");
     }
 
     #[test]
     fn a_tag_on_any_of_the_three_opts_out() {
         let out = |seen: crate::observe::samples::Seen| refusal(check(&seen));
-        assert_eq!(out(seen(noon()).mode_tag(Mode::Off)), "the instance carries the tag defib:mode=off");
+        assert_eq!(out(seen(noon()).mode_tag(Mode::Off)), "the node carries the tag defib:mode=off");
         let group = seen(noon()).with_asg(|asg| asg.tags.mode = Some(Mode::Off));
         assert_eq!(out(group), "its Auto Scaling group carries the tag defib:mode=off");
         let cluster = seen(noon()).with_ecs(|ecs| ecs.cluster_tags.mode = Some(Mode::Off));

@@ -90,6 +90,11 @@ pub enum Ending {
     LadderExhausted,
     /// The incident took longer than it may.
     TooLong,
+    /// So many disruptive remedies in a day are no accident any more.
+    Quarantined {
+        /// How many.
+        count: u32,
+    },
     /// The instance was stopped by us and does not start.
     DoesNotStart,
     /// We could not give back what we took: drained or in Standby still.
@@ -135,9 +140,12 @@ impl Ending {
                 Remedy::RestartRuntime | Remedy::Reboot | Remedy::StopStart => Outcome::Cycled,
                 Remedy::Replace => Outcome::Replaced,
             },
-            Self::CauseNotOurs | Self::LadderExhausted | Self::TooLong | Self::DoesNotStart | Self::NotGivenBack => {
-                Outcome::NeedsHuman
-            }
+            Self::CauseNotOurs
+            | Self::LadderExhausted
+            | Self::TooLong
+            | Self::Quarantined { .. }
+            | Self::DoesNotStart
+            | Self::NotGivenBack => Outcome::NeedsHuman,
             Self::Refused { refusal } => match refusal {
                 Refusal::NotOptedIn { .. } | Refusal::OptedOut { .. } | Refusal::ManagedElsewhere { .. } => {
                     Outcome::NotOurs

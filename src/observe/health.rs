@@ -10,10 +10,12 @@ use crate::time::secs_between;
 /// are missing. AWS documents no threshold of its own (facts/aws.md §3.2; inferred).
 pub const PING_STALE_SECS: i64 = 900;
 
-/// What a probe said, and what it did not, holds for this many seconds after it was sent. A probe that is not delivered
-/// within its 60 s proves the silence of those 60 s only; with 90 s more, a node that recovered right after is still safe
-/// (S1).
+/// What a probe did not say holds for this many seconds after it was sent. A probe that is not delivered within its 60 s
+/// proves the silence of those 60 s only; with 90 s more, a node that recovered right after is still safe (S1).
 pub const PROBE_FRESH_SECS: i64 = 150;
+
+/// What a probe said holds for this many seconds after it was sent: the host's state can change right after it.
+pub const ANSWER_FRESH_SECS: i64 = 90;
 
 /// Seconds after which a probe that nobody picked up counts as not delivered: more than its own delivery time-out of 60 s.
 pub const PROBE_LOST_SECS: i64 = 90;
@@ -54,15 +56,22 @@ impl Health {
         Self { ssm: ssm(seen, now), ecs: ecs(seen), runtime: runtime(seen), platform: platform(seen) }
     }
 
+    /// The same, where somebody expects the SSM agent: a running node that Systems Manager does not know is then in doubt.
+    #[must_use]
+    pub fn expecting_ssm(self, expected: bool) -> Self {
+        if expected && self.ssm == Standing::NotPresent { Self { ssm: Standing::Suspect, ..self } } else { self }
+    }
+
     fn parts(self) -> [Standing; 4] {
         [self.ssm, self.ecs, self.runtime, self.platform]
     }
 
-    /// Whether every part that the node has answers, and was seen to.
+    /// Whether every part that the node has answers, and was seen to. A running machine without any agent is not well:
+    /// somebody expected one, or nobody would have asked (a group's member that never registered).
     #[must_use]
     pub fn is_well(self) -> bool {
         self.parts().into_iter().all(|part| matches!(part, Standing::Well | Standing::NotPresent))
-            && self.parts().contains(&Standing::Well)
+            && (self.ssm == Standing::Well || self.ecs == Standing::Well)
     }
 
     /// Whether some part certainly does not answer.
@@ -77,10 +86,10 @@ impl Health {
         self.parts().contains(&Standing::Suspect)
     }
 
-    /// Whether neither agent answers, so that no gentle remedy can reach the node.
+    /// Whether no agent of the node was ever registered.
     #[must_use]
-    pub fn is_silent(self) -> bool {
-        !matches!(self.ssm, Standing::Well) && !matches!(self.ecs, Standing::Well)
+    pub fn is_unregistered(self) -> bool {
+        self.ssm == Standing::NotPresent && self.ecs == Standing::NotPresent
     }
 }
 
@@ -96,7 +105,7 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
         let age = secs_between(probe.sent_at, now);
         let fresh = age <= PROBE_FRESH_SECS;
         let lost = match &probe.answer {
-            ProbeAnswer::Answered { .. } if fresh => return Standing::Well,
+            ProbeAnswer::Answered { .. } if age <= ANSWER_FRESH_SECS => return Standing::Well,
             ProbeAnswer::Answered { .. } => false,
             ProbeAnswer::Undelivered => true,
             ProbeAnswer::Pending => age > PROBE_LOST_SECS,
@@ -179,7 +188,7 @@ mod tests {
     #[test]
     fn a_node_whose_every_part_answers_is_well() {
         let health = of(&seen(noon()).in_cluster());
-        assert!(health.is_well() && !health.is_ill() && !health.is_suspect() && !health.is_silent());
+        assert!(health.is_well() && !health.is_ill() && !health.is_suspect());
         assert_eq!(health.parts(), [Standing::Well; 4]);
     }
 

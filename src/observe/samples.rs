@@ -117,6 +117,7 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
             last_ping: after(now, -30),
             connection: Fact::Known(Connection::Connected),
             platform: Platform::Linux,
+            tags: Fact::Absent,
         }),
         ecs: Fact::Absent,
         asg: Fact::Absent,
@@ -207,6 +208,9 @@ impl Seen {
         self.with(|seen| {
             seen.node = "mi-0a1b2c3d4e5f60718".parse().unwrap();
             seen.ec2 = Fact::Absent;
+            if let Fact::Known(ssm) = &mut seen.ssm {
+                ssm.tags = Fact::Known(Tags { managed: true, mode: None, mute_until: None });
+            }
             let nobody_asked = Fact::Unknown(Blind::NotRead);
             (seen.identity, seen.network, seen.console) = (nobody_asked.clone(), nobody_asked.clone(), nobody_asked);
         })

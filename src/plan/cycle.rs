@@ -143,12 +143,12 @@ pub(super) fn draining(
             let wake = draft.in_secs(LOOK_SECS);
             draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake))
         }
-        Then::End(ending) => {
+        then @ (Then::Park { .. } | Then::End(_)) => {
             let active = ecs.is_none_or(|ecs| ecs.status != EcsStatus::Draining);
             if active && seen.ecs.blind().is_none() {
                 draft.next.holds.draining = false;
                 draft.touch();
-                return draft.end(ending);
+                return given_back(draft, then);
             }
             if now >= deadline {
                 return draft.finish(Ending::NotGivenBack);
@@ -156,25 +156,33 @@ pub(super) fn draining(
             // Refused, burned, or accepted and without effect after a while: try again, with an intent of its own.
             let tried_for = secs_between(intent.committed_at, now);
             if refused || tried_for >= RETRY_SECS {
-                return activate(draft, ending, deadline);
+                return activate(draft, then, deadline);
             }
             let wake = draft.in_secs(LOOK_SECS);
-            draft.go(Phase::Draining { intent, deadline, then: Then::End(ending) }, Some(wake))
+            draft.go(Phase::Draining { intent, deadline, then }, Some(wake))
         }
     }
 }
 
-/// Sets our drained container instance back to `ACTIVE`, then ends.
-pub(super) fn undo_drain(draft: Draft<'_>, ending: Ending) -> Plan {
-    let deadline = after(draft.now, GIVE_BACK_SECS);
-    activate(draft, ending, deadline)
+/// Goes on once something has been given back.
+fn given_back(draft: Draft<'_>, then: Then) -> Plan {
+    match then {
+        Then::Examine => examine_again(draft),
+        Then::Park { refusal } => draft.park(refusal),
+        Then::End(ending) => draft.end(ending),
+    }
 }
 
-fn activate(mut draft: Draft<'_>, ending: Ending, deadline: Timestamp) -> Plan {
-    draft.free();
+/// Sets our drained container instance back to `ACTIVE`, then goes on.
+pub(super) fn undo_drain(draft: Draft<'_>, then: Then) -> Plan {
+    let deadline = after(draft.now, GIVE_BACK_SECS);
+    activate(draft, then, deadline)
+}
+
+fn activate(mut draft: Draft<'_>, then: Then, deadline: Timestamp) -> Plan {
     let intent = draft.intend(Effect::Activate);
     let wake = draft.in_secs(LOOK_SECS);
-    draft.go(Phase::Draining { intent, deadline, then: Then::End(ending) }, Some(wake))
+    draft.go(Phase::Draining { intent, deadline, then }, Some(wake))
 }
 
 /// Our Standby, or its end.
@@ -219,7 +227,7 @@ pub(super) fn standby(
             let wake = draft.in_secs(LOOK_SECS);
             draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake))
         }
-        Then::End(ending) => {
+        then @ (Then::Park { .. } | Then::End(_)) => {
             let back = match &seen.asg {
                 Fact::Known(asg) => matches!(asg.lifecycle, Lifecycle::InService | Lifecycle::Pending),
                 Fact::Absent => true,
@@ -228,17 +236,17 @@ pub(super) fn standby(
             if back {
                 draft.next.holds.standby = false;
                 draft.note(Event::Reached(Milestone::InService));
-                return draft.end(ending);
+                return given_back(draft, then);
             }
             if now >= deadline {
                 return draft.finish(Ending::NotGivenBack);
             }
             let tried_for = secs_between(intent.committed_at, now);
             if refused || tried_for >= RETRY_SECS.saturating_mul(2) {
-                return exit_standby(draft, ending, deadline);
+                return exit_standby(draft, then, deadline);
             }
             let wake = draft.in_secs(LOOK_SECS);
-            draft.go(Phase::Standby { intent, deadline, then: Then::End(ending) }, Some(wake))
+            draft.go(Phase::Standby { intent, deadline, then }, Some(wake))
         }
     }
 }
@@ -246,14 +254,13 @@ pub(super) fn standby(
 /// Brings our instance back into service, then ends.
 pub(super) fn leave_standby(draft: Draft<'_>, ending: Ending) -> Plan {
     let deadline = after(draft.now, GIVE_BACK_SECS);
-    exit_standby(draft, ending, deadline)
+    exit_standby(draft, Then::End(ending), deadline)
 }
 
-fn exit_standby(mut draft: Draft<'_>, ending: Ending, deadline: Timestamp) -> Plan {
-    draft.free();
+fn exit_standby(mut draft: Draft<'_>, then: Then, deadline: Timestamp) -> Plan {
     let intent = draft.intend(Effect::ExitStandby);
     let wake = draft.in_secs(LOOK_SECS);
-    draft.go(Phase::Standby { intent, deadline, then: Then::End(ending) }, Some(wake))
+    draft.go(Phase::Standby { intent, deadline, then }, Some(wake))
 }
 
 /// The node is drained, or set aside: look closely once more before the next step.

@@ -4,12 +4,16 @@ use jiff::Timestamp;
 
 use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
-use crate::guard::{Lasts, Refusal};
-use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase};
+use crate::guard::{Lasts, Refusal, Scope};
+use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase, Then};
+use crate::observe::{Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
 use crate::report::ReportKind;
 use crate::time::{after, secs_between};
+
+/// A day.
+const DAY_SECS: i64 = 24 * 3_600;
 
 /// What happens next in an incident: a record to save, and what to do once it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +58,11 @@ impl<'a> Draft<'a> {
             reports: Vec::new(),
             perform: None,
         }
+    }
+
+    /// How the node fares, given what is expected of it.
+    pub(super) fn health(&self, seen: &Observation) -> Health {
+        Health::of(seen, self.now).expecting_ssm(self.next.expects_ssm())
     }
 
     /// Adds a line to the history.
@@ -101,20 +110,27 @@ impl<'a> Draft<'a> {
         Intent { id, effect, committed_at: self.now, not_after, state: IntentState::Pending }
     }
 
-    /// Takes the permits of a disruptive remedy, unless they are held already.
+    /// Takes the permits of a disruptive remedy, at each of its steps: the drain, Standby, and the remedy's own effect,
+    /// which may be many minutes later and must still be within every rate and behind an open kill switch.
     pub(super) fn claim(&mut self, claims: Claims) {
-        if !self.next.holds.permits {
-            self.permits = Permits::Take(claims);
-            self.next.holds.permits = true;
+        self.permits = Permits::Take(claims);
+        self.next.holds.permits = true;
+    }
+
+    /// Gives the permits back, unless something of ours is still in effect: a node that we keep drained or in Standby is
+    /// missing from its group as much as one that reboots.
+    pub(super) fn free(&mut self) {
+        let holds = self.next.holds;
+        if holds.permits && !(holds.draining || holds.standby || holds.stopped) {
+            self.let_go();
         }
     }
 
-    /// Gives the permits back.
-    pub(super) fn free(&mut self) {
-        if self.next.holds.permits {
-            self.permits = Permits::Free;
-            self.next.holds.permits = false;
-        }
+    fn let_go(&mut self) {
+        let last = self.next.attempts.last();
+        let unsent_since = last.filter(|attempt| attempt.acted_at.is_none()).map(|attempt| attempt.at);
+        self.permits = Permits::Free { unsent_since };
+        self.next.holds.permits = false;
     }
 
     /// Ends the attempt that is going on.
@@ -131,6 +147,12 @@ impl<'a> Draft<'a> {
     /// Parks the incident until the rail may be out of the way, or ends it where it never will be.
     pub(super) fn park(mut self, refusal: Refusal) -> Plan {
         self.end_attempt(AttemptResult::NotSent);
+        // So often in a day is no accident any more: the node waits for a person.
+        if let Refusal::Rate { scope: Scope::Node(_), window_secs, count, .. } = refusal
+            && window_secs >= DAY_SECS
+        {
+            return self.end(Ending::Quarantined { count });
+        }
         let until = match refusal.lasts() {
             Lasts::ForGood => return self.end(Ending::Refused { refusal }),
             Lasts::Until(at) => at,
@@ -139,6 +161,15 @@ impl<'a> Draft<'a> {
         let left = self.policy.parked_max_secs.saturating_sub(self.next.parked_secs);
         if left <= 0 {
             return self.end(Ending::WaitedTooLong { refusal });
+        }
+        // What lasts a minute or two is waited out with the node drained; for anything longer the node is given back.
+        let short = match refusal {
+            Refusal::CannotSee { .. } | Refusal::Cooldown { .. } | Refusal::CallRefused { .. } => true,
+            _ => false,
+        };
+        let holds = self.next.holds;
+        if holds.draining && !holds.standby && !holds.stopped && !short {
+            return super::cycle::undo_drain(self, Then::Park { refusal });
         }
         // The permits of a remedy that does not happen now belong to another node.
         self.free();
@@ -175,11 +206,16 @@ impl<'a> Draft<'a> {
         // What was sent stays on record: a stop whose start never came was performed, and so was a reboot before the end.
         let sent = self.next.running_attempt().is_some_and(|attempt| attempt.acted_at.is_some());
         self.end_attempt(if sent { AttemptResult::Failed } else { AttemptResult::NotSent });
+        let rests = ending.outcome() == Outcome::NeedsHuman && !matches!(ending, Ending::ClosedBy { .. });
+        if self.next.holds.permits && !rests {
+            // Nobody drives a closed incident any more, so nothing may stay held in its name.
+            self.let_go();
+        }
         self.free();
         self.note(Event::Closed(ending.clone()));
         let now = self.now;
         match ending.outcome() {
-            Outcome::NeedsHuman if !matches!(ending, Ending::ClosedBy { .. }) => {
+            Outcome::NeedsHuman if rests => {
                 self.report(ReportKind::NeedsHuman);
                 let remind_at = after(now, super::end::REMIND_SECS);
                 let wake = after(now, super::end::REST_LOOK_SECS);

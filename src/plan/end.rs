@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::cycle;
 use super::draft::{Draft, Plan};
-use crate::incident::{Ending, Event, Outcome, Phase};
-use crate::observe::{Health, Observation};
+use crate::incident::{Ending, Event, Outcome, Phase, Then};
+use crate::observe::Observation;
 use crate::report::ReportKind;
 use crate::time::after;
 
@@ -30,7 +30,7 @@ impl Draft<'_> {
             };
         }
         if holds.draining {
-            return cycle::undo_drain(self, ending);
+            return cycle::undo_drain(self, Then::End(ending));
         }
         self.finish(ending)
     }
@@ -58,7 +58,7 @@ pub(super) fn resting(
     remind_at: Timestamp,
 ) -> Plan {
     let now = draft.now;
-    if Health::of(seen, now).is_well() {
+    if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
     }
     if now < remind_at {

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use super::cycle;
 use super::draft::{Draft, Plan};
 use super::ladder::{self, Choice};
-use crate::diagnose::{Cause, Diagnosis, Family, Severity, diagnose};
+use crate::diagnose::{Cause, Channel, Diagnosis, Family, Severity, diagnose};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
 use crate::guard::{Refusal, Sight, gates, mode, ownership};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
-    Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer, Standing,
+    ANSWER_FRESH_SECS, Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer,
+    Standing,
 };
 use crate::policy::Mode;
 use crate::ports::{KillSwitch, Rails};
@@ -24,6 +25,8 @@ use crate::time::{after, secs_between};
 pub(super) const EXAMINE_SECS: i64 = 30 * 60;
 /// Between two looks while something is expected to change soon, in seconds.
 const LOOK_SECS: i64 = 20;
+/// Longer than any natural reconnect of an ECS container agent, in seconds: they take up to two minutes (facts/aws.md §5).
+const NATURAL_RECONNECT_SECS: i64 = 150;
 /// Between two looks at a node whose SSM agent is silent, while the hold-down runs, in seconds.
 const SILENT_LOOK_SECS: i64 = 60;
 
@@ -32,14 +35,14 @@ pub(super) fn watch(mut draft: Draft<'_>, seen: &Observation, rails: &Rails, unt
     let now = draft.now;
     if now >= until {
         let secs = secs_between(draft.next.first_seen, now);
-        let well = Health::of(seen, now).is_well();
+        let well = draft.health(seen).is_well();
         if !well {
             draft.note(Event::HoldDownOver { secs });
         }
         return examine(draft, seen, rails, now, after(now, EXAMINE_SECS));
     }
     // Looked at early because an event told of a recovery.
-    if Health::of(seen, now).is_well() && !delivery_failed(&draft) {
+    if draft.health(seen).is_well() && !delivery_failed(&draft) {
         return draft.end(Ending::SelfHealed);
     }
     draft.stay(Some(until))
@@ -82,7 +85,7 @@ pub(super) fn examine(
         KillSwitch::Paused => return draft.park(Refusal::Paused),
         KillSwitch::Unreadable => return draft.park(Refusal::PauseUnreadable),
     }
-    let health = Health::of(seen, now);
+    let health = draft.health(seen);
     let rails_of_node = ownership::check(seen)
         .and_then(|()| ownership::check_mute(seen, rails.muted_until, now))
         .and_then(|()| gates::launch_grace(seen, draft.policy, now));
@@ -147,10 +150,10 @@ pub(super) fn examine(
     if let Err(refusal) = mode::check(reach, remedy) {
         return draft.park(refusal);
     }
-    if remedy.is_disruptive() && !health.is_ill() {
-        // Signs of trouble are not enough to cycle a node (S1): another probe will tell.
+    if remedy.is_disruptive() && !certain(&draft, health, &found) {
+        // Signs of trouble are not enough to cycle a node (S1): further looks and another probe will tell.
         if now >= deadline {
-            return draft.park(Refusal::CannotSee { what: Sight::Probe, blind: Blind::Empty });
+            return draft.end(Ending::TooLong);
         }
         let wake = draft.in_secs(LOOK_SECS);
         return draft.go(examining, Some(wake));
@@ -159,6 +162,30 @@ pub(super) fn examine(
         return draft.park(refusal);
     }
     cycle::begin(draft, seen, remedy)
+}
+
+/// Whether the node is ill beyond doubt, so that it may be cycled (S1).
+///
+/// A natural reconnect, and a status check that lags behind a recovery by a minute or two, look like an outage in a single
+/// look. So: the SSM agent took no probe; or ECS has not seen its agent for longer than any natural reconnect, look after
+/// look; or the host itself says what is wrong. A status check alone, on a node whose agents answer, is not enough.
+fn certain(draft: &Draft<'_>, health: Health, found: &Diagnosis) -> bool {
+    if health.ssm == Standing::Ill {
+        return true;
+    }
+    match health.ecs {
+        Standing::Ill => {
+            draft.next.ecs_down.is_some_and(|run| secs_between(run.since, run.until) >= NATURAL_RECONNECT_SECS)
+        }
+        Standing::Well | Standing::NotPresent => {
+            health.is_ill()
+                && found
+                    .findings
+                    .iter()
+                    .any(|finding| finding.channel == Channel::Probe && finding.severity == Severity::Cause)
+        }
+        Standing::Suspect | Standing::Unknown => false,
+    }
 }
 
 /// An ordinary failure or time-out of a script is told or dropped, never treated.
@@ -230,7 +257,7 @@ fn probe_first(
     let settled = match (seen.probe.known(), &draft.next.probe) {
         (Some(probe), Some(_)) => match &probe.answer {
             ProbeAnswer::Answered { findings, .. } => {
-                let fresh = secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS;
+                let fresh = secs_between(probe.sent_at, now) <= ANSWER_FRESH_SECS;
                 if fresh {
                     note_answer(draft, probe.sent_at, findings.len());
                 }

@@ -80,6 +80,10 @@ pub fn rungs(cause: Cause, health: Health) -> &'static [Remedy] {
 
 /// The ladder for a node that does not say why.
 fn unknown(health: Health) -> &'static [Remedy] {
+    // It never registered, and does not say why: a wrong template makes the next instance the same (facts/checks.md C03).
+    if health.is_unregistered() {
+        return &[];
+    }
     let ssm_answers = health.ssm == Standing::Well;
     let ecs_silent = health.ecs == Standing::Ill;
     match (ssm_answers, ecs_silent) {
@@ -150,7 +154,9 @@ pub fn choose(
 fn relevant(incident: &Incident, health: Health, cause: Cause, remedy: Remedy) -> bool {
     match remedy {
         RestartSsmAgent => cause.family() == Family::SsmAgent || incident.symptoms.iter().any(|s| of_ssm(&s.kind)),
-        RestartEcsAgent => cause.family() == Family::EcsAgent || health.ecs == Standing::Ill,
+        RestartEcsAgent => {
+            health.ecs == Standing::Ill || (health.ecs == Standing::Well && cause.family() == Family::EcsAgent)
+        }
         RestartRuntime => health.ecs != Standing::NotPresent,
         FreeDisk | Reboot | StopStart | Replace => true,
     }

@@ -94,7 +94,7 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
     if mode::reach(seen, &context.policy).mode == Mode::Off {
         return Opening::Ignore(IgnoreReason::Off);
     }
-    let health = Health::of(seen, now);
+    let health = Health::of(seen, now).expecting_ssm(signal.kind.expects_ssm());
     let status = seen.invocation.known().map(|invocation| invocation.status);
     let is_command = matches!(signal.kind, SignalKind::CommandTrouble { .. });
     let script_timed_out = match (is_command, status) {

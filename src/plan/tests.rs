@@ -141,6 +141,10 @@ impl Case {
         &self.last.as_ref().expect("a look").permits
     }
 
+    fn freed(&self) -> bool {
+        matches!(self.permits(), Permits::Free { .. })
+    }
+
     fn reports(&self) -> &[ReportKind] {
         &self.last.as_ref().expect("a look").reports
     }

@@ -51,7 +51,7 @@ pub(super) fn verifying(
     proven_since: Option<Timestamp>,
 ) -> Plan {
     let now = draft.now;
-    let health = Health::of(seen, now);
+    let health = draft.health(seen);
     milestones(&mut draft, seen, remedy, since);
     let proof = proof(seen, health, remedy, since);
     if proof == Proof::AskHost {

@@ -99,7 +99,7 @@ pub(super) fn side_effects(story: &Story<'_>) -> Option<String> {
         Remedy::StopStart if story.incident.place.public_address_changes => {
             format!("{}; its public IP is not elastic and changed", story.moved())
         }
-        Remedy::StopStart => story.moved().to_owned(),
+        Remedy::StopStart => story.moved(),
         Remedy::Replace => "the old instance and its disks are gone; its tasks run elsewhere".to_owned(),
     })
 }
@@ -248,6 +248,7 @@ fn again(story: &Story<'_>) -> Option<String> {
     match story.incident.ending()? {
         Ending::CauseNotOurs
         | Ending::LadderExhausted
+        | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
         | Ending::NotGivenBack => {

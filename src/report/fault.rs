@@ -2,7 +2,8 @@
 
 use crate::diagnose::{Cause, Channel, Severity};
 use crate::event::{HealthCheck, SignalKind, SweptAgent};
-use crate::incident::{Ending, Incident};
+use crate::incident::{Ending, Event, Incident};
+use crate::observe::Standing;
 
 /// What broke, as seen from outside; the cause is another matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +80,18 @@ impl Fault {
                 None => {}
             }
         }
-        incident.symptoms.iter().find_map(|symptom| Self::told_by(&symptom.kind)).unwrap_or(Self::None)
+        let told = incident.symptoms.iter().find_map(|symptom| Self::told_by(&symptom.kind)).unwrap_or(Self::None);
+        // It began with a blip of the ECS agent, and what stayed is the silence of the other one.
+        let last_look = incident.history.iter().rev().find_map(|entry| match entry.event {
+            Event::Looked { ssm, ecs } => Some((ssm, ecs)),
+            _ => None,
+        });
+        match (told, last_look) {
+            (Self::EcsAgentDisconnected, Some((Standing::Ill | Standing::Suspect, Standing::Well))) => {
+                Self::SsmAgentUnreachable
+            }
+            (told, _) => told,
+        }
     }
 
     fn told_by(kind: &SignalKind) -> Option<Self> {

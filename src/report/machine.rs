@@ -176,6 +176,7 @@ fn stopped_because(story: &Story<'_>) -> Option<&'static str> {
     match story.incident.ending()? {
         Ending::CauseNotOurs => Some("cause-not-ours"),
         Ending::LadderExhausted => Some("ladder-exhausted"),
+        Ending::Quarantined { .. } => Some("quarantined"),
         Ending::TooLong => Some("too-long"),
         Ending::DoesNotStart => Some("does-not-start"),
         Ending::NotGivenBack => Some("not-given-back"),

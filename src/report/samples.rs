@@ -63,6 +63,7 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
             down_since: now,
             symptoms: Vec::new(),
             looks: 2,
+            ecs_down: None,
             phase: Phase::Watching { until: now },
             holds: Holds::default(),
             attempts: Vec::new(),

@@ -134,6 +134,7 @@ impl<'a> Story<'a> {
                     | Ending::CommandRejected
                     | Ending::CauseNotOurs
                     | Ending::LadderExhausted
+                    | Ending::Quarantined { .. }
                     | Ending::TooLong
                     | Ending::DoesNotStart
                     | Ending::NotGivenBack,

@@ -39,7 +39,7 @@ fn what_and_tail(story: &Story<'_>) -> (String, String) {
         },
         Some(Ending::DoesNotStart) => ("does not start".to_owned(), cause),
         Some(Ending::NotGivenBack) => (format!("still {}", story.held()), cause),
-        Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::TooLong) | None => {
+        Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::Quarantined { .. } | Ending::TooLong) | None => {
             ("still broken".to_owned(), cause)
         }
         Some(Ending::Refused { refusal } | Ending::WaitedTooLong { refusal }) => {

@@ -11,7 +11,7 @@ use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, 
 use crate::observe::{InvocationStatus, Standing};
 
 /// Lines are shorter than this.
-pub const LINE_MAX: usize = 100;
+pub const LINE_MAX: usize = 140;
 
 /// What an entry says, without its time; none where the line before said it already.
 #[must_use]
@@ -112,14 +112,14 @@ fn looked(ssm: Standing, ecs: Standing) -> String {
     let ssm = match ssm {
         Standing::NotPresent => None,
         Standing::Well => Some("SSM agent answers"),
-        Standing::Suspect => Some("SSM agent doubtful"),
+        Standing::Suspect => Some("SSM agent seems silent"),
         Standing::Ill => Some("SSM agent silent"),
         Standing::Unknown => Some("SSM agent not visible"),
     };
     let ecs = match ecs {
         Standing::NotPresent => None,
         Standing::Well => Some("ECS agent connected"),
-        Standing::Suspect => Some("ECS agent doubtful"),
+        Standing::Suspect => Some("ECS agent seems silent"),
         Standing::Ill => Some("ECS agent disconnected"),
         Standing::Unknown => Some("ECS agent not visible"),
     };
@@ -157,7 +157,7 @@ fn reached(milestone: Milestone) -> &'static str {
         Milestone::Fenced => "EC2: terminated, it can do no more harm",
         Milestone::InStandby => "ASG: in Standby",
         Milestone::InService => "ASG: back in service",
-        Milestone::SsmAnswers => "SSM agent connected, with a ping later than the remedy",
+        Milestone::SsmAnswers => "SSM agent connected again",
         Milestone::EcsConnected => "ECS agent connected",
         Milestone::GroupWhole => "ASG: at its desired capacity again",
     }
@@ -167,7 +167,9 @@ fn ended(remedy: Remedy, result: AttemptResult) -> Option<String> {
     let noun = words::noun(remedy);
     match result {
         AttemptResult::Running => None,
-        AttemptResult::Helped => Some(format!("{noun}: it helped")),
+        // The last line says the same, with the proof; only what helped with a part of it has no other line.
+        AttemptResult::Helped if remedy == Remedy::FreeDisk => Some(format!("{noun}: it helped")),
+        AttemptResult::Helped => None,
         AttemptResult::Failed => Some(format!("{noun}: it did not help in time")),
         AttemptResult::Refused => Some(format!("{noun}: AWS refused it")),
         AttemptResult::NotSent => Some(format!("{noun}: was not sent")),
@@ -189,6 +191,7 @@ fn closed(ending: &Ending) -> String {
         .to_owned(),
         Ending::CauseNotOurs
         | Ending::LadderExhausted
+        | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
         | Ending::NotGivenBack => format!("gave up: {}", words::because(ending).unwrap_or_default()),

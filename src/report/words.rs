@@ -102,7 +102,7 @@ pub(super) fn headline(story: &Story<'_>) -> String {
         Some(Ending::CauseNotOurs) if story.incident.performed().next().is_none() => {
             format!("{node} is broken, and Defib cannot repair it")
         }
-        Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::TooLong) | None => {
+        Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::Quarantined { .. } | Ending::TooLong) | None => {
             format!("{node} is still broken, and Defib has stopped trying")
         }
         Some(Ending::DoesNotStart) => format!("{node} was stopped by Defib and does not start"),
@@ -154,14 +154,24 @@ pub(super) fn ask(story: &Story<'_>) -> String {
         },
         Some(Ending::DoesNotStart) => "Please start it; the steps are below.".to_owned(),
         Some(Ending::NotGivenBack) => "Please bring it back into service; the steps are below.".to_owned(),
-        Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::TooLong | Ending::WouldHave { remedy: None })
+        Some(
+            Ending::CauseNotOurs
+            | Ending::LadderExhausted
+            | Ending::Quarantined { .. }
+            | Ending::TooLong
+            | Ending::WouldHave { remedy: None },
+        )
         | None => by_cause(),
         Some(Ending::Refused { refusal } | Ending::WaitedTooLong { refusal }) => way_out(refusal, &story.node),
         Some(Ending::Gone) => "Nothing for you to do, unless it should be running.".to_owned(),
         Some(Ending::ScriptTimedOut) => "Please look at the script, not at the node.".to_owned(),
         Some(Ending::CommandRejected) => "Please look at how the command was sent.".to_owned(),
         Some(Ending::WouldHave { remedy: Some(remedy) }) => {
-            format!("Please {} yourself, or raise the mode above observe.", by_hand(*remedy))
+            // Without a probe nothing is certain, so nobody is sent to reboot on our word alone.
+            format!(
+                "Please look at it, or raise the mode above observe: the next step would be {}.",
+                with_article(*remedy)
+            )
         }
     }
 }
@@ -202,6 +212,9 @@ pub(super) fn because(ending: &Ending) -> Option<String> {
     Some(match ending {
         Ending::CauseNotOurs => "the cause is not one that Defib can remove".to_owned(),
         Ending::LadderExhausted => "every remedy that the cause allows was tried".to_owned(),
+        Ending::Quarantined { count } => {
+            format!("{count} disruptive remedies in a day are the most that one node gets; it waits for a person")
+        }
         Ending::TooLong => "the incident took longer than it may".to_owned(),
         Ending::DoesNotStart => "the instance was stopped by Defib and does not start".to_owned(),
         Ending::NotGivenBack => "what Defib had set aside could not be given back".to_owned(),

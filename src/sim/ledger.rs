@@ -31,7 +31,7 @@ pub struct Ledger {
     open: BTreeMap<NodeId, IncidentId>,
     last: BTreeMap<NodeId, LastIncident>,
     permits: BTreeMap<Scope, Vec<IncidentId>>,
-    rates: BTreeMap<Scope, Vec<Timestamp>>,
+    rates: BTreeMap<Scope, Vec<(Timestamp, IncidentId)>>,
     unsent: Vec<Arc<OutboxItem>>,
     mutes: BTreeMap<NodeId, Timestamp>,
     switch: KillSwitch,
@@ -83,9 +83,14 @@ impl Ledger {
                 Ok(()) => self.take(claims, next.id, now),
                 Err(refusal) => return Committed::Refused(refusal),
             },
-            Permits::Free => {
+            Permits::Free { unsent_since } => {
                 for holders in self.permits.values_mut() {
                     holders.retain(|holder| *holder != next.id);
+                }
+                if let Some(chosen_at) = unsent_since {
+                    for stamps in self.rates.values_mut() {
+                        stamps.retain(|(at, by)| *by != next.id || at < chosen_at);
+                    }
                 }
             }
         }
@@ -132,7 +137,11 @@ impl Ledger {
             check(u32::try_from(others).unwrap_or(u32::MAX), claim)?;
         }
         for claim in &claims.rates {
-            check_rate(self.rates.get(&claim.scope).map_or(&[], Vec::as_slice), claim, now)?;
+            let stamps = self.rates.get(&claim.scope).map_or(&[][..], Vec::as_slice);
+            let own = own_stamp(stamps, claims, holder);
+            let others: Vec<Timestamp> =
+                stamps.iter().enumerate().filter(|(index, _)| Some(*index) != own).map(|(_, (at, _))| *at).collect();
+            check_rate(&others, claim, now)?;
         }
         Ok(())
     }
@@ -150,8 +159,12 @@ impl Ledger {
                 continue;
             }
             let stamps = self.rates.entry(claim.scope.clone()).or_default();
-            stamps.retain(|stamp| *stamp > after(now, -RATE_KEPT_SECS));
-            stamps.push(now);
+            stamps.retain(|(stamp, _)| *stamp > after(now, -RATE_KEPT_SECS));
+            // A remedy counts from its last step, the disruptive one, and not from the drain before it.
+            if let Some(own) = own_stamp(stamps, claims, holder) {
+                stamps.remove(own);
+            }
+            stamps.push((now, holder));
         }
     }
 
@@ -236,6 +249,11 @@ impl Ledger {
     pub fn kill_switch(&self) -> KillSwitch {
         self.switch
     }
+}
+
+/// The stamp of an earlier step of the same remedy, when its holder takes its permits again.
+fn own_stamp(stamps: &[(Timestamp, IncidentId)], claims: &Claims, holder: IncidentId) -> Option<usize> {
+    stamps.iter().rposition(|(at, by)| *by == holder && *at >= claims.chosen_at)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ use crate::time::after;
 const BEFORE_SECS: i64 = 3_600;
 /// A rehearsal of events ends after this long at the latest, in seconds: parked incidents wait for six hours.
 const HORIZON_SECS: i64 = 13 * 3_600;
+/// After its time is up, a rehearsal goes on this long at most until nothing is going on, in seconds.
+const GRACE_SECS: i64 = 15 * 60;
 /// Events further apart than this are brought closer, in seconds: samples in documentation are years apart.
 const APART_SECS: i64 = 600;
 
@@ -136,7 +138,8 @@ impl Rehearsal {
         if self.to_the_end {
             self.driver.run_until(self.horizon, &mut ());
         }
-        self.driver.run_until_quiet(self.horizon, &mut ());
+        // What is in the middle of something then may finish it, a blip above all.
+        self.driver.run_until_quiet(after(self.horizon, GRACE_SECS), &mut ());
         let account = self.driver.account();
         let mut seen: Vec<ReportId> = Vec::new();
         let reports = account

@@ -110,12 +110,12 @@ fn incident_lines(incident: &Incident, played: &Played) -> Vec<Line> {
     }
     let ending = incident.ending();
     let outcome = ending.map_or("open", |ending| ending.outcome().as_str());
-    let cause = incident.diagnosis.as_ref().map_or("-", |found| found.cause.code());
+    let cause = incident.diagnosis.as_ref().map(|found| format!("cause {}; ", found.cause)).unwrap_or_default();
     let remedies: Vec<&str> = incident.performed().map(crate::incident::Remedy::as_str).collect();
     let remedies = if remedies.is_empty() { "none".to_owned() } else { remedies.join(", ") };
     let reports = reports_of(incident, played);
     let text = format!(
-        "{outcome} after {}; cause {cause}; remedies: {remedies}; {reports} message{}",
+        "{outcome} after {}; {cause}remedies: {remedies}; {reports} message{}",
         spoken(duration_secs(incident, played)),
         if reports == 1 { "" } else { "s" }
     );

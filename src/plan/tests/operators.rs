@@ -45,7 +45,7 @@ fn a_fix_bypasses_no_rail() {
     assert_eq!(asked(None, |seen| seen).unwrap_err(), "the node is well: there is nothing to fix");
     assert_eq!(
         asked(None, |seen| dead(seen).untagged()).unwrap_err(),
-        "the instance does not carry the tag defib:managed=true"
+        "the node does not carry the tag defib:managed=true"
     );
     assert_eq!(
         asked(None, |seen| dead(seen).with(|seen| seen.ec2 = Fact::Absent)).unwrap_err(),

@@ -122,6 +122,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
         last_ping: after(now, -pinged),
         connection,
         platform,
+        tags: Fact::Absent,
     });
     let ecs = ecs.prop_map(move |(connected, status, tasks, agent, runtime, tags)| {
         let mut ecs = base().ecs.known().cloned().expect("a container instance");
@@ -351,7 +352,7 @@ proptest! {
         prop_assert!(plan.changed || (plan.perform.is_none() && plan.reports.is_empty()), "unsaved: {:?}", plan);
         if next.is_closed() {
             prop_assert_eq!((&plan.perform, next.wake_at), (&None, None));
-            let freed = plan.permits == Permits::Free || !incident.holds.permits;
+            let freed = matches!(plan.permits, Permits::Free { .. }) || !incident.holds.permits;
             prop_assert!(!next.holds.permits && freed, "permits leak: {:?}", plan);
             prop_assert!(
                 incident.is_closed() || next.reports > 0 || next.ending() == Some(&Ending::SelfHealed),

@@ -101,7 +101,7 @@ pub(super) const ECS_HUNG: Profile = Profile {
     leaves: &[shows(
         Channel::Probe,
         Cause::EcsAgentHung,
-        "unit ecs: active (running); http://127.0.0.1:51678/v1/metadata: no answer in 3 s",
+        "unit ecs: active (running); introspection on port 51678: no answer in 3 s",
     )],
     ..ECS_DOWN
 };

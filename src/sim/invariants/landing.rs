@@ -227,8 +227,12 @@ impl Inspector {
     }
 }
 
-/// Whether a disruptive remedy has been sent in an incident and is not over.
+/// Whether a disruptive remedy has been sent in an incident and is not over, or the node is still kept from its work by it.
 fn disrupted(incident: &Incident) -> bool {
+    let holds = incident.holds;
+    if holds.standby || holds.stopped {
+        return true;
+    }
     incident.attempts.last().is_some_and(|attempt| {
         attempt.remedy.is_disruptive() && attempt.result == AttemptResult::Running && attempt.acted_at.is_some()
     })

@@ -59,7 +59,13 @@ fn next(incident: &mut Incident) -> Expect {
 }
 
 fn claims(limit: u32, rate: u32) -> Permits {
+    claims_since(limit, rate, 0)
+}
+
+/// The claims of a remedy that was chosen then.
+fn claims_since(limit: u32, rate: u32, chosen: i64) -> Permits {
     Permits::Take(Claims {
+        chosen_at: moment(chosen),
         at_once: vec![Claim { scope: Scope::Account, limit }],
         rates: vec![
             RateClaim { scope: Scope::Account, window_secs: 3_600, limit: rate },
@@ -104,7 +110,7 @@ fn permits_are_all_or_none_and_belong_to_their_holder() {
     assert_eq!(refused, Committed::Refused(Refusal::Budget { scope: Scope::Account, held: 1, limit: 1 }));
     assert_eq!(ledger.open_on(other.node).unwrap().version, 1, "a refused commit saves nothing");
     let expect = next(&mut one);
-    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Free), moment(3)), Committed::Saved);
+    assert_eq!(ledger.commit(&commit(expect, &one, Permits::Free { unsent_since: None }), moment(3)), Committed::Saved);
     assert_eq!(ledger.holders().count(), 0);
     assert_eq!(ledger.commit(&commit(Expect::Version(1), &other, claims(1, 9)), moment(4)), Committed::Saved);
 }
@@ -114,11 +120,19 @@ fn an_hour_and_a_day_count_a_remedy_once() {
     let mut ledger = Ledger::default();
     let mut one = opened(&mut ledger, 1);
     for at in [0, 10] {
+        // The drain and the remedy itself: two steps, one remedy.
+        for step in [at, at + 5] {
+            let expect = next(&mut one);
+            assert_eq!(ledger.commit(&commit(expect, &one, claims_since(1, 2, at)), moment(step)), Committed::Saved);
+        }
         let expect = next(&mut one);
-        assert_eq!(ledger.commit(&commit(expect, &one, claims(1, 2)), moment(at)), Committed::Saved);
+        assert_eq!(
+            ledger.commit(&commit(expect, &one, Permits::Free { unsent_since: None }), moment(at + 6)),
+            Committed::Saved
+        );
     }
     let expect = next(&mut one);
-    let refused = ledger.commit(&commit(expect, &one, claims(1, 2)), moment(20));
+    let refused = ledger.commit(&commit(expect, &one, claims_since(1, 2, 20)), moment(20));
     assert!(matches!(refused, Committed::Refused(Refusal::Rate { count: 2, limit: 2, .. })), "{refused:?}");
 }
 

@@ -130,13 +130,11 @@ impl World {
         let now = self.now;
         let Some(machine) = self.machines.get_mut(index) else { return };
         let (ssm, ecs_up) = (machine.ssm_wanted(now), machine.ecs_wanted(now));
-        let mut ssm_came = false;
         if machine.ssm.up != ssm {
             let lag = if ssm { self.rng.i64(2..=15) } else { self.rng.i64(5..=60) };
             machine.last_ping = machine.pinged_at(now);
             machine.ssm.turn(ssm, now, lag);
             machine.ssm_registered |= ssm;
-            ssm_came = ssm;
         }
         let (runtime_bad, natural) = (machine.runtime_bad(), machine.is_well(now));
         if let Some(ecs) = machine.ecs.as_mut() {
@@ -185,7 +183,8 @@ impl World {
         }
         let restored =
             !runtime_bad && machine.ecs.as_mut().is_some_and(|ecs| std::mem::take(&mut ecs.runtime_impaired));
-        let waiting = if ssm_came { std::mem::take(&mut machine.waiting) } else { Vec::new() };
+        // An agent that was connected all the time, and took nothing, takes what waits once its workers are free.
+        let waiting = if machine.takes_commands() { std::mem::take(&mut machine.waiting) } else { Vec::new() };
         if restored {
             self.emit(index, SignalKind::EcsHealthRestored);
         }

@@ -77,6 +77,7 @@ impl World {
             last_ping: moment(last_ping),
             connection: Fact::Known(if connected { Connection::Connected } else { Connection::NotConnected }),
             platform: machine.spec.platform,
+            tags: if machine.id.is_instance() { Fact::Absent } else { Fact::Known(machine.tags) },
         })
     }
 

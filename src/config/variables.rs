@@ -1,0 +1,281 @@
+//! Every environment variable that Defib reads, in one table: error texts and docs/CONFIGURATION.md are made from it.
+
+use std::str::FromStr;
+
+use super::settings::{AccountKind, Settings};
+use crate::incident::Remedy;
+use crate::policy::SessionsRule;
+
+/// What the names of all settings begin with.
+pub const PREFIX: &str = "DEFIB_";
+
+/// One environment variable.
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it changes, in a sentence.
+    pub meaning: &'static str,
+    /// Its default, as one would write it; none when nothing that one could write means the same.
+    pub default: Option<&'static str>,
+    /// What follows without it, where there is no default.
+    pub otherwise: &'static str,
+    /// What it may hold.
+    pub allowed: &'static str,
+    /// Takes a value over; none when it is not allowed.
+    pub(super) take: fn(&mut Settings, &str) -> Option<()>,
+}
+
+/// A row: name, meaning, default, what is allowed, and what it sets.
+const fn row(
+    name: &'static str,
+    meaning: &'static str,
+    default: &'static str,
+    allowed: &'static str,
+    take: fn(&mut Settings, &str) -> Option<()>,
+) -> Variable {
+    Variable { name, meaning, default: Some(default), otherwise: "", allowed, take }
+}
+
+/// A row without a default.
+const fn open(
+    name: &'static str,
+    meaning: &'static str,
+    otherwise: &'static str,
+    allowed: &'static str,
+    take: fn(&mut Settings, &str) -> Option<()>,
+) -> Variable {
+    Variable { name, meaning, default: None, otherwise, allowed, take }
+}
+
+/// A row of the table that holds a whole number between two limits.
+macro_rules! number {
+    ($name:literal, $meaning:literal, $default:literal, $low:literal ..= $high:literal, $($field:ident).+) => {
+        row(
+            $name,
+            $meaning,
+            stringify!($default),
+            concat!("a whole number from ", stringify!($low), " to ", stringify!($high)),
+            |settings, value| {
+                settings.$($field).+ = value.parse().ok().filter(|number| ($low..=$high).contains(number))?;
+                Some(())
+            },
+        )
+    };
+}
+
+/// Every variable, in the order of the documentation.
+#[allow(clippy::unreadable_literal, reason = "limits are shown to people as they stand here")]
+pub const VARIABLES: &[Variable] = &[
+    open(
+        "DEFIB_ACCOUNT",
+        "What Defib works on. `sim` is the embedded account: no AWS, virtual time, gone with the process.",
+        "the AWS account that the function runs in",
+        "sim",
+        |settings, value| (value == "sim").then(|| settings.account = AccountKind::Embedded),
+    ),
+    open(
+        "DEFIB_HOME_ACCOUNT",
+        "The account that this deployment looks after. Events of others are turned away.",
+        "on `sim` 111122223333; on AWS it must be set, the template does",
+        "a twelve-digit account number",
+        |settings, value| set(&mut settings.home_account, value),
+    ),
+    open(
+        "DEFIB_HOME_REGION",
+        "The region that this deployment looks after. Events of others are turned away.",
+        "on `sim` us-east-1; on AWS the function's own (AWS_REGION)",
+        "a region's code, as in us-east-1",
+        |settings, value| set(&mut settings.home_region, value),
+    ),
+    open(
+        "DEFIB_STACK",
+        "The deployment's name in reports.",
+        "defib",
+        "1 to 255 characters, none of them a control character",
+        |settings, value| set(&mut settings.stack, value),
+    ),
+    row(
+        "DEFIB_LOG",
+        "The lowest level that is logged.",
+        "info",
+        "error, warn, info, debug or trace",
+        |settings, value| {
+            // `LevelFilter` would also take numbers and `off`; a log without errors helps nobody.
+            let known = ["error", "warn", "info", "debug", "trace"];
+            let level = known.into_iter().find(|level| level.eq_ignore_ascii_case(value))?;
+            settings.log = level.parse().ok()?;
+            Some(())
+        },
+    ),
+    row(
+        "DEFIB_MODE",
+        "How far Defib may go. A tag on a node, group or cluster can only lower it.",
+        "observe",
+        "off, observe, restart, cycle or replace",
+        |settings, value| {
+            settings.policy.mode = value.parse().ok()?;
+            Some(())
+        },
+    ),
+    row(
+        "DEFIB_ALLOW_PROBES",
+        "In mode `observe`, send the read-only probe to nodes all the same.",
+        "false",
+        "true or false",
+        |settings, value| {
+            settings.policy.allow_probes = value.parse().ok()?;
+            Some(())
+        },
+    ),
+    row(
+        "DEFIB_SESSIONS",
+        "What live Session Manager sessions mean for a remedy that would end them: wait until they have ended, go on and \
+         say so, or go on.",
+        "wait",
+        "wait, warn or ignore",
+        |settings, value| {
+            settings.policy.sessions = match value {
+                "wait" => SessionsRule::Wait,
+                "warn" => SessionsRule::Warn,
+                "ignore" => SessionsRule::Ignore,
+                _ => return None,
+            };
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_APPROVE_FROM",
+        "From this remedy on, a person must approve.",
+        "nobody is asked",
+        "free-disk, restart-ssm-agent, restart-ecs-agent, restart-runtime, reboot, stop-start or replace",
+        |settings, value| {
+            settings.policy.approve_from = Some(value.parse::<Remedy>().ok()?);
+            Some(())
+        },
+    ),
+    number!(
+        "DEFIB_RESTART_HOLD_DOWN_SECS",
+        "Seconds from the first look to an agent restart.",
+        300,
+        60..=86400,
+        policy.restart_hold_down_secs
+    ),
+    number!(
+        "DEFIB_DISRUPTIVE_HOLD_DOWN_SECS",
+        "Seconds from the first look to a remedy that stops workload.",
+        600,
+        120..=86400,
+        policy.disruptive_hold_down_secs
+    ),
+    number!(
+        "DEFIB_LAUNCH_GRACE_SECS",
+        "Seconds after its launch during which a node is left alone.",
+        600,
+        60..=86400,
+        policy.launch_grace_secs
+    ),
+    number!("DEFIB_COOLDOWN_SECS", "Seconds between two attempts on one node.", 300, 60..=86400, policy.cooldown_secs),
+    number!(
+        "DEFIB_AGENT_RESTARTS_MAX",
+        "Agent restarts of one kind in one incident.",
+        2,
+        0..=10,
+        policy.agent_restarts_max
+    ),
+    number!(
+        "DEFIB_PARKED_MAX_SECS",
+        "Seconds that an incident waits for a rail before it ends as deferred.",
+        21600,
+        300..=604800,
+        policy.parked_max_secs
+    ),
+    number!(
+        "DEFIB_INCIDENT_MAX_SECS",
+        "Seconds that an incident may take, waiting for rails aside, before a person is asked.",
+        18000,
+        1800..=21600,
+        policy.incident_max_secs
+    ),
+    number!(
+        "DEFIB_QUIET_SECS",
+        "Seconds for which a node whose incident ended without a repair is not told about again, while nothing changes.",
+        86400,
+        300..=604800,
+        policy.quiet_secs
+    ),
+    number!(
+        "DEFIB_ACCOUNT_AT_ONCE",
+        "Disruptive remedies at the same time in the account.",
+        5,
+        0..=100,
+        policy.budgets.account_at_once
+    ),
+    number!(
+        "DEFIB_GROUP_AT_ONCE",
+        "Disruptive remedies at the same time in a group or Availability Zone; one in those under ten nodes.",
+        3,
+        1..=100,
+        policy.budgets.group_at_once
+    ),
+    number!(
+        "DEFIB_GROUP_PERCENT",
+        "The same as a share of the group or zone, in percent; the lower of the two holds.",
+        10,
+        1..=50,
+        policy.budgets.group_percent
+    ),
+    number!(
+        "DEFIB_ACCOUNT_AN_HOUR",
+        "Disruptive remedies in any hour in the account.",
+        20,
+        0..=1000,
+        policy.budgets.account_an_hour
+    ),
+    number!(
+        "DEFIB_ACCOUNT_A_DAY",
+        "Disruptive remedies in any day in the account.",
+        50,
+        0..=10000,
+        policy.budgets.account_a_day
+    ),
+    number!(
+        "DEFIB_NODE_AN_HOUR",
+        "Disruptive remedies in any hour on one node.",
+        1,
+        0..=10,
+        policy.budgets.node_an_hour
+    ),
+    number!(
+        "DEFIB_NODE_A_DAY",
+        "Disruptive remedies in any day on one node; then it waits for a person.",
+        3,
+        0..=20,
+        policy.budgets.node_a_day
+    ),
+    row(
+        "DEFIB_SIM_SEED",
+        "The seed of the embedded account.",
+        "1",
+        "a whole number from 0 to 18446744073709551615",
+        |settings, value| {
+            settings.sim_seed = value.parse().ok()?;
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_SIM_FAULT",
+        "What ails a node that an event names and that the embedded account does not have yet.",
+        "a fault that fits the event",
+        "the code of a cause that the embedded account knows, as in identity.no-instance-profile, or healthy",
+        |settings, value| {
+            let ailment = crate::sim::ailment::Ailment::from_cause(value.parse().ok()?)?;
+            settings.sim_fault = Some(ailment.cause());
+            Some(())
+        },
+    ),
+];
+
+fn set<T: FromStr>(slot: &mut Option<T>, value: &str) -> Option<()> {
+    *slot = Some(value.parse().ok()?);
+    Some(())
+}

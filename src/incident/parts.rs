@@ -1,0 +1,144 @@
+//! What an incident is made of: the place, the symptoms, the tries, the words of operators.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Remedy;
+use crate::event::SignalKind;
+use crate::node::{
+    AccountId, AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, Region,
+};
+use crate::observe::Platform;
+
+/// Where a node stands, as last seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The account.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// Availability Zone.
+    pub zone: Option<AvailabilityZone>,
+    /// The `Name` tag.
+    pub name: Option<DisplayName>,
+    /// Cluster and container instance.
+    pub container_instance: Option<(ClusterArn, ContainerInstanceArn)>,
+    /// Auto Scaling group.
+    pub group: Option<AutoScalingGroupName>,
+    /// What runs there.
+    pub platform: Platform,
+    /// Tasks on it when it was last seen.
+    pub tasks: u32,
+    /// It has a public address that a stop and start changes.
+    #[serde(default)]
+    pub public_address_changes: bool,
+}
+
+/// Something that told of the outage.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Symptom {
+    /// When it was received.
+    pub at: Timestamp,
+    /// What it said.
+    pub kind: SignalKind,
+}
+
+/// An unbroken run of looks that found the same thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Run {
+    /// The first of them.
+    pub since: Timestamp,
+    /// The latest of them.
+    pub until: Timestamp,
+}
+
+/// Our last probe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProbeSent {
+    /// When its intent was saved.
+    pub at: Timestamp,
+    /// Its command, once known.
+    pub command: Option<CommandId>,
+}
+
+/// What of ours is still in effect on the node, to be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent things that must each be given back")]
+pub struct Holds {
+    /// We set it to `DRAINING`.
+    pub draining: bool,
+    /// We moved it to Standby.
+    pub standby: bool,
+    /// We stopped it.
+    pub stopped: bool,
+    /// We hold permits for a disruptive remedy.
+    pub permits: bool,
+}
+
+/// One try at one remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The remedy.
+    pub remedy: Remedy,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// When its own effect was committed; none while the node is still being drained or set aside.
+    pub acted_at: Option<Timestamp>,
+    /// How it ended.
+    pub result: AttemptResult,
+}
+
+/// How a try at a remedy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptResult {
+    /// Still going on.
+    Running,
+    /// Its proof was seen.
+    Helped,
+    /// Its proof was not seen in time.
+    Failed,
+    /// AWS refused the call: nothing happened.
+    Refused,
+    /// It was never sent: its time had passed, or a guard stepped in while the node was drained.
+    NotSent,
+}
+
+impl AttemptResult {
+    /// The word in messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Helped => "helped",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::NotSent => "not-sent",
+        }
+    }
+}
+
+/// What an operator asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ask {
+    /// Who, as claimed.
+    pub by: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+    /// This remedy rather than the next one of the ladder.
+    pub remedy: Option<Remedy>,
+}
+
+/// An approval: bound to this incident, one remedy and an expiry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who, as claimed.
+    pub by: Arc<str>,
+    /// The remedy.
+    pub remedy: Remedy,
+    /// Until when.
+    pub until: Timestamp,
+}
