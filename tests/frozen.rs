@@ -16,7 +16,7 @@ use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
 use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
-    Outcome, Phase, Place, ProbeSent, Remedy, SCHEMA, Symptom, Then, record,
+    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Symptom, Then, record,
 };
 use defib::observe::{Blind, Busy, InvocationStatus, Manager, Platform, Standing};
 use defib::policy::{Mode, Policy, SessionsRule};
@@ -175,6 +175,7 @@ fn endings() -> Vec<Ending> {
         Ending::CauseNotOurs,
         Ending::LadderExhausted,
         Ending::TooLong,
+        Ending::Quarantined { count: 3 },
         Ending::DoesNotStart,
         Ending::NotGivenBack,
         Ending::Refused { refusal: Refusal::NotOptedIn { resource: Resource::Instance } },
@@ -254,6 +255,7 @@ fn incident(phase: Phase) -> Incident {
         down_since: at("13:59:00.123456789"),
         symptoms: signals().into_iter().take(2).map(|kind| Symptom { at: at("14:02:11"), kind }).collect(),
         looks: 3,
+        ecs_down: Some(Run { since: at("14:02:11"), until: at("14:07:11") }),
         phase,
         holds: Holds { draining: true, standby: false, stopped: false, permits: true },
         attempts: vec![
@@ -307,7 +309,15 @@ fn incidents() -> Vec<(String, Incident)> {
                 limit: at("20:12:11"),
             },
         ),
-        ("draining", Phase::Draining { intent: intent(drain, landed), deadline, then: Then::Examine }),
+        ("draining", Phase::Draining { intent: intent(drain, landed.clone()), deadline, then: Then::Examine }),
+        (
+            "giving-back",
+            Phase::Draining {
+                intent: intent(Effect::Activate, landed),
+                deadline,
+                then: Then::Park { refusal: Refusal::OtherWork { work: Busy::Patching } },
+            },
+        ),
         (
             "standby",
             Phase::Standby {
@@ -425,7 +435,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
     match ending {
         E::SelfHealed | E::Helped { .. } | E::CauseNotOurs | E::LadderExhausted | E::TooLong | E::DoesNotStart => {}
         E::NotGivenBack | E::Refused { .. } | E::WaitedTooLong { .. } | E::Gone | E::ScriptTimedOut => {}
-        E::CommandRejected | E::WouldHave { .. } | E::ClosedBy { .. } => {}
+        E::CommandRejected | E::WouldHave { .. } | E::ClosedBy { .. } | E::Quarantined { .. } => {}
     }
     use Event as L;
     match event {
@@ -453,7 +463,7 @@ fn every_variant_has_a_sample() {
         tags.dedup();
         tags.len()
     };
-    assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 14);
+    assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 15);
     assert_eq!(tags(serde_json::to_value(signals()).unwrap(), "type"), 9);
     let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
     assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 20);

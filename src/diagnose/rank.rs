@@ -155,10 +155,12 @@ fn name(findings: &[Finding], health: Health) -> (Cause, u8) {
 /// The place of a cause among causes of the same weight: what explains the others comes first.
 fn rank(cause: Cause) -> u8 {
     match cause.family() {
-        Family::Platform => 0,
-        Family::Identity => 1,
-        Family::Network => 2,
-        Family::Clock => 3,
+        // Before the hardware: without a role or a way out no agent comes back from a stop and start either, and a status
+        // check lags behind by minutes.
+        Family::Identity => 0,
+        Family::Network => 1,
+        Family::Clock => 2,
+        Family::Platform => 3,
         Family::Host => 4,
         Family::Runtime => 5,
         Family::EcsAgent => 6,
@@ -193,10 +195,10 @@ mod tests {
     #[test]
     fn what_explains_the_others_comes_first() {
         let families = [
-            Cause::PlatformHardware,
             Cause::IdentityNoInstanceProfile,
             Cause::NetworkDns,
             Cause::ClockSkew,
+            Cause::PlatformHardware,
             Cause::HostDiskFull,
             Cause::RuntimeDockerDown,
             Cause::EcsAgentHung,

@@ -211,9 +211,9 @@ mod tests {
 
     #[test]
     fn a_fresh_answer_outranks_every_status() {
-        let fresh = probed(seen(noon()).ssm_doubtful(), PROBE_FRESH_SECS, answered());
+        let fresh = probed(seen(noon()).ssm_doubtful(), ANSWER_FRESH_SECS, answered());
         assert_eq!(of(&fresh).ssm, Standing::Well);
-        let old = probed(seen(noon()).ssm_doubtful(), PROBE_FRESH_SECS + 1, answered());
+        let old = probed(seen(noon()).ssm_doubtful(), ANSWER_FRESH_SECS + 1, answered());
         assert_eq!(of(&old).ssm, Standing::Suspect);
     }
 

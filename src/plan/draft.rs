@@ -163,10 +163,8 @@ impl<'a> Draft<'a> {
             return self.end(Ending::WaitedTooLong { refusal });
         }
         // What lasts a minute or two is waited out with the node drained; for anything longer the node is given back.
-        let short = match refusal {
-            Refusal::CannotSee { .. } | Refusal::Cooldown { .. } | Refusal::CallRefused { .. } => true,
-            _ => false,
-        };
+        let short =
+            matches!(refusal, Refusal::CannotSee { .. } | Refusal::Cooldown { .. } | Refusal::CallRefused { .. });
         let holds = self.next.holds;
         if holds.draining && !holds.standby && !holds.stopped && !short {
             return super::cycle::undo_drain(self, Then::Park { refusal });

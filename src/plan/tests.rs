@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::Refusal;
-use crate::incident::{Attempt, AttemptResult, Ending, Event, Outcome, ProbeSent, Symptom};
+use crate::incident::{Attempt, AttemptResult, Ending, Event, Outcome, ProbeSent, Run, Symptom};
 use crate::observe::samples::{Seen, command_id, command_trouble, ecs_disconnect, home, node_id, noon, seen};
 use crate::policy::Mode;
 use crate::ports::{KillSwitch, LastIncident, Loaded, Performed, Permits};
@@ -85,7 +85,10 @@ impl Case {
 
     /// The hold-downs are over, and the node was looked at twice.
     fn patient(self) -> Self {
-        self.with(|incident| incident.looks = 2).after_secs(600).examining()
+        let patient = self.with(|incident| incident.looks = 2).after_secs(600).examining();
+        // Look after look, ECS has not seen its agent.
+        let run = Run { since: after(patient.now, -300), until: after(patient.now, -20) };
+        patient.with(|incident| incident.ecs_down = Some(run))
     }
 
     fn examining(mut self) -> Self {

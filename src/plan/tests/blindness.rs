@@ -32,7 +32,7 @@ const BLIND: [Blind; 5] = [Blind::NotRead, Blind::Throttled, Blind::Denied, Blin
 
 /// Facts that only make a remedy more careful: a group that could not be read is taken for a small one, and what became
 /// of a command says nothing more about a node that answers to nobody.
-const CAREFUL: [&str; 2] = ["group", "invocation"];
+const CAREFUL: [&str; 1] = ["invocation"];
 
 #[test]
 fn every_fact_that_is_hidden_keeps_a_dead_node_from_being_cycled() {
@@ -63,16 +63,10 @@ fn every_fact_that_is_hidden_keeps_an_agent_from_being_restarted() {
 }
 
 #[test]
-fn a_group_that_cannot_be_read_counts_as_a_small_one() {
-    let case = silent().patient().look(|seen| dead(seen).with(|seen| seen.group = Fact::Unknown(Blind::Throttled)));
-    let Permits::Take(claims) = case.permits() else { panic!("{:?}", case.permits()) };
-    let zones: Vec<u32> = claims
-        .at_once
-        .iter()
-        .filter(|claim| matches!(claim.scope, crate::guard::Scope::Zone(_)))
-        .map(|claim| claim.limit)
-        .collect();
-    assert_eq!(zones, [1]);
+fn without_the_group_nobody_knows_the_budget() {
+    let plan = silent().patient().plan(|seen| dead(seen).with(|seen| seen.group = Fact::Unknown(Blind::Throttled)));
+    let refusal = parked(&plan).unwrap();
+    assert_eq!(*refusal, Refusal::CannotSee { what: Sight::Group, blind: Blind::Throttled });
 }
 
 #[test]

@@ -64,8 +64,9 @@ fn a_node_that_recovers_while_it_is_drained_is_given_back_untouched() {
     let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
     let well = drained().wait(20).look(draining_node(0)).wait(15).look(back);
     assert_eq!((well.effect(), well.incident.phase.name()), (Some(Effect::Activate), "draining"));
-    assert!(well.freed(), "another node may use them meanwhile");
+    assert!(!well.freed(), "until then it is missing from its group");
     let active = well.done().wait(15).look(Seen::in_cluster);
+    assert!(active.freed());
     assert_eq!((active.outcome(), active.incident.holds), (Some(Outcome::SelfHealed), Holds::default()));
     assert_eq!(active.incident.performed().count(), 0);
 }
@@ -195,6 +196,9 @@ fn a_group_without_its_tag_is_not_touched() {
 
 #[test]
 fn the_permits_of_a_parked_remedy_belong_to_others() {
-    let case = drained().wait(20).look(draining_node(0)).wait(15).look(|seen| draining_node(0)(seen).sessions(1));
+    let watched = |seen: Seen| draining_node(0)(seen).sessions(1);
+    let case = drained().wait(20).look(draining_node(0)).wait(15).look(watched);
+    assert_eq!((case.incident.phase.name(), case.effect(), case.freed()), ("draining", Some(Effect::Activate), false));
+    let case = case.done().wait(15).look(|seen| dead(seen).in_cluster().ecs_lost().sessions(1));
     assert_eq!((case.incident.phase.name(), case.freed()), ("parked", true));
 }
