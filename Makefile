@@ -27,7 +27,7 @@ fmt: ## Format the code
 	@cargo fmt
 
 bench: ## Run the benchmarks
-	@cargo bench --locked --all-features --benches
+	@cargo bench --locked --no-default-features --bench decide
 
 soak: cli ## Simulate many seeds: make soak SEEDS=0..1000000
 	@"$(DEFIB)" soak --seeds $(SEEDS)

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use crate::effect::{BURN_AFTER_SECS, IntentState};
-use crate::incident::{Ending, Incident, Phase, Remedy};
+use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::CommandId;
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
 use crate::policy::Policy;
@@ -112,20 +112,30 @@ fn gone(draft: &Draft, seen: &Observation) -> Option<Plan> {
     };
     let ours = match &draft.next.phase {
         Phase::Treating { remedy, .. } | Phase::Verifying { remedy, .. } => *remedy == Remedy::Replace,
+        // We terminated it, and what should have come in its place did not: that is for a person to close.
+        Phase::Resting { .. } => draft.next.performed().any(|remedy| remedy == Remedy::Replace),
+        // On its way to an end already, with something to give back first.
+        Phase::Draining { then: Then::End(_), .. } => state == InstanceState::Stopped,
         Phase::Watching { .. }
         | Phase::Examining { .. }
         | Phase::Parked { .. }
         | Phase::Draining { .. }
         | Phase::Standby { .. }
-        | Phase::Resting { .. }
         | Phase::Closed { .. } => false,
     };
-    let over = match state {
-        InstanceState::Terminated | InstanceState::ShuttingDown => !ours,
-        InstanceState::Stopped => !ours && !draft.next.holds.stopped && !stopping(&draft.next.phase),
-        InstanceState::Pending | InstanceState::Running | InstanceState::Stopping => false,
-    };
-    over.then(|| draft.clone().finish(Ending::Gone))
+    match state {
+        InstanceState::Terminated | InstanceState::ShuttingDown if !ours => Some(draft.clone().finish(Ending::Gone)),
+        // Somebody may start it again, and then it must not be found draining.
+        InstanceState::Stopped if !ours && !draft.next.holds.stopped && !stopping(&draft.next.phase) => {
+            Some(draft.clone().end(Ending::Gone))
+        }
+        InstanceState::Terminated
+        | InstanceState::ShuttingDown
+        | InstanceState::Stopped
+        | InstanceState::Pending
+        | InstanceState::Running
+        | InstanceState::Stopping => None,
+    }
 }
 
 /// Whether our own stop is under way.

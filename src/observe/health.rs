@@ -111,9 +111,9 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
             ProbeAnswer::Pending => age > PROBE_LOST_SECS,
         };
         match connection {
-            Some(Connection::NotConnected) if lost => return Standing::Ill,
-            // Connected, and yet takes no command: its workers are exhausted, or it hangs.
-            Some(Connection::Connected) if lost && fresh => return Standing::Ill,
+            // Not connected; or connected, and yet takes no command: its workers are exhausted, or it hangs. An older probe
+            // says nothing about now: the agent may have been back, and be in a short reconnect.
+            Some(Connection::NotConnected | Connection::Connected) if lost && fresh => return Standing::Ill,
             Some(Connection::Connected | Connection::NotConnected) | None => {}
         }
     }
