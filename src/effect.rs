@@ -227,12 +227,6 @@ pub const SEND_WINDOW_SECS: i64 = 20;
 pub const BURN_AFTER_SECS: i64 = 30;
 
 impl Intent {
-    /// When it took effect, as far as anyone can tell.
-    #[must_use]
-    pub fn took_effect_at(&self) -> Timestamp {
-        self.committed_at
-    }
-
     /// The Run Command id, once known.
     #[must_use]
     pub fn command(&self) -> Option<&CommandId> {

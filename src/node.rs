@@ -280,6 +280,14 @@ fn ecs_arn<'a>(text: &'a str, kind: &str) -> Option<&'a str> {
     }
 }
 
+impl DocumentName {
+    /// Whether it is one of Defib's own: its name, also at the end of an ARN, begins with `Defib-`.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.as_str().rsplit('/').next().is_some_and(|name| name.starts_with("Defib-"))
+    }
+}
+
 impl ClusterArn {
     /// The cluster's name, the last part of its ARN.
     #[must_use]

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::effect::{BURN_AFTER_SECS, IntentState};
+use crate::effect::{BURN_AFTER_SECS, Effect, IntentState};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::CommandId;
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
@@ -24,7 +24,7 @@ mod tests;
 mod verify;
 
 pub use draft::Plan;
-pub use open::{OWN_DOCUMENT_PREFIX, Opening, admit, open};
+pub use open::{Opening, Told, admit, open, told};
 pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
 pub use settle::{refused, settle};
 
@@ -92,7 +92,7 @@ pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &P
         Phase::Standby { intent, deadline, then } => cycle::standby(draft, seen, intent, deadline, then),
         Phase::Treating { intent, remedy, deadline } => cycle::treating(draft, seen, intent, remedy, deadline),
         Phase::Verifying { remedy, since, deadline, proven_since, .. } => {
-            verify::verifying(draft, seen, remedy, since, deadline, proven_since)
+            verify::verifying(draft, seen, rails, remedy, (since, deadline), proven_since)
         }
         Phase::Resting { why, since, remind_at } => end::resting(draft, seen, why, since, remind_at),
         Phase::Closed { .. } => draft.stay(None),
@@ -114,6 +114,8 @@ fn gone(draft: &Draft, seen: &Observation) -> Option<Plan> {
         Phase::Treating { remedy, .. } | Phase::Verifying { remedy, .. } => *remedy == Remedy::Replace,
         // We terminated it, and what should have come in its place did not: that is for a person to close.
         Phase::Resting { .. } => draft.next.performed().any(|remedy| remedy == Remedy::Replace),
+        // Leaving Standby with a sick node may already be the replacement (DESIGN.md §7).
+        Phase::Standby { intent, then: Then::Examine, .. } => intent.effect == Effect::ExitStandby,
         // On its way to an end already, with something to give back first.
         Phase::Draining { then: Then::End(_), .. } => state == InstanceState::Stopped,
         Phase::Watching { .. }

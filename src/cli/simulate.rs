@@ -67,8 +67,9 @@ pub(super) fn run(args: &SimulateArgs, global: &Global, ui: &Ui) -> anyhow::Resu
         let mut scenario: Scenario = text.parse().with_context(|| format!("failed to read {}", file.display()))?;
         overrule(&mut scenario, args, &policy);
         let played = Rehearsal::of_scenario(home(global)?, &scenario).play();
-        show(ui, &played, &[])?;
-        return summary(ui, &[played], &[]).map(|()| ExitCode::SUCCESS);
+        show(ui, &played, Messages::All)?;
+        let code = code_of(&played);
+        return summary(ui, &[played], &[]).map(|()| code);
     }
     if !args.events.is_empty() {
         return events(args, global, ui, &policy, seed);
@@ -76,7 +77,7 @@ pub(super) fn run(args: &SimulateArgs, global: &Global, ui: &Ui) -> anyhow::Resu
     if let Some(ailment) = args.fault {
         let signal = told_by(ailment)?;
         let played = Rehearsal::of_events(&home(global)?, &[signal], Some(ailment), policy, seed).play();
-        show(ui, &played, &Outcome::ALL)?;
+        show(ui, &played, Messages::All)?;
         let code = code_of(&played);
         return summary(ui, &[played], &[]).map(|()| code);
     }
@@ -121,7 +122,7 @@ fn tour(args: &SimulateArgs, global: &Global, ui: &Ui, policy: &Policy) -> anyho
         played.counts.passes,
         played.counts.requests
     ));
-    show(ui, &played, &SHOWN)?;
+    show(ui, &played, Messages::FirstOfEach(&SHOWN))?;
     summary(ui, &[played], &[]).map(|()| ExitCode::SUCCESS)
 }
 
@@ -165,7 +166,7 @@ fn events(args: &SimulateArgs, global: &Global, ui: &Ui, policy: &Policy, seed: 
         if !ui.is_json() {
             ui.line("")?;
         }
-        show(ui, &played, &Outcome::ALL)?;
+        show(ui, &played, Messages::All)?;
         if code_of(&played) != ExitCode::SUCCESS {
             code = ExitCode::from(exit::NEEDS_HUMAN);
         }
@@ -229,8 +230,17 @@ fn incident_line(incident: &Incident, played: &Played) -> Option<IncidentLine> {
     })
 }
 
-/// Prints what happened, then the messages of these outcomes, the first of each.
-fn show(ui: &Ui, played: &Played, messages: &[Outcome]) -> anyhow::Result<()> {
+/// Which messages are printed in full.
+#[derive(Debug, Clone, Copy)]
+enum Messages {
+    /// Every one.
+    All,
+    /// The first of each of these outcomes.
+    FirstOfEach(&'static [Outcome]),
+}
+
+/// Prints what happened, then the messages.
+fn show(ui: &Ui, played: &Played, messages: Messages) -> anyhow::Result<()> {
     if ui.is_json() {
         for line in played.incidents.iter().filter_map(|incident| incident_line(incident, played)) {
             ui.object(&line)?;
@@ -242,8 +252,13 @@ fn show(ui: &Ui, played: &Played, messages: &[Outcome]) -> anyhow::Result<()> {
     }
     let mut shown: Vec<Outcome> = Vec::new();
     for (_, item) in &played.reports {
-        if messages.contains(&item.id.outcome) && !shown.contains(&item.id.outcome) {
-            shown.push(item.id.outcome);
+        let outcome = item.id.outcome;
+        let show = match messages {
+            Messages::All => true,
+            Messages::FirstOfEach(outcomes) => outcomes.contains(&outcome) && !shown.contains(&outcome),
+        };
+        if show {
+            shown.push(outcome);
             message(ui, item)?;
         }
     }

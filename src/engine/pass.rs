@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 use super::{Action, Answer, Context, Done, IgnoreReason, OperatorRequest, Request, Trigger, Verdict};
 use crate::effect::{IntentId, IntentState};
-use crate::event::{Signal, SignalKind};
-use crate::incident::{Incident, IncidentId, Phase, Symptom};
-use crate::plan::{self, Opening, OperatorAnswer, Plan, Wants};
+use crate::event::Signal;
+use crate::incident::{Incident, IncidentId};
+use crate::plan::{self, Opening, OperatorAnswer, Plan, Told, Wants};
 use crate::ports::{
-    Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, Permits, PortError, ReportId, Survey,
+    Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, PortError, ReportId, Survey,
 };
 use crate::report::Report;
 
@@ -160,45 +160,17 @@ impl Pass {
         (self, request)
     }
 
-    /// A signal about a node with an open incident: another symptom, or the moment to look whether it is over.
-    fn told(
-        mut self,
-        signal: &Signal,
-        incident: &Arc<Incident>,
-        loaded: Box<Loaded>,
-        now: Timestamp,
-    ) -> (Self, Request) {
-        let symptom = match &signal.kind {
-            SignalKind::CommandTrouble { document, .. } => !document.as_str().starts_with(plan::OWN_DOCUMENT_PREFIX),
-            SignalKind::EcsHealthImpaired { .. } | SignalKind::EcsDisconnected { .. } | SignalKind::SessionRefused => {
-                true
-            }
-            // The sweep looked a moment before the incident opened: it tells nothing new.
-            SignalKind::Swept { .. } => return self.done(Verdict::Progress),
-            SignalKind::CommandSucceeded
-            | SignalKind::EcsHealthRestored
-            | SignalKind::EcsConnected
-            | SignalKind::Gone { .. } => false,
-        };
-        if symptom {
-            let mut next = (**incident).clone();
-            if next.add_symptom(Symptom { at: now, kind: signal.kind.clone() }) {
-                let plan = Plan { next, changed: true, permits: Permits::Keep, reports: Vec::new(), perform: None };
-                return self.commit(plan);
-            }
-            return self.done(Verdict::Progress);
-        }
-        let waits = matches!(incident.phase, Phase::Watching { .. } | Phase::Resting { .. });
-        let gone = matches!(signal.kind, SignalKind::Gone { .. });
-        match plan::wants(incident, now) {
-            Wants::Look(look) if waits || gone => {
+    /// A signal about a node with an open incident.
+    fn told(mut self, signal: &Signal, incident: &Incident, loaded: Box<Loaded>, now: Timestamp) -> (Self, Request) {
+        match plan::told(signal, incident, &self.context, now) {
+            Told::Symptom(plan) => self.commit(*plan),
+            Told::Look(look) => {
                 let node = incident.node;
                 self.loaded = Some(loaded);
                 self.stage = Stage::Observing;
                 (self, Request::Observe(node, look))
             }
-            // In the middle of a treatment the next look comes soon enough.
-            Wants::Look(_) | Wants::Wait(_) => self.done(Verdict::Progress),
+            Told::Nothing => self.done(Verdict::Progress),
         }
     }
 

@@ -5,8 +5,8 @@ use super::fields::{Fields, folded};
 use super::{CoarseStatus, DropReason, Excerpt, SignalKind};
 use crate::node::{CommandId, DocumentName, Home};
 
-/// Our own documents are named so; what becomes of them is in the ledger, and never opens an incident.
-const OWN_DOCUMENTS: &str = "Defib-";
+/// Stands for the document of an event that names none: nothing is decided by it.
+const NO_DOCUMENT: &str = "unnamed";
 
 /// `EC2 Command Status-change Notification`. Its `parameters` may hold secrets, so nothing of it is read.
 pub(super) fn whole(_detail: Fields<'_>, _event: Fields<'_>, _home: &Home) -> Result<Claim, DropReason> {
@@ -30,13 +30,16 @@ pub(super) fn invocation(detail: Fields<'_>, _event: Fields<'_>, _home: &Home) -
         coarse(&folded_status).ok_or_else(|| DropReason::CommandStatus { status: Excerpt::of(status.trim()) })?;
     let node = detail.node("instance-id")?;
     let command: CommandId = detail.need_name("command-id")?;
-    let document: DocumentName = detail.need_name("document-name")?;
+    let document: DocumentName = match document {
+        Some(_) => detail.need_name("document-name")?,
+        None => NO_DOCUMENT.parse().map_err(|_| DropReason::Empty)?,
+    };
     Ok((node, SignalKind::CommandTrouble { command, document, status }))
 }
 
 /// Whether the name, or the last part of a shared document's ARN, is one of ours.
 fn is_own(document: &str) -> bool {
-    document.trim().rsplit('/').next().is_some_and(|name| name.starts_with(OWN_DOCUMENTS))
+    document.parse::<DocumentName>().is_ok_and(|name| name.is_own())
 }
 
 /// The statuses that deserve a look. `Cancelled` in both spellings, `Terminated`, `InvalidPlatform`, `AccessDenied` and

@@ -9,10 +9,8 @@ use crate::node::{AccountId, Region};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DropReason {
     /// Larger than any event can be.
-    #[error("{bytes} bytes long; no event is longer than {most}")]
+    #[error("longer than the {most} bytes that an event can have")]
     TooLarge {
-        /// How long it is.
-        bytes: usize,
         /// The most that is read.
         most: usize,
     },

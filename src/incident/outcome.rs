@@ -150,7 +150,22 @@ impl Ending {
                 Refusal::NotOptedIn { .. } | Refusal::OptedOut { .. } | Refusal::ManagedElsewhere { .. } => {
                     Outcome::NotOurs
                 }
-                _ => Outcome::Blocked,
+                Refusal::Paused
+                | Refusal::PauseUnreadable
+                | Refusal::Muted { .. }
+                | Refusal::LaunchGrace { .. }
+                | Refusal::ModeTooLow { .. }
+                | Refusal::Budget { .. }
+                | Refusal::Rate { .. }
+                | Refusal::LiveSessions { .. }
+                | Refusal::OtherWork { .. }
+                | Refusal::Approval { .. }
+                | Refusal::CannotSee { .. }
+                | Refusal::CallRefused { .. }
+                | Refusal::Cooldown { .. }
+                | Refusal::Group { .. }
+                | Refusal::Stop { .. }
+                | Refusal::NoWay { .. } => Outcome::Blocked,
             },
             Self::WaitedTooLong { .. } => Outcome::Deferred,
             Self::Gone => Outcome::Gone,

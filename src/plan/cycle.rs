@@ -199,6 +199,18 @@ pub(super) fn standby(
     match then {
         // On the way out, to be replaced: leaving it with a sick node may already make the group replace it.
         Then::Examine if intent.effect == Effect::ExitStandby => {
+            let leaving = seen
+                .ec2
+                .known()
+                .is_none_or(|ec2| matches!(ec2.state, InstanceState::ShuttingDown | InstanceState::Terminated));
+            if leaving && seen.ec2.blind().is_none() {
+                // The group replaces it by itself: what follows is what follows our own termination.
+                if let Some(attempt) = draft.next.running_attempt() {
+                    attempt.acted_at = Some(now);
+                }
+                let deadline = after(now, FENCE_SECS);
+                return fencing(draft, seen, intent, deadline);
+            }
             if lifecycle.is_some_and(|state| state != Lifecycle::Standby) {
                 draft.next.holds.standby = false;
                 draft.note(Event::Reached(Milestone::InService));
@@ -288,6 +300,7 @@ pub(super) fn treating(
         _ if refused => call_refused(draft, remedy, intent.effect),
         Effect::Stop => stopping(draft, seen, intent, deadline),
         Effect::Terminate => fencing(draft, seen, intent, deadline),
+        Effect::ExitStandby if remedy == Remedy::Replace => fencing(draft, seen, intent, deadline),
         Effect::Probe
         | Effect::FreeDisk
         | Effect::RestartSsmAgent

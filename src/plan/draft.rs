@@ -87,6 +87,17 @@ impl<'a> Draft<'a> {
         Plan { next: self.next, changed, permits: self.permits, reports: self.reports, perform: self.perform }
     }
 
+    /// The plan: nothing but what was added; the moment to look again stays.
+    pub(super) fn keep_wake(self) -> Plan {
+        Plan {
+            next: self.next,
+            changed: self.changed,
+            permits: self.permits,
+            reports: self.reports,
+            perform: self.perform,
+        }
+    }
+
     /// The plan: go to another phase and look again then.
     pub(super) fn go(mut self, phase: Phase, wake_at: Option<Timestamp>) -> Plan {
         self.changed = true;
@@ -214,8 +225,12 @@ impl<'a> Draft<'a> {
         let now = self.now;
         match ending.outcome() {
             Outcome::NeedsHuman if rests => {
-                self.report(ReportKind::NeedsHuman);
-                let remind_at = after(now, super::end::REMIND_SECS);
+                // Asked already, and the further attempt changed nothing: the reminder of the day comes at its time.
+                let asked_at = self.asked_at();
+                if asked_at.is_none() {
+                    self.report(ReportKind::NeedsHuman);
+                }
+                let remind_at = after(asked_at.unwrap_or(now), super::end::REMIND_SECS);
                 let wake = after(now, super::end::REST_LOOK_SECS);
                 self.go(Phase::Resting { why: ending, since: now, remind_at }, Some(wake))
             }
@@ -236,6 +251,37 @@ impl<'a> Draft<'a> {
                 self.go(Phase::Closed { ending, at: now }, None)
             }
         }
+    }
+
+    /// When a person was asked or reminded last, if nothing but a try to give back has happened since.
+    fn asked_at(&self) -> Option<Timestamp> {
+        // The last line is the ending itself.
+        let earlier = self.next.history.iter().rev().skip(1);
+        for entry in earlier {
+            match &entry.event {
+                Event::Closed(ending) if ending.outcome() == Outcome::NeedsHuman => return Some(entry.at),
+                Event::Reminded => return Some(entry.at),
+                Event::Chosen { .. } | Event::Operator(_) => return None,
+                Event::Told(_)
+                | Event::InvocationRead(_)
+                | Event::Looked { .. }
+                | Event::HoldDownOver { .. }
+                | Event::ProbeAnswered { .. }
+                | Event::ProbeUndelivered
+                | Event::Diagnosed { .. }
+                | Event::Done(_)
+                | Event::Refused(_)
+                | Event::Expired(_)
+                | Event::Burned(_)
+                | Event::Drained { .. }
+                | Event::Reached(_)
+                | Event::Ended { .. }
+                | Event::Parked(_)
+                | Event::Unparked
+                | Event::Closed(_) => {}
+            }
+        }
+        None
     }
 
     /// An intent that nobody can send any more counts as if it had been: it is burned.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::cycle;
 use super::draft::{Draft, Plan};
-use crate::incident::{Ending, Event, Outcome, Phase, Then};
-use crate::observe::Observation;
+use crate::incident::{Ending, Event, Outcome, Phase, Remedy, Then};
+use crate::observe::{EcsStatus, InstanceState, Lifecycle, Observation};
 use crate::report::ReportKind;
 use crate::time::after;
 
@@ -49,6 +49,19 @@ fn well_after(ending: &Ending) -> bool {
     }
 }
 
+/// What a person gave back in our stead is ours no more.
+fn given_back_by_others(draft: &mut Draft<'_>, seen: &Observation) {
+    let before = draft.next.holds;
+    let holds = &mut draft.next.holds;
+    holds.stopped &= !seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Running);
+    holds.standby &= !seen.asg.known().is_some_and(|asg| asg.lifecycle == Lifecycle::InService);
+    holds.draining &= !seen.ecs.known().is_some_and(|ecs| ecs.status == EcsStatus::Active);
+    if *holds != before {
+        draft.free();
+        draft.touch();
+    }
+}
+
 /// A resting incident does nothing until the node's state changes: then it ends. Once a day it reminds.
 pub(super) fn resting(
     mut draft: Draft<'_>,
@@ -58,6 +71,11 @@ pub(super) fn resting(
     remind_at: Timestamp,
 ) -> Plan {
     let now = draft.now;
+    given_back_by_others(&mut draft, seen);
+    if draft.next.holds.stopped && seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Stopped) {
+        // A person was told, and capacity may be back: a node that we stopped is not left so (S14).
+        return cycle::start_again(draft, Remedy::StopStart);
+    }
     if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
     }

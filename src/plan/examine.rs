@@ -63,6 +63,7 @@ pub(super) fn unpark(
     if let Refusal::Muted { until } = refusal
         && *until > now
         && ownership::check_mute(seen, rails.muted_until, now).is_err()
+        && !draft.health(seen).is_well()
     {
         return draft.park(refusal.clone());
     }
@@ -80,13 +81,10 @@ pub(super) fn examine(
 ) -> Plan {
     let now = draft.now;
     let examining = Phase::Examining { since, deadline, sending: None };
-    match rails.switch {
-        KillSwitch::Running => {}
-        KillSwitch::Paused => return draft.park(Refusal::Paused),
-        KillSwitch::Unreadable => return draft.park(Refusal::PauseUnreadable),
-    }
     let health = draft.health(seen);
-    let rails_of_node = ownership::check(seen)
+    // A node that is well needs no leave to be left alone.
+    let rails_of_node = running(rails)
+        .and_then(|()| ownership::check(seen))
         .and_then(|()| ownership::check_mute(seen, rails.muted_until, now))
         .and_then(|()| gates::launch_grace(seen, draft.policy, now));
     if let Err(refusal) = rails_of_node {
@@ -162,6 +160,15 @@ pub(super) fn examine(
         return draft.park(refusal);
     }
     cycle::begin(draft, seen, remedy)
+}
+
+/// Whether nobody paused everything.
+pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
+    match rails.switch {
+        KillSwitch::Running => Ok(()),
+        KillSwitch::Paused => Err(Refusal::Paused),
+        KillSwitch::Unreadable => Err(Refusal::PauseUnreadable),
+    }
 }
 
 /// Whether the node is ill beyond doubt, so that it may be cycled (S1).

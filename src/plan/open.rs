@@ -3,19 +3,16 @@
 use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
-use super::look;
+use super::{Wants, look, wants};
 use crate::diagnose::diagnose;
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{mode, ownership};
-use crate::incident::{Ending, Event, Incident, Outcome, Symptom};
+use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
 use crate::observe::{Fact, Health, InstanceState, InvocationStatus, Look, Observation};
 use crate::policy::Mode;
 use crate::ports::{LastIncident, Loaded, Rails};
 use crate::time::{after, secs_between};
-
-/// Own SSM documents' names begin with this.
-pub const OWN_DOCUMENT_PREFIX: &str = "Defib-";
 
 /// What a signal about a node without an open incident leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
         return Err(IgnoreReason::Off);
     }
     match &signal.kind {
-        SignalKind::CommandTrouble { document, .. } if document.as_str().starts_with(OWN_DOCUMENT_PREFIX) => {
+        SignalKind::CommandTrouble { document, .. } if document.is_own() => {
             return Err(IgnoreReason::OwnCommand);
         }
         SignalKind::CommandTrouble { .. }
@@ -132,6 +129,47 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
     }
     draft.note(Event::Looked { ssm: health.ssm, ecs: health.ecs });
     Opening::Open(Box::new(draft.stay(Some(until))))
+}
+
+/// What a signal about a node with an open incident leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Another symptom: save it.
+    Symptom(Box<Plan>),
+    /// It may be over: look.
+    Look(Look),
+    /// Nothing.
+    Nothing,
+}
+
+/// What a signal about a node with an open incident leads to: another symptom, or the moment to look whether it is over.
+#[must_use]
+pub fn told(signal: &Signal, incident: &Incident, context: &Context, now: Timestamp) -> Told {
+    let symptom = match &signal.kind {
+        SignalKind::CommandTrouble { document, .. } => !document.is_own(),
+        SignalKind::EcsHealthImpaired { .. } | SignalKind::EcsDisconnected { .. } | SignalKind::SessionRefused => true,
+        // The sweep looked a moment before the incident opened: it tells nothing new.
+        SignalKind::Swept { .. } => return Told::Nothing,
+        SignalKind::CommandSucceeded
+        | SignalKind::EcsHealthRestored
+        | SignalKind::EcsConnected
+        | SignalKind::Gone { .. } => false,
+    };
+    if symptom {
+        let mut draft = Draft::of(incident, &context.policy, now, now);
+        if !draft.next.add_symptom(Symptom { at: now, kind: signal.kind.clone() }) {
+            return Told::Nothing;
+        }
+        draft.touch();
+        return Told::Symptom(Box::new(draft.keep_wake()));
+    }
+    let waits = matches!(incident.phase, Phase::Watching { .. } | Phase::Resting { .. });
+    let gone = matches!(signal.kind, SignalKind::Gone { .. });
+    match wants(incident, now) {
+        Wants::Look(look) if waits || gone => Told::Look(look),
+        // In the middle of a treatment the next look comes soon enough.
+        Wants::Look(_) | Wants::Wait(_) => Told::Nothing,
+    }
 }
 
 /// Since when the agents have been silent, by AWS's own clocks; never in the future.

@@ -132,11 +132,17 @@ pub fn close(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timestamp
     if under_way || incident.phase.intent().is_some_and(|intent| intent.state == IntentState::Pending) {
         return refused(format!("a remedy is under way in {}; close it afterwards", incident.id));
     }
+    // Whoever closes this would leave the node out of service, and nobody would come back for it (S14).
+    if incident.holds.stopped {
+        return refused(format!("{} is still stopped by defib: start it first", incident.node));
+    }
+    if incident.holds.standby {
+        return refused(format!("{} is still in Standby: bring it back into service first", incident.node));
+    }
     let rested = incident.is_resting();
     let mut draft = Draft::of(incident, policy, now, now);
     draft.note(Event::Operator(OperatorWord::Closed));
     let ending = Ending::ClosedBy { by: Arc::clone(by), rested };
-    // A node that rests in Standby stays there: whoever closes this was told so.
-    let plan = if rested { draft.finish(ending) } else { draft.end(ending) };
-    OperatorAnswer::Plan(Box::new(plan))
+    // A drain that is still ours is undone first.
+    OperatorAnswer::Plan(Box::new(draft.end(ending)))
 }

@@ -6,10 +6,12 @@ use super::draft::{Draft, Plan};
 use super::examine;
 use crate::diagnose::Cause;
 use crate::effect::Effect;
+use crate::guard::{Refusal, ownership};
 use crate::incident::{AttemptResult, Ending, Event, Milestone, Phase, ProbeSent, Remedy};
 use crate::observe::{
     Check, Connection, Fact, Health, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
 };
+use crate::ports::Rails;
 use crate::time::{after, secs_between};
 
 /// Between two looks, in seconds.
@@ -45,15 +47,18 @@ pub(super) fn begin(draft: Draft<'_>, remedy: Remedy) -> Plan {
 pub(super) fn verifying(
     mut draft: Draft<'_>,
     seen: &Observation,
+    rails: &Rails,
     remedy: Remedy,
-    since: Timestamp,
-    deadline: Timestamp,
+    (since, deadline): (Timestamp, Timestamp),
     proven_since: Option<Timestamp>,
 ) -> Plan {
     let now = draft.now;
     let health = draft.health(seen);
     milestones(&mut draft, seen, remedy, since);
-    let proof = proof(seen, health, remedy, since);
+    let proof = match proof(seen, health, remedy, since) {
+        Proof::AskHost if may_ask(seen, rails, now).is_err() => without_the_host(health, remedy),
+        proof => proof,
+    };
     if proof == Proof::AskHost {
         if now < deadline
             && let Some(plan) = ask_host(&mut draft, seen, remedy, since, deadline)
@@ -82,6 +87,27 @@ pub(super) fn verifying(
     }
     let wake = draft.in_secs(LOOK_SECS);
     draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
+}
+
+/// Whether the host may still be asked: somebody may have paused, muted or opted out the node since the remedy.
+fn may_ask(seen: &Observation, rails: &Rails, now: Timestamp) -> Result<(), Refusal> {
+    examine::running(rails)?;
+    ownership::check(seen)?;
+    ownership::check_mute(seen, rails.muted_until, now)
+}
+
+/// The proof from outside, where the host may not be asked: an agent that was silent is connected again (DESIGN.md §7).
+fn without_the_host(health: Health, remedy: Remedy) -> Proof {
+    match remedy {
+        Remedy::RestartSsmAgent | Remedy::Reboot if health.is_well() => Proof::Seen,
+        Remedy::FreeDisk
+        | Remedy::RestartSsmAgent
+        | Remedy::RestartEcsAgent
+        | Remedy::RestartRuntime
+        | Remedy::Reboot
+        | Remedy::StopStart
+        | Remedy::Replace => Proof::NotYet,
+    }
 }
 
 fn stable_secs(remedy: Remedy) -> i64 {

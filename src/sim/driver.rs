@@ -125,12 +125,6 @@ impl Driver {
         DriverCounts { dead_letters: self.intake.dead, ..self.counts }
     }
 
-    /// What went wrong at the ports.
-    #[must_use]
-    pub fn fault_counts(&self) -> super::fault::FaultCounts {
-        self.ports.counts()
-    }
-
     /// A number that differs when anything went differently.
     #[must_use]
     pub fn hash(&self) -> u64 {

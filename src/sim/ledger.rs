@@ -243,12 +243,6 @@ impl Ledger {
     pub fn unsent(&self) -> &[Arc<OutboxItem>] {
         &self.unsent
     }
-
-    /// The kill switch.
-    #[must_use]
-    pub fn kill_switch(&self) -> KillSwitch {
-        self.switch
-    }
 }
 
 /// The stamp of an earlier step of the same remedy, when its holder takes its permits again.

@@ -68,7 +68,10 @@ impl Rehearsal {
     pub fn of_events(home: &Home, signals: &[Signal], fault: Option<Ailment>, policy: Policy, seed: u64) -> Self {
         let start = signals.iter().map(|signal| signal.at).min().unwrap_or_else(tour_start).max(earliest());
         let mut rehearsal = Self::new(home.clone(), policy, seed, start, HORIZON_SECS);
-        for signal in signals {
+        // Commands first: a node whose fault is its command must not send others of its own.
+        let is_command = |signal: &&Signal| matches!(signal.kind, SignalKind::CommandTrouble { .. });
+        let (commands, others): (Vec<&Signal>, Vec<&Signal>) = signals.iter().partition(is_command);
+        for signal in commands.into_iter().chain(others) {
             let apart = crate::time::secs_between(start, signal.at).clamp(0, APART_SECS);
             let at = after(start, apart);
             let fault = fault.unwrap_or_else(|| stage::fitting(&signal.kind));
@@ -118,11 +121,6 @@ impl Rehearsal {
             commands: 0,
             to_the_end: false,
         }
-    }
-
-    /// The driver, to watch or to change what it works on.
-    pub fn driver_mut(&mut self) -> &mut Driver {
-        &mut self.driver
     }
 
     /// Plays it to its end: all steps, then until nothing is going on any more, or the time is up.

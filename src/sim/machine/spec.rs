@@ -158,13 +158,6 @@ impl MachineSpec {
         self
     }
 
-    /// With these gates before a stop.
-    #[must_use]
-    pub fn gated(mut self, stop: StopGates) -> Self {
-        self.stop = stop;
-        self
-    }
-
     /// With this many tasks.
     #[must_use]
     pub fn with_tasks(mut self, tasks: u32) -> Self {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{InstanceState, World};
 use crate::effect::Target;
-use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, DocumentName, NodeId};
+use crate::node::{AutoScalingGroupName, CommandId, DocumentName, NodeId};
 use crate::observe::{Busy, InvocationStatus, Tags};
 use crate::sim::traffic::{Command, Stage, Work};
 
@@ -32,13 +32,6 @@ impl World {
         let at = self.now;
         if let Some(machine) = self.index(node).and_then(|index| self.machines.get_mut(index)) {
             machine.retag(tags, at);
-        }
-    }
-
-    /// Somebody changes the tags of a cluster.
-    pub fn set_cluster_tags(&mut self, arn: &ClusterArn, tags: Tags) {
-        if let Some(cluster) = self.clusters.iter_mut().find(|cluster| cluster.arn == *arn) {
-            cluster.tags = tags;
         }
     }
 
@@ -94,14 +87,6 @@ impl World {
         }
     }
 
-    /// Somebody reboots an instance.
-    pub fn reboot_by_hand(&mut self, node: NodeId, now: Timestamp) {
-        self.advance(now);
-        if let Some(index) = self.index(node) {
-            self.reboot(index);
-        }
-    }
-
     /// Somebody terminates an instance.
     pub fn terminate_by_hand(&mut self, node: NodeId, now: Timestamp) {
         self.advance(now);
@@ -111,14 +96,6 @@ impl World {
             })
         {
             self.terminate(index);
-        }
-    }
-
-    /// Somebody sends a script to a node: it will succeed if the agent takes it.
-    pub fn send_by_hand(&mut self, node: NodeId, now: Timestamp) {
-        self.advance(now);
-        if let Some(index) = self.index(node) {
-            self.send_theirs(index, false, InvocationStatus::Success);
         }
     }
 

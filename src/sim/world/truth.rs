@@ -68,16 +68,6 @@ impl Truth {
     pub fn forbids(&self, remedy: Remedy) -> bool {
         !self.prepared && self.ailment.is_some_and(|ailment| ailment.profile().forbids.contains(&remedy))
     }
-
-    /// Whether a remedy would cure the fault at work now.
-    #[must_use]
-    pub fn cured_by(&self, remedy: Remedy) -> bool {
-        self.ailment.is_some_and(|ailment| {
-            let profile = ailment.profile();
-            let ready = profile.first.is_none() || self.prepared || remedy == Remedy::Replace;
-            ready && profile.cures.contains(&remedy)
-        })
-    }
 }
 
 /// An effect that landed, with the truth of that moment.
