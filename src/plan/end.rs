@@ -53,9 +53,9 @@ fn well_after(ending: &Ending) -> bool {
 fn given_back_by_others(draft: &mut Draft<'_>, seen: &Observation) {
     let before = draft.next.holds;
     let holds = &mut draft.next.holds;
-    holds.stopped &= !seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Running);
-    holds.standby &= !seen.asg.known().is_some_and(|asg| asg.lifecycle == Lifecycle::InService);
-    holds.draining &= !seen.ecs.known().is_some_and(|ecs| ecs.status == EcsStatus::Active);
+    holds.stopped &= seen.ec2.known().is_none_or(|ec2| ec2.state != InstanceState::Running);
+    holds.standby &= seen.asg.known().is_none_or(|asg| asg.lifecycle != Lifecycle::InService);
+    holds.draining &= seen.ecs.known().is_none_or(|ecs| ecs.status != EcsStatus::Active);
     if *holds != before {
         draft.free();
         draft.touch();
