@@ -4,6 +4,16 @@
 //! looked at ([`observe::Observation`]), [`plan::decide`] says what follows, the [`engine`] saves that and performs it
 //! through the [`ports`], and a [`report::Report`] tells people. Everything above `engine` is pure: no clock, no I/O.
 
+#[cfg(feature = "plants")]
+#[macro_use]
+pub mod plants;
+
+// Without the feature a planted bug is not even compiled.
+#[cfg(not(feature = "plants"))]
+macro_rules! planted {
+    ($($bug:tt)*) => {};
+}
+
 pub mod diagnose;
 pub mod effect;
 pub mod engine;

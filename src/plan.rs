@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::effect::{BURN_AFTER_SECS, Effect, IntentState};
+use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::CommandId;
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
@@ -51,7 +51,7 @@ pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
         && intent.state == IntentState::Pending
     {
         // Somebody may be sending it this very moment. Nobody burns it before that is impossible.
-        let burnable = crate::time::after(intent.not_after, BURN_AFTER_SECS);
+        let burnable = burnable(intent);
         if now < burnable {
             return Wants::Wait(Some(burnable));
         }
@@ -67,6 +67,12 @@ pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
         Phase::Closed { .. } => return Wants::Wait(None),
     };
     Wants::Look(look(incident, close))
+}
+
+/// When an intent may be given up: nobody can be sending it any more.
+fn burnable(intent: &Intent) -> Timestamp {
+    planted!(BurnTooEarly => return intent.committed_at);
+    crate::time::after(intent.not_after, BURN_AFTER_SECS)
 }
 
 /// The look that fits an incident.
@@ -125,6 +131,10 @@ fn gone(draft: &Draft, seen: &Observation) -> Option<Plan> {
         | Phase::Standby { .. }
         | Phase::Closed { .. } => false,
     };
+    planted!(OwnStopIsGone => return matches!(
+        state,
+        InstanceState::Stopped | InstanceState::Terminated | InstanceState::ShuttingDown
+    ).then(|| draft.clone().finish(Ending::Gone)));
     match state {
         InstanceState::Terminated | InstanceState::ShuttingDown if !ours => Some(draft.clone().finish(Ending::Gone)),
         // Somebody may start it again, and then it must not be found draining.

@@ -66,8 +66,17 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 /// When standard output cannot be written, or the command line asks for what this build has not.
 pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     if args.list_plants {
-        return Ok(ExitCode::SUCCESS);
+        return list_plants();
     }
+    #[cfg(feature = "plants")]
+    let _planted = match plant_of(args) {
+        Ok(plant) => crate::plants::Planted::new(plant),
+        Err(unknown) => {
+            ui.error(&unknown);
+            return Ok(ExitCode::from(exit::USAGE));
+        }
+    };
+    #[cfg(not(feature = "plants"))]
     if let Some(plant) = &args.plant {
         ui.error(&format!("--plant {plant}: planted bugs exist only in builds with the Cargo feature `plants`"));
         return Ok(ExitCode::from(exit::USAGE));
@@ -81,10 +90,15 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     let progress = progress(&range);
     let result = soak::run(&range, threads, &options, |one| {
         progress.inc(1);
-        report(one, args.load);
-        true
+        report(one, args);
+        // A plant has done its work with the first promise that it broke.
+        args.plant.is_none() || one.violations.is_empty()
     });
     progress.finish_and_clear();
+    #[cfg(feature = "plants")]
+    if let Some(plant) = &args.plant {
+        say_how_soon(plant, range.start, &result)?;
+    }
     let seconds = watch.elapsed().as_secs_f64();
     let line = Summary {
         seeds: result.seeds,
@@ -97,8 +111,46 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     Ok(if result.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
 }
 
+/// One name a line; none in builds without them.
+#[cfg_attr(not(feature = "plants"), allow(clippy::unnecessary_wraps, reason = "nothing is written"))]
+fn list_plants() -> Result<ExitCode> {
+    #[cfg(feature = "plants")]
+    {
+        let mut out = std::io::stdout().lock();
+        for plant in crate::plants::Plant::ALL {
+            writeln!(out, "{plant}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The plant that was asked for.
+#[cfg(feature = "plants")]
+fn plant_of(args: &SoakArgs) -> Result<Option<crate::plants::Plant>, String> {
+    let Some(name) = &args.plant else { return Ok(None) };
+    name.parse().map(Some).map_err(|error| {
+        let known: Vec<_> = crate::plants::Plant::ALL.iter().map(|plant| plant.as_str()).collect();
+        format!("--plant {name}: {error}; there are {}", known.join(", "))
+    })
+}
+
+/// Says by what a plant was caught, and after how many seeds.
+#[cfg(feature = "plants")]
+fn say_how_soon(plant: &str, first: u64, result: &soak::SoakResult) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    // Seeds are handed out in order and none is broken off, so the lowest is always the same one.
+    match result.broken.first() {
+        Some((seed, violation)) => {
+            let seeds = seed.saturating_sub(first).saturating_add(1);
+            writeln!(out, "{plant}: caught by {} after {seeds} seeds", violation.promise)?;
+        }
+        None => writeln!(out, "{plant}: not caught in {} seeds", result.seeds)?,
+    }
+    Ok(())
+}
+
 /// Prints the trace and what was broken, with the command that plays it again.
-fn report(result: &SeedResult, load: u32) {
+fn report(result: &SeedResult, args: &SoakArgs) {
     static SHOWN: AtomicU64 = AtomicU64::new(0);
     let mut out = std::io::stdout().lock();
     for line in &result.trace {
@@ -109,9 +161,10 @@ fn report(result: &SeedResult, load: u32) {
             return;
         }
         let seed = result.seed;
-        let load = if load == 100 { String::new() } else { format!(" --load {load}") };
+        let load = if args.load == 100 { String::new() } else { format!(" --load {}", args.load) };
+        let plant = args.plant.as_ref().map_or_else(String::new, |plant| format!(" --plant {plant}"));
         let _ = writeln!(out, "seed {seed}: {violation}");
-        let _ = writeln!(out, "  replay: defib soak --seed {seed}{load} --trace");
+        let _ = writeln!(out, "  replay: defib soak --seed {seed}{load}{plant} --trace");
     }
 }
 

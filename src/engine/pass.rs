@@ -44,6 +44,12 @@ enum Stage {
     Loading,
     Observing,
     Committing(Box<Commit>, Option<Box<Perform>>),
+    /// A planted bug: the effect goes first.
+    #[cfg(feature = "plants")]
+    PerformingFirst(Box<Commit>, Box<Perform>),
+    /// A planted bug: the reports go first.
+    #[cfg(feature = "plants")]
+    PublishingFirst(Box<Commit>, Option<Box<Perform>>),
     Performing(Box<Perform>),
     Publishing,
     Marking(ReportId),
@@ -86,6 +92,16 @@ impl Pass {
             (Stage::Observing, Answer::Observed(seen)) => self.observed(&seen, now),
             (Stage::Committing(commit, perform), Answer::Committed(how)) => self.committed(&commit, perform, how, now),
             (Stage::Performing(perform), Answer::Performed(how)) => self.performed(&perform, how, now),
+            #[cfg(feature = "plants")]
+            (Stage::PerformingFirst(commit, _), Answer::Performed(_)) => {
+                self.stage = Stage::Committing(commit.clone(), None);
+                (self, Request::Commit(commit))
+            }
+            #[cfg(feature = "plants")]
+            (Stage::PublishingFirst(commit, perform), Answer::Ok) => {
+                self.stage = Stage::Committing(commit.clone(), perform);
+                (self, Request::Commit(commit))
+            }
             (Stage::Publishing, Answer::Ok) => self.published(),
             (Stage::Marking(id), Answer::Ok) => {
                 self.outbox.retain(|item| item.id != id);
@@ -123,6 +139,13 @@ impl Pass {
     fn loaded(mut self, loaded: Box<Loaded>, now: Timestamp) -> (Self, Request) {
         for item in &loaded.unsent {
             if self.outbox.iter().all(|known| known.id != item.id) {
+                #[cfg(feature = "plants")]
+                if crate::plants::on(crate::plants::Plant::NewReportId) {
+                    let mut again = (**item).clone();
+                    again.id.n = again.id.n.saturating_add(1_000);
+                    self.outbox.push_back(Arc::new(again));
+                    continue;
+                }
                 self.outbox.push_back(Arc::clone(item));
             }
         }
@@ -242,7 +265,19 @@ impl Pass {
                 Arc::new(OutboxItem { id, report })
             })
             .collect();
+        #[cfg(feature = "plants")]
+        let outbox = if crate::plants::on(crate::plants::Plant::ForgetReport) { Vec::new() } else { outbox };
         let commit = Box::new(Commit { expect, next, permits, outbox });
+        planted!(PerformBeforeCommit => if let Some(perform) = perform {
+            let first = Box::new(perform);
+            self.stage = Stage::PerformingFirst(commit, first.clone());
+            return (self, Request::Perform(first));
+        });
+        planted!(PublishBeforeCommit => if let Some(item) = commit.outbox.first() {
+            let request = Request::Publish(Arc::clone(item));
+            self.stage = Stage::PublishingFirst(commit, perform.map(Box::new));
+            return (self, request);
+        });
         self.stage = Stage::Committing(commit.clone(), perform.map(Box::new));
         (self, Request::Commit(commit))
     }
@@ -254,6 +289,15 @@ impl Pass {
         how: Committed,
         now: Timestamp,
     ) -> (Self, Request) {
+        #[cfg(feature = "plants")]
+        let how = match how {
+            Committed::Conflict
+                if perform.is_some() && crate::plants::on(crate::plants::Plant::PerformAfterConflict) =>
+            {
+                Committed::Saved
+            }
+            how => how,
+        };
         match how {
             Committed::Saved => {
                 self.saved = Some(Arc::clone(&commit.next));
@@ -261,6 +305,12 @@ impl Pass {
                 self.unsettled = None;
                 match perform {
                     // Reads and commit took too long: it is not sent any more.
+                    #[cfg(feature = "plants")]
+                    Some(perform) if crate::plants::on(crate::plants::Plant::NoPrecheck) => {
+                        let request = Request::Perform(perform.clone());
+                        self.stage = Stage::Performing(perform);
+                        (self, request)
+                    }
                     Some(perform) if now > perform.not_after => {
                         self.unsettled = Some((perform.intent, Performed::TooLate));
                         self.settle(now)
@@ -318,11 +368,27 @@ impl Pass {
 
     fn published(mut self) -> (Self, Request) {
         let Some(id) = self.outbox.front().map(|item| item.id) else { return self.done(Verdict::Progress) };
+        planted!(NeverMarkSent => {
+            self.outbox.pop_front();
+            return self.publish_next();
+        });
+        planted!(NewReportId => {
+            self.stage = Stage::Marking(id);
+            return (self, Request::MarkSent(ReportId { n: id.n % 1_000, ..id }));
+        });
         self.stage = Stage::Marking(id);
         (self, Request::MarkSent(id))
     }
 
     fn surveyed(mut self, survey: Survey) -> (Self, Request) {
+        #[cfg(feature = "plants")]
+        let survey = if crate::plants::on(crate::plants::Plant::NoSweep) {
+            Survey { troubled: Vec::new(), ..survey }
+        } else if crate::plants::on(crate::plants::Plant::NoOverdue) {
+            Survey { overdue: Vec::new(), ..survey }
+        } else {
+            survey
+        };
         let follow = survey
             .overdue
             .into_iter()

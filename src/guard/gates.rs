@@ -14,6 +14,7 @@ use crate::time::{after, secs_between};
 /// # Errors
 /// The refusal, with the age and the grace.
 pub fn launch_grace(seen: &Observation, policy: &Policy, now: Timestamp) -> Result<(), Refusal> {
+    planted!(NoLaunchGrace => return Ok(()));
     let Some(ec2) = seen.ec2.known() else { return Ok(()) };
     let age_secs = secs_between(ec2.launched_at, now);
     if age_secs >= policy.launch_grace_secs {
@@ -28,6 +29,7 @@ pub fn launch_grace(seen: &Observation, policy: &Policy, now: Timestamp) -> Resu
 /// # Errors
 /// The refusal, with the moment at which it has.
 pub fn cooldown(incident: &Incident, policy: &Policy, now: Timestamp) -> Result<(), Refusal> {
+    planted!(NoCooldown => return Ok(()));
     let last = incident.attempts.iter().rev().find_map(|attempt| attempt.acted_at);
     match last.map(|at| after(at, policy.cooldown_secs)) {
         Some(until) if until > now => Err(Refusal::Cooldown { until }),
@@ -43,6 +45,8 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     fn seen_at_all<T>(fact: &Fact<T>, what: Sight) -> Result<(), Refusal> {
         fact.blind().map_or(Ok(()), |blind| Err(Refusal::CannotSee { what, blind }))
     }
+    planted!(NoSightGate => return Ok(()));
+    planted!(UnknownIsDead => return Ok(()));
     seen_at_all(&seen.ec2, Sight::Ec2)?;
     seen_at_all(&seen.ssm, Sight::Ssm)?;
     if let Some(ssm) = seen.ssm.known() {
@@ -69,6 +73,7 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
 /// # Errors
 /// The refusal, with the number of sessions.
 pub fn sessions(seen: &Observation, policy: &Policy, remedy: Remedy) -> Result<(), Refusal> {
+    planted!(IgnoreSessions => return Ok(()));
     if !remedy.ends_sessions() {
         return Ok(());
     }

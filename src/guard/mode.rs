@@ -19,7 +19,10 @@ pub struct Reach {
 #[must_use]
 pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
     let mut reach = Reach { mode: policy.mode, lowered_by: None };
+    planted!(IgnoreModeTags => return reach);
+    planted!(ActInObserve => if reach.mode == Mode::Observe { reach.mode = Mode::Replace; });
     let mut lower = |tags: Option<&Tags>, resource| {
+        planted!(IgnoreOptOut => if tags.is_some_and(|tags| tags.mode == Some(Mode::Off)) { return; });
         if let Some(mode) = tags.and_then(|tags| tags.mode)
             && mode < reach.mode
         {
@@ -38,6 +41,7 @@ pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
 /// # Errors
 /// The refusal, with the mode and whose it is.
 pub fn check(reach: Reach, remedy: Remedy) -> Result<(), Refusal> {
+    planted!(BeyondTheMode => return Ok(()));
     if reach.mode >= least_mode(remedy) {
         Ok(())
     } else {

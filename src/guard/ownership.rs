@@ -23,6 +23,7 @@ pub fn check(seen: &Observation) -> Result<(), Refusal> {
         // Nothing says that it was opted in.
         return Err(Refusal::NotOptedIn { resource: Resource::Instance });
     }
+    planted!(IgnoreOptOut => return Ok(()));
     let out = |tags: Option<&Tags>, resource| match tags.and_then(|tags| tags.mode) {
         Some(Mode::Off) => Err(Refusal::OptedOut { resource }),
         Some(Mode::Observe | Mode::Restart | Mode::Cycle | Mode::Replace) | None => Ok(()),
@@ -49,6 +50,8 @@ pub(super) fn managed_tags(seen: &Observation) -> Option<&Tags> {
 }
 
 fn opted(tags: &Tags, resource: Resource) -> Result<(), Refusal> {
+    planted!(IgnoreOptOut => if tags.managed { return Ok(()); });
+    planted!(IgnoreOptIn => if tags.mode != Some(Mode::Off) { return Ok(()); });
     if tags.mode == Some(Mode::Off) {
         Err(Refusal::OptedOut { resource })
     } else if tags.managed {
@@ -63,6 +66,7 @@ fn opted(tags: &Tags, resource: Resource) -> Result<(), Refusal> {
 /// # Errors
 /// The refusal, with the moment at which the later of the two ends.
 pub fn check_mute(seen: &Observation, by_operator: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    planted!(IgnoreMute => return Ok(()));
     let tags = [
         seen.ec2.known().and_then(|ec2| ec2.tags.mute_until),
         managed_tags(seen).and_then(|tags| tags.mute_until),

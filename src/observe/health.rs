@@ -97,13 +97,18 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
     let ssm = match &seen.ssm {
         Fact::Known(ssm) => ssm,
         Fact::Absent => return Standing::NotPresent,
+        #[cfg(feature = "plants")]
+        Fact::Unknown(_) if crate::plants::on(crate::plants::Plant::UnknownIsDead) => return Standing::Ill,
         Fact::Unknown(_) => return Standing::Unknown,
     };
     let connection = ssm.connection.known().copied();
+    planted!(UnknownIsDead => if connection.is_none() { return Standing::Ill; });
     // A fresh probe outranks every status: it was answered, or it was not.
     if let Some(probe) = seen.probe.known() {
         let age = secs_between(probe.sent_at, now);
         let fresh = age <= PROBE_FRESH_SECS;
+        #[cfg(feature = "plants")]
+        let fresh = fresh || crate::plants::on(crate::plants::Plant::TrustOldProbe);
         let lost = match &probe.answer {
             ProbeAnswer::Answered { .. } if age <= ANSWER_FRESH_SECS => return Standing::Well,
             ProbeAnswer::Answered { .. } => false,
@@ -134,6 +139,8 @@ fn ecs(seen: &Observation) -> Standing {
         Fact::Known(ecs) if ecs.connected && ecs.status != EcsStatus::Inactive => Standing::Well,
         Fact::Known(_) => Standing::Ill,
         Fact::Absent => Standing::NotPresent,
+        #[cfg(feature = "plants")]
+        Fact::Unknown(_) if crate::plants::on(crate::plants::Plant::UnknownIsDead) => Standing::Ill,
         Fact::Unknown(_) => Standing::Unknown,
     }
 }

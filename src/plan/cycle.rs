@@ -332,6 +332,7 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
     match seen.ec2.known().map(|ec2| ec2.state) {
         Some(InstanceState::Stopped) => {
             draft.note(Event::Reached(Milestone::Stopped));
+            planted!(LeaveStopped => return draft.finish(Ending::DoesNotStart));
             start_again(draft, remedy)
         }
         // It runs, and nothing is known of a stop: the call was lost, or somebody started it.
@@ -396,6 +397,8 @@ fn fencing(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: T
         Fact::Absent => true,
         Fact::Unknown(_) => false,
     };
+    #[cfg(feature = "plants")]
+    let fenced = fenced || crate::plants::on(crate::plants::Plant::NoFence);
     if fenced {
         draft.note(Event::Reached(Milestone::Fenced));
         // It is gone with the instance, whatever we had set.

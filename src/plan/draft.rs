@@ -110,6 +110,9 @@ impl<'a> Draft<'a> {
         let id = self.next.next_intent();
         // Not later than the window, and not on reads that are no longer fresh (S1).
         let not_after = after(self.now, SEND_WINDOW_SECS).min(after(self.read_at, READS_HOLD_SECS));
+        #[cfg(feature = "plants")]
+        let not_after =
+            if crate::plants::on(crate::plants::Plant::OldReads) { after(self.now, 300) } else { not_after };
         let place = &self.next.place;
         let target = Target {
             node: self.next.node,
@@ -132,6 +135,10 @@ impl<'a> Draft<'a> {
     /// missing from its group as much as one that reboots.
     pub(super) fn free(&mut self) {
         let holds = self.next.holds;
+        planted!(PermitsFreedEarly => if holds.permits {
+            self.let_go();
+            return;
+        });
         if holds.permits && !(holds.draining || holds.standby || holds.stopped) {
             self.let_go();
         }
@@ -170,6 +177,8 @@ impl<'a> Draft<'a> {
             Lasts::Secs(secs) => self.in_secs(secs),
         };
         let left = self.policy.parked_max_secs.saturating_sub(self.next.parked_secs);
+        #[cfg(feature = "plants")]
+        let left = if crate::plants::on(crate::plants::Plant::ParkForEver) { DAY_SECS } else { left };
         if left <= 0 {
             return self.end(Ending::WaitedTooLong { refusal });
         }
@@ -287,8 +296,11 @@ impl<'a> Draft<'a> {
     /// An intent that nobody can send any more counts as if it had been: it is burned.
     pub(super) fn burn(&mut self) {
         let now = self.now;
+        planted!(RedoOrphan => if self.redo() {
+            return;
+        });
         let burned = self.next.phase.intent_mut().and_then(|intent| {
-            let burnable = after(intent.not_after, crate::effect::BURN_AFTER_SECS);
+            let burnable = super::burnable(intent);
             (intent.state == IntentState::Pending && now >= burnable).then(|| {
                 intent.state = IntentState::Burned { at: now };
                 intent.effect
@@ -297,6 +309,27 @@ impl<'a> Draft<'a> {
         if let Some(effect) = burned {
             self.note(Event::Burned(effect));
         }
+    }
+
+    /// A planted bug: what nobody knows the end of is sent once more, under the same name.
+    #[cfg(feature = "plants")]
+    fn redo(&mut self) -> bool {
+        let now = self.now;
+        let orphan = self.next.phase.intent().filter(|intent| {
+            intent.state == IntentState::Pending
+                && now >= super::burnable(intent)
+                && secs_between(intent.committed_at, intent.not_after) <= SEND_WINDOW_SECS
+        });
+        let Some((id, effect)) = orphan.map(|intent| (intent.id, intent.effect)) else { return false };
+        let again = self.intend(effect);
+        self.next.intents = id.0;
+        if let Some(perform) = &mut self.perform {
+            perform.intent = id;
+        }
+        if let Some(pending) = self.next.phase.intent_mut() {
+            pending.not_after = again.not_after;
+        }
+        true
     }
 
     /// Adds a wait that is over to the time spent parked.

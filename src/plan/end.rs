@@ -18,6 +18,9 @@ impl Draft<'_> {
     /// Ends the incident once everything that is ours has been given back.
     pub(super) fn end(self, ending: Ending) -> Plan {
         let holds = self.next.holds;
+        planted!(LeaveStopped => if holds.stopped { return self.finish(ending); });
+        planted!(LeaveInStandby => if holds.standby { return self.finish(ending); });
+        planted!(ForgetDrain => if holds.draining && !holds.standby && !holds.stopped { return self.finish(ending); });
         if holds.stopped {
             return cycle::start_again(self, super::Remedy::StopStart);
         }

@@ -119,7 +119,10 @@ pub(super) fn examine(
         return draft.park(refusal);
     }
     record(&mut draft, health, found.clone());
-    if draft.unparked_secs() > draft.policy.incident_max_secs {
+    let too_long = draft.unparked_secs() > draft.policy.incident_max_secs;
+    #[cfg(feature = "plants")]
+    let too_long = too_long && !crate::plants::on(crate::plants::Plant::NoTimeLimit);
+    if too_long {
         return draft.end(Ending::TooLong);
     }
     let choice = ladder::choose(&draft.next, seen, health, found.cause, (draft.policy, reach.mode));
@@ -164,6 +167,7 @@ pub(super) fn examine(
 
 /// Whether nobody paused everything.
 pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
+    planted!(IgnorePause => return Ok(()));
     match rails.switch {
         KillSwitch::Running => Ok(()),
         KillSwitch::Paused => Err(Refusal::Paused),
@@ -177,6 +181,8 @@ pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
 /// look. So: the SSM agent took no probe; or ECS has not seen its agent for longer than any natural reconnect, look after
 /// look; or the host itself says what is wrong. A status check alone, on a node whose agents answer, is not enough.
 fn certain(draft: &Draft<'_>, health: Health, found: &Diagnosis) -> bool {
+    planted!(SuspicionIsProof => return true);
+    planted!(OneLookIsEnough => return health.is_ill());
     if health.ssm == Standing::Ill {
         return true;
     }
@@ -352,6 +358,8 @@ fn patience(draft: &Draft<'_>, remedy: Remedy) -> Option<Timestamp> {
     }
     let hold_down =
         if remedy.is_disruptive() { policy.disruptive_hold_down_secs } else { policy.restart_hold_down_secs };
+    #[cfg(feature = "plants")]
+    let hold_down = if crate::plants::on(crate::plants::Plant::NoHoldDown) { 0 } else { hold_down };
     let ready = after(draft.next.first_seen, hold_down);
     if now < ready && draft.next.asked.is_none() {
         return Some(ready);
@@ -372,6 +380,7 @@ fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: R
 }
 
 fn approval(draft: &Draft<'_>, remedy: Remedy) -> Result<(), Refusal> {
+    planted!(IgnoreApproval => return Ok(()));
     match draft.policy.approve_from {
         Some(from) if remedy >= from => match &draft.next.approval {
             Some(approval) if approval.remedy == remedy && approval.until > draft.now => Ok(()),

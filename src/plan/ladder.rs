@@ -16,6 +16,13 @@ use Remedy::{FreeDisk, Reboot, Replace, RestartEcsAgent, RestartRuntime, Restart
 /// The remedies that a cause calls for, the cheapest first. Empty: only a person can help.
 #[must_use]
 pub fn rungs(cause: Cause, health: Health) -> &'static [Remedy] {
+    planted!(RebootForIdentity => if cause.family() == Family::Identity { return &[Reboot]; });
+    planted!(RestartFutile => if matches!(cause.family(), Family::Network | Family::Clock) || matches!(
+        cause,
+        Cause::SsmAgentMisconfigured | Cause::EcsAgentMisconfigured
+    ) {
+        return &[RestartSsmAgent, RestartEcsAgent];
+    });
     match cause {
         // Not one of these is removed by anything done on the host, and a restart of an agent only hides it for a while.
         Cause::IdentityImdsUnreachable
@@ -201,5 +208,7 @@ fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
     let climbed = counted().any(|attempt| {
         attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
     });
+    planted!(LadderDown => return tries >= usize::from(tries_max(policy, remedy)));
+    planted!(TriesForEver => return false);
     tries >= usize::from(tries_max(policy, remedy)) || climbed
 }

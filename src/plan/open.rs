@@ -32,6 +32,8 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
         return Err(IgnoreReason::Off);
     }
     match &signal.kind {
+        #[cfg(feature = "plants")]
+        SignalKind::CommandTrouble { .. } if crate::plants::on(crate::plants::Plant::NoOwnCommandFilter) => {}
         SignalKind::CommandTrouble { document, .. } if document.is_own() => {
             return Err(IgnoreReason::OwnCommand);
         }
@@ -110,6 +112,8 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
         return Opening::Ignore(IgnoreReason::CommandsOwnFault);
     }
     let until = after(now, context.policy.restart_hold_down_secs);
+    #[cfg(feature = "plants")]
+    let until = if crate::plants::on(crate::plants::Plant::NoHoldDown) { now } else { until };
     let symptom = Symptom { at: now, kind: signal.kind.clone() };
     let mut incident = Incident::open(&context.home, seen, symptom, now, until);
     incident.looks = match signal.kind {

@@ -49,7 +49,7 @@ pub fn settle(incident: &Incident, performed: &Performed, policy: &Policy, now: 
             expired(draft, &intent)
         }
         Performed::Unknown => {
-            let burnable = after(intent.not_after, crate::effect::BURN_AFTER_SECS);
+            let burnable = super::burnable(&intent);
             draft.stay(Some(burnable))
         }
     }

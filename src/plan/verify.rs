@@ -133,6 +133,7 @@ enum Proof {
 }
 
 fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -> Proof {
+    planted!(NoProof => return Proof::Seen);
     let when = |seen| if seen { Proof::Seen } else { Proof::NotYet };
     match remedy {
         Remedy::FreeDisk => match host(seen, since) {

@@ -23,7 +23,9 @@ use crate::time::after;
 
 mod ending;
 mod landing;
+mod rails;
 mod saving;
+mod telling;
 
 /// How long AWS and people may take to see a change, in seconds, before a promise counts it.
 pub const GRACE_SECS: i64 = 90;
@@ -87,6 +89,11 @@ pub struct Inspector {
     intents: Vec<(IncidentId, IntentId)>,
     remedies: BTreeMap<IncidentId, LastRemedy>,
     decided: Vec<(Timestamp, NodeId, IncidentId)>,
+    published_seen: usize,
+    /// When each incident was first seen, as its first record said.
+    opened: BTreeMap<IncidentId, Timestamp>,
+    /// When a person last approved each.
+    approvals: BTreeMap<IncidentId, Timestamp>,
     violations: Vec<Violation>,
 }
 
@@ -115,6 +122,9 @@ impl Inspector {
             intents: Vec::new(),
             remedies: BTreeMap::new(),
             decided: Vec::new(),
+            published_seen: 0,
+            opened: BTreeMap::new(),
+            approvals: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -185,12 +195,17 @@ impl Inspector {
 
 impl Watch for Inspector {
     fn happened(&mut self, account: &Account, what: &Happened<'_>) {
+        #[cfg(feature = "plants")]
+        let _judging = crate::plants::Planted::new(None);
         if account.switched.len() > self.switched_seen {
             self.follow_switches(account);
         }
         if account.sent.len() > self.sent_seen {
             let late = what.request.is_none();
             self.follow_effects(account, what.seen, late);
+        }
+        if account.published.len() > self.published_seen {
+            self.follow_reports(account);
         }
         if account.commits > self.commits_seen {
             self.commits_seen = account.commits;

@@ -60,6 +60,9 @@ impl Ledger {
             Key::Node(node) => (node, self.open_on(node)),
             Key::Incident(id) => (id.node(), self.incidents.get(&id)),
         };
+        #[cfg(feature = "plants")]
+        let incident = incident
+            .filter(|_| matches!(key, Key::Incident(_)) || !crate::plants::on(crate::plants::Plant::SecondIncident));
         let unsent = incident.map_or_else(Vec::new, |incident| {
             self.unsent.iter().filter(|item| item.id.incident == incident.id).cloned().collect()
         });
@@ -85,6 +88,7 @@ impl Ledger {
             },
             Permits::Free { unsent_since } => {
                 for holders in self.permits.values_mut() {
+                    planted!(PermitsNeverFreed => break);
                     holders.retain(|holder| *holder != next.id);
                 }
                 if let Some(chosen_at) = unsent_since {
@@ -112,6 +116,9 @@ impl Ledger {
     fn still_true(&self, commit: &Commit) -> bool {
         let next = &commit.next;
         let stored = self.incidents.get(&next.id);
+        planted!(NoCompareAndSet => return true);
+        planted!(VersionOnlyCompare => if commit.expect == Expect::NoOpenIncident { return stored.is_none(); });
+        planted!(SecondIncident => if commit.expect == Expect::NoOpenIncident { return stored.is_none(); });
         match commit.expect {
             Expect::NoOpenIncident => !self.open.contains_key(&next.node) && stored.is_none(),
             // A closed record is final.
@@ -125,11 +132,14 @@ impl Ledger {
     /// Whether the kill switch, every budget and every rate leave room.
     fn may_take(&self, claims: &Claims, holder: IncidentId, now: Timestamp) -> Result<(), Refusal> {
         match self.switch {
+            #[cfg(feature = "plants")]
+            _ if crate::plants::on(crate::plants::Plant::IgnorePause) => {}
             KillSwitch::Running => {}
             KillSwitch::Paused => return Err(Refusal::Paused),
             KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable),
         }
         for claim in &claims.at_once {
+            planted!(NoBudget => break);
             let others = self
                 .permits
                 .get(&claim.scope)
@@ -137,6 +147,7 @@ impl Ledger {
             check(u32::try_from(others).unwrap_or(u32::MAX), claim)?;
         }
         for claim in &claims.rates {
+            planted!(NoRate => break);
             let stamps = self.rates.get(&claim.scope).map_or(&[][..], Vec::as_slice);
             let own = own_stamp(stamps, claims, holder);
             let others: Vec<Timestamp> =

@@ -81,6 +81,7 @@ impl Deed {
                 let waiting = driver.account().ledger.open().filter(|open| matches!(open.phase, Phase::Parked { .. }));
                 let ids: Vec<_> = waiting.map(|open| open.id).collect();
                 if let Some(id) = ids.get(pick % ids.len().max(1)) {
+                    inspector.approved(*id, now);
                     ask(driver, Action::Approve(*id));
                 }
             }

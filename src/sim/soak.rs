@@ -157,6 +157,8 @@ fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: Timesta
 
 /// What a sweep would list now, without the nodes that a tag turns off or that were muted when the faults stopped.
 fn troubled(driver: &mut Driver, policy: &Policy, calm_since: Timestamp) -> Vec<Signal> {
+    #[cfg(feature = "plants")]
+    let _judging = crate::plants::Planted::new(None);
     let now = driver.now();
     let look = Look { command: None, probe: None, group: None, close: false };
     let account = driver.account_mut();
@@ -185,10 +187,14 @@ pub fn run(
 ) -> SoakResult {
     let next = AtomicU64::new(seeds.start);
     let total = Mutex::new(SoakResult::default());
+    #[cfg(feature = "plants")]
+    let plant = crate::plants::chosen();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
+                #[cfg(feature = "plants")]
+                let _planted = crate::plants::Planted::new(plant);
                 let mut mine = SoakResult::default();
                 while !stop.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);

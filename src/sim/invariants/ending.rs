@@ -6,6 +6,7 @@ use super::Inspector;
 use crate::effect::Effect;
 use crate::event::Signal;
 use crate::incident::{Ending, Incident, Outcome, Phase};
+use crate::observe::InstanceState;
 use crate::ports::Key;
 use crate::sim::account::Account;
 use crate::sim::ailment::Ailment;
@@ -24,6 +25,8 @@ impl Inspector {
     /// Checks everything that must hold in the end. `troubled` is what a sweep would list now; the faults stopped at
     /// `calm_since`.
     pub fn check_end(&mut self, account: &Account, troubled: &[Signal], calm_since: Timestamp, now: Timestamp) {
+        #[cfg(feature = "plants")]
+        let _judging = crate::plants::Planted::new(None);
         for signal in troubled {
             self.every_dead_node_is_found(account, signal, calm_since, now);
         }
@@ -105,6 +108,7 @@ impl Inspector {
     /// S14: what we took is given back, or a person was told so.
     fn nothing_stays_taken(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
         let Some(ending) = incident.ending() else { return };
+        self.never_left_stopped(account, incident, now);
         if !incident.is_closed() {
             return;
         }
@@ -135,6 +139,19 @@ impl Inspector {
         }
     }
 
+    /// S14: a report alone is not enough; what we stopped, we try to start.
+    fn never_left_stopped(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
+        let still = account.world.truth(incident.node).is_some_and(|truth| truth.state == InstanceState::Stopped);
+        let ours = |effect| account.sent.iter().rposition(|sent| sent.incident == incident.id && sent.effect == effect);
+        let Some(stopped) = ours(Effect::Stop).filter(|index| account.sent.get(*index).is_some_and(|sent| sent.landed))
+        else {
+            return;
+        };
+        if still && ours(Effect::Start).is_none_or(|started| started < stopped) {
+            self.broken("S14", now, Some(incident.node), || format!("{} never tried to start it again", incident.id));
+        }
+    }
+
     /// S9: permits held = open holders.
     fn permits_have_open_holders(&mut self, account: &Account, now: Timestamp) {
         for (scope, holder) in account.ledger.holders() {
@@ -158,6 +175,6 @@ impl Inspector {
 }
 
 /// Whether the incident came to rest before it ended.
-fn was_resting(incident: &Incident) -> bool {
+pub(super) fn was_resting(incident: &Incident) -> bool {
     incident.history.iter().rev().skip(1).any(|entry| matches!(entry.event, crate::incident::Event::Closed(_)))
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{GRACE_SECS, Inspector, Landing, LastRemedy, Spot, remedy_of};
-use crate::effect::{Effect, Weight};
+use crate::effect::{Effect, IntentState, Weight};
 use crate::incident::{AttemptResult, Incident, Remedy};
 use crate::observe::{Fact, Health, Observation, Standing, Tags};
 use crate::policy::Mode;
@@ -20,6 +20,10 @@ impl Inspector {
     pub(super) fn check_landing(&mut self, landing: &Landing<'_>) {
         let weight = landing.sent.effect.weight();
         self.lands_once(landing);
+        self.only_while_it_is_pending(landing);
+        if landing.sent.effect == Effect::Deregister {
+            self.only_once_fenced(landing);
+        }
         if weight == Weight::Restoring {
             return;
         }
@@ -28,6 +32,7 @@ impl Inspector {
             return;
         }
         self.only_willing_nodes(landing);
+        self.within_the_rails(landing);
         self.only_with_sight(landing);
         if weight == Weight::Disruptive {
             self.never_a_healthy_node(landing);
@@ -40,7 +45,7 @@ impl Inspector {
         }
     }
 
-    fn breach(&mut self, promise: &'static str, landing: &Landing<'_>, text: impl FnOnce() -> String) {
+    pub(super) fn breach(&mut self, promise: &'static str, landing: &Landing<'_>, text: impl FnOnce() -> String) {
         let sent = landing.sent;
         self.broken(promise, sent.at, Some(sent.node), || format!("{:?} landed {}", sent.effect, text()));
     }
@@ -52,6 +57,24 @@ impl Inspector {
             self.breach("S5", landing, || format!("twice for intent {} of {}", key.1, key.0));
         }
         self.intents.push(key);
+    }
+
+    /// S5: an effect is saved before it lands, and nobody gives it up or goes on before it can have landed.
+    fn only_while_it_is_pending(&mut self, landing: &Landing<'_>) {
+        let intent = landing.incident.and_then(|incident| incident.phase.intent());
+        let pending =
+            intent.is_some_and(|intent| intent.id == landing.sent.intent && intent.state == IntentState::Pending);
+        if !pending {
+            let id = landing.sent.intent;
+            self.breach("S5", landing, || format!("though intent {id} was not saved, or given up"));
+        }
+    }
+
+    /// S7: the registration goes only once the instance can do no more harm.
+    fn only_once_fenced(&mut self, landing: &Landing<'_>) {
+        if landing.truth.running {
+            self.breach("S7", landing, || "while the instance still ran".to_owned());
+        }
     }
 
     /// S10 and the mode's part of S3.

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use super::Inspector;
+use super::ending::was_resting;
+use crate::effect::Effect;
 use crate::event::SignalKind;
-use crate::incident::Incident;
+use crate::incident::{Incident, Outcome, Phase};
 use crate::sim::account::Account;
 
 /// How the names of Defib's own documents begin.
@@ -13,7 +15,9 @@ const OWN_DOCUMENTS: &str = "Defib-";
 impl Inspector {
     pub(super) fn check_saved(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
         self.one_incident_a_node(account, saved, now);
+        self.never_gone_by_our_own_hand(account, saved, now);
         if saved.version <= 1 {
+            self.opened.entry(saved.id).or_insert(saved.first_seen);
             self.never_of_our_own_making(account, saved, now);
         }
     }
@@ -23,6 +27,29 @@ impl Inspector {
         let open = account.ledger.incidents().filter(|other| other.node == saved.node && !other.is_closed()).count();
         if open > 1 {
             self.broken("S5", now, Some(saved.node), || format!("{open} open incidents at once"));
+        }
+    }
+
+    /// S15: what we stopped or terminated ourselves is not gone.
+    fn never_gone_by_our_own_hand(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
+        let gone = matches!(&saved.phase, Phase::Closed { ending, .. } if ending.outcome() == Outcome::Gone);
+        // What had come to rest was told, and nobody works on it any more.
+        if !gone || was_resting(saved) {
+            return;
+        }
+        let ours = account.sent.iter().rev().find(|sent| {
+            let stops = matches!(sent.effect, Effect::Stop | Effect::Start | Effect::Terminate);
+            sent.incident == saved.id && sent.landed && stops
+        });
+        let Some(truth) = account.world.truth(saved.node) else { return };
+        let by_us = ours.is_some_and(|sent| match sent.effect {
+            Effect::Terminate => true,
+            // A person may have terminated what we stopped.
+            Effect::Stop => truth.stopped,
+            _ => false,
+        });
+        if by_us {
+            self.broken("S15", now, Some(saved.node), || format!("{} ended as gone, by our own hand", saved.id));
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Truth {
     pub stopped: bool,
     /// Its container instance is registered, though the machine may be gone: a ghost.
     pub registered_in_ecs: bool,
+    /// Live Session Manager sessions on it.
+    pub sessions: u16,
     /// Its tags.
     pub tags: Tags,
     /// Since when it has been opted in.
@@ -103,6 +105,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
             .is_some_and(|member| matches!(member.lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)),
         stopped: matches!(machine.state, InstanceState::Stopped | InstanceState::Stopping),
         registered_in_ecs: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered),
+        sessions: machine.sessions,
         tags: machine.tags,
         managed_since: at(machine.tag_times.managed),
         unmanaged_since: at(machine.tag_times.unmanaged),

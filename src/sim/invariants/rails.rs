@@ -1,0 +1,69 @@
+//! Rails that have no number of their own: patience, people at work, and their leave.
+
+use super::{GRACE_SECS, Inspector, Landing, remedy_of};
+use crate::effect::Weight;
+use crate::incident::IncidentId;
+use crate::policy::SessionsRule;
+use crate::time::{after, secs_between};
+use jiff::Timestamp;
+
+/// How long an approval may have been on its way and hold, in seconds: an hour from when a pass took it up.
+const APPROVED_MAX_SECS: i64 = 3_600 + 1_800;
+
+impl Inspector {
+    /// A person approves what this incident waits with.
+    pub fn approved(&mut self, incident: IncidentId, at: Timestamp) {
+        self.approvals.insert(incident, at);
+    }
+
+    pub(super) fn within_the_rails(&mut self, landing: &Landing<'_>) {
+        self.patiently(landing);
+        self.never_while_it_boots(landing);
+        self.never_under_peoples_hands(landing);
+        self.with_leave(landing);
+    }
+
+    /// The hold-down counts from the first look; an operator's word skips it.
+    fn patiently(&mut self, landing: &Landing<'_>) {
+        let Some(first_seen) = self.opened.get(&landing.sent.incident).copied() else { return };
+        let hold_down = match landing.sent.effect.weight() {
+            Weight::Gentle => self.policy.restart_hold_down_secs,
+            Weight::Guarding | Weight::Disruptive => self.policy.disruptive_hold_down_secs,
+            Weight::ReadOnly | Weight::Restoring => return,
+        };
+        let asked = landing.incident.is_some_and(|incident| incident.asked.is_some());
+        let waited = secs_between(first_seen, landing.sent.at);
+        if waited < hold_down && !asked {
+            self.breach("rail", landing, || format!("after {waited}s, hold-down {hold_down}s"));
+        }
+    }
+
+    /// The launch grace, counted from the launch itself.
+    fn never_while_it_boots(&mut self, landing: &Landing<'_>) {
+        let grace = self.policy.launch_grace_secs;
+        let age = secs_between(landing.truth.launched_at, landing.sent.at);
+        // Started by somebody between the look and the effect: nobody could know.
+        if age >= GRACE_SECS && age < grace {
+            self.breach("rail", landing, || format!("{age}s after its launch, grace {grace}s"));
+        }
+    }
+
+    /// Live sessions are waited for, where the policy says so.
+    fn never_under_peoples_hands(&mut self, landing: &Landing<'_>) {
+        let cuts = remedy_of(landing.sent.effect).is_some_and(crate::incident::Remedy::ends_sessions);
+        let live = landing.truth.sessions;
+        if cuts && self.policy.sessions == SessionsRule::Wait && live > 0 {
+            self.breach("rail", landing, || format!("and cut {live} live sessions"));
+        }
+    }
+
+    /// From some remedy on a person must have approved this very incident, a short time ago.
+    fn with_leave(&mut self, landing: &Landing<'_>) {
+        let (Some(remedy), Some(from)) = (remedy_of(landing.sent.effect), self.policy.approve_from) else { return };
+        let at = self.approvals.get(&landing.sent.incident).copied();
+        let approved = at.is_some_and(|at| after(at, APPROVED_MAX_SECS) > landing.sent.at);
+        if remedy >= from && !approved {
+            self.breach("rail", landing, || "and nobody had approved it".to_owned());
+        }
+    }
+}
