@@ -37,9 +37,12 @@ CARGO_DENY = "cargo-deny@0.20.2"
 SOAK_SEEDS = "0..20000"
 # The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
 CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
+# The same with deliberate faults compiled in, which nothing that ships may have.
+PLANTS_BUILD = ["--release", "--no-default-features", "--features", "cli,plants", "--bin", "defib"]
 CLIPPY_SETS = [
     ["--no-default-features"],
     ["--no-default-features", "--features", "cli"],
+    ["--no-default-features", "--features", "cli,plants"],
     ["--no-default-features", "--features", "lambda"],
     [],
 ]
@@ -348,6 +351,17 @@ def stage_soak(log):
     return Outcome(note=f"{seeds} seeds, {seeds / max(seconds, 0.001):.0f} schedules per second")
 
 
+def stage_plants(log):
+    """every deliberate fault of docs/PLANTS.md is caught by its promise"""
+    shipped = log.must([cli_binary(log), "soak", "--list-plants"], "soak --list-plants")
+    if shipped.strip():
+        raise Failed("a build without the feature `plants` lists planted bugs")
+    log.must(cargo("build", "--locked", "--quiet", *PLANTS_BUILD), "the build with planted bugs")
+    code, output = log.run([sys.executable, "scripts/plants.py", str(TARGET / "release" / "defib")])
+    summaries = re.findall(r"^\d+ passed, \d+ failed.*$", output, re.MULTILINE)[-1:]
+    return outcome_of(code, summaries, Failed("no bug was planted"))
+
+
 def stage_demo(log):
     """make demo, the tour that a newcomer sees first"""
     if not log.must(["make", "--no-print-directory", "demo"], "make demo").strip():
@@ -392,6 +406,7 @@ STAGES = {
     "doc-tests": stage_doc_tests,
     "docs": stage_docs,
     "soak": stage_soak,
+    "plants": stage_plants,
     "demo": stage_demo,
     "lambda": stage_lambda,
     "readme": stage_readme,
