@@ -427,7 +427,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
     use Refusal as R;
     match refusal {
         R::Paused | R::PauseUnreadable | R::NotOptedIn { .. } | R::OptedOut { .. } | R::ManagedElsewhere { .. } => {}
-        R::Muted { .. } | R::LaunchGrace { .. } | R::ModeTooLow { .. } | R::Budget { .. } | R::Rate { .. } => {}
+        R::Muted { .. } | R::LaunchGrace { .. } | R::ModeTooLow { .. } | R::CauseLimit { .. } | R::Budget { .. } | R::Rate { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
     }
