@@ -140,19 +140,23 @@ fn check(args: &CheckArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(if unread { ExitCode::from(exit::ERROR) } else { code })
 }
 
-/// A document in a line: what differs from the defaults.
+/// A document in a line.
 fn sum(document: &Document) -> String {
-    let policy = document.under(&Policy::in_mode(Mode::Replace));
-    let differing = SETTINGS.iter().filter(|setting| setting.get(&policy) != setting.get(&Policy::default())).count();
-    let mode = document.top.iter().find_map(|given| match (SETTINGS.get(given.index)?.name, given.value) {
-        ("mode", Value::Word(word)) => Some(format!("mode {word}")),
-        _ => None,
-    });
-    let differing = differing - usize::from(mode.is_none() || policy.mode != Mode::Observe);
+    let default = Policy::default();
+    let mut mode = "mode of the stack".to_owned();
+    let mut differing = 0;
+    for given in &document.top {
+        let Some(setting) = SETTINGS.get(given.index) else { continue };
+        if setting.name == "mode" {
+            mode = format!("mode {}", given.value);
+        } else if setting.get(&default) != given.value {
+            differing += 1;
+        }
+    }
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     [
-        mode.unwrap_or_else(|| "mode of the stack".to_owned()),
-        format!("{} from the default", count(differing, "other setting") + if differing == 1 { " differs" } else { " differ" }),
+        mode,
+        count(differing, "other setting") + " changed",
         count(document.causes.len(), "cause"),
         count(document.clusters.len(), "cluster block"),
         count(document.groups.len(), "group block"),
@@ -208,7 +212,8 @@ fn explain(args: &ExplainArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
         ui.object(&Explained { node: args.node.as_deref(), cluster, group, settings, causes })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let of = |name: Option<&str>, what: &str| name.map_or_else(|| format!("no {what}"), |name| format!("{what} {name}"));
+    let of =
+        |name: Option<&str>, what: &str| name.map_or_else(|| format!("no {what}"), |name| format!("{what} {name}"));
     let node = args.node.as_deref().unwrap_or("a node");
     ui.line(&format!("{0}{node}{0:#}: {1}, {2}", paint::HEAD, of(place.0, "cluster"), of(place.1, "group")))?;
     let mut table = Table::new();
@@ -264,11 +269,8 @@ fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
     if args.group.is_some() {
         subject.group.clone_from(&args.group);
     }
-    let given = [
-        (Tagged::Node, args.mode_tag),
-        (Tagged::Group, args.group_mode_tag),
-        (Tagged::Cluster, args.cluster_mode_tag),
-    ];
+    let given =
+        [(Tagged::Node, args.mode_tag), (Tagged::Group, args.group_mode_tag), (Tagged::Cluster, args.cluster_mode_tag)];
     for (on, mode) in given {
         if let Some(mode) = mode {
             subject.tags.retain(|(tagged, _)| *tagged != on);
@@ -281,10 +283,8 @@ fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
 fn of_script(file: &Path, node: &str) -> anyhow::Result<Subject> {
     let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
     let scenario: Scenario = text.parse().with_context(|| format!("failed to read {}", file.display()))?;
-    let found = scenario
-        .machines
-        .iter()
-        .find(|(name, spec)| name == node || spec.id.is_some_and(|id| id.to_string() == node));
+    let found =
+        scenario.machines.iter().find(|(name, spec)| name == node || spec.id.is_some_and(|id| id.to_string() == node));
     let Some((_, spec)) = found else {
         let known: Vec<&str> = scenario.machines.iter().map(|(name, _)| name.as_str()).collect();
         bail!("{} has no node {node}; it has {}", file.display(), known.join(", "));

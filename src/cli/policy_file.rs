@@ -53,8 +53,7 @@ pub(super) fn shown(file: &Path, bytes: &[u8], finding: &Finding) -> String {
     let row = usize::try_from(finding.at.line).unwrap_or(usize::MAX);
     let Some(line) = bytes.split(|byte| *byte == b'\n').nth(row.saturating_sub(1)) else { return text };
     let line = String::from_utf8_lossy(line);
-    let line: String =
-        line.trim_end().chars().take(SHOWN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = line.trim_end().chars().take(SHOWN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let column = usize::try_from(finding.at.column).unwrap_or(usize::MAX);
     if column <= line.chars().count() {
         let (number, gap, before) = (finding.at.line, " ".repeat(finding.at.line.to_string().len()), column - 1);

@@ -146,8 +146,7 @@ pub(super) fn examine(
         let remedy = mode::check_cause(draft.policy, found.cause, remedy).is_ok().then_some(remedy);
         return draft.end(Ending::WouldHave { remedy });
     }
-    if let Err(refusal) =
-        mode::check(reach, remedy).and_then(|()| mode::check_cause(draft.policy, found.cause, remedy))
+    if let Err(refusal) = mode::check(reach, remedy).and_then(|()| mode::check_cause(draft.policy, found.cause, remedy))
     {
         return draft.park(refusal);
     }

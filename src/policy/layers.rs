@@ -172,7 +172,8 @@ fn is_mode(index: usize) -> bool {
     SETTINGS.get(index).is_some_and(|setting| setting.name == "mode")
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(feature = "cli")]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -230,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_block_may_look_after_what_the_top_leaves_alone() {
-        let policy = document("mode: off\ngroups:\n  - {match: a, mode: cycle}\n").under(&Policy::in_mode(Mode::Restart));
+        let policy =
+            document("mode: off\ngroups:\n  - {match: a, mode: cycle}\n").under(&Policy::in_mode(Mode::Restart));
         assert_eq!((policy.mode, policy.highest_mode()), (Mode::Off, Mode::Restart));
         assert_eq!(Policy::in_mode(Mode::Cycle).highest_mode(), Mode::Cycle);
     }

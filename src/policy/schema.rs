@@ -12,7 +12,7 @@ use crate::diagnose::Cause;
 #[must_use]
 pub fn schema() -> Value {
     let mut top = settings(false, false);
-    top.insert("budgets".to_owned(), table("Limits on disruptive remedies.", settings(true, false)));
+    top.insert("budgets".to_owned(), table("Limits on disruptive remedies.", &settings(true, false)));
     let mut rule = Map::new();
     rule.insert(
         "wait-secs".to_owned(),
@@ -21,7 +21,7 @@ pub fn schema() -> Value {
     rule.insert("highest-remedy".to_owned(), described(HIGHEST, "The strongest remedy against this cause."));
     let causes: Map<String, Value> =
         Cause::ALL.iter().map(|cause| (cause.code().to_owned(), json!({ "$ref": "#/$defs/cause" }))).collect();
-    top.insert("causes".to_owned(), table("What holds for single causes.", causes));
+    top.insert("causes".to_owned(), table("What holds for single causes.", &causes));
     for (name, what) in [("clusters", "clusters"), ("groups", "Auto Scaling groups")] {
         let description = format!("What differs for {what}, by name. The first block that matches counts.");
         let list = json!({
@@ -33,7 +33,7 @@ pub fn schema() -> Value {
         top.insert(name.to_owned(), list);
     }
     let mut block = settings(false, true);
-    block.insert("budgets".to_owned(), table("Limits on disruptive remedies.", settings(true, true)));
+    block.insert("budgets".to_owned(), table("Limits on disruptive remedies.", &settings(true, true)));
     let pattern = json!({
         "description": "A name, in which * stands for any letters and ? for one.",
         "type": ["string", "integer"],
@@ -50,7 +50,7 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "properties": top,
         "$defs": {
-            "cause": table("What holds for this cause.", rule),
+            "cause": table("What holds for this cause.", &rule),
             "block": {
                 "description": "What differs for the names that match.",
                 "type": "object",
@@ -94,7 +94,7 @@ fn described(kind: Kind, meaning: &str) -> Value {
     }
 }
 
-fn table(meaning: &str, properties: Map<String, Value>) -> Value {
+fn table(meaning: &str, properties: &Map<String, Value>) -> Value {
     json!({
         "description": meaning,
         "type": ["object", "null"],

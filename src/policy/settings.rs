@@ -205,14 +205,24 @@ pub const SETTINGS: &[Setting] = &[
             }
         },
     },
-    own!("restart-hold-down-secs", "Seconds from the first look to an agent restart.", 60..=86_400, restart_hold_down_secs),
+    own!(
+        "restart-hold-down-secs",
+        "Seconds from the first look to an agent restart.",
+        60..=86_400,
+        restart_hold_down_secs
+    ),
     own!(
         "disruptive-hold-down-secs",
         "Seconds from the first look to a remedy that stops workload.",
         120..=86_400,
         disruptive_hold_down_secs
     ),
-    own!("launch-grace-secs", "Seconds after its launch during which a node is left alone.", 60..=86_400, launch_grace_secs),
+    own!(
+        "launch-grace-secs",
+        "Seconds after its launch during which a node is left alone.",
+        60..=86_400,
+        launch_grace_secs
+    ),
     own!("cooldown-secs", "Seconds between two attempts on one node.", 60..=86_400, cooldown_secs),
     own!("agent-restarts-max", "Agent restarts of one kind in one incident.", 0..=10, agent_restarts_max),
     own!(
@@ -235,13 +245,7 @@ pub const SETTINGS: &[Setting] = &[
         false,
         quiet_secs
     ),
-    budget!(
-        "account-at-once",
-        "Disruptive remedies at the same time in the account.",
-        0..=100,
-        false,
-        account_at_once
-    ),
+    budget!("account-at-once", "Disruptive remedies at the same time in the account.", 0..=100, false, account_at_once),
     budget!(
         "group-at-once",
         "Disruptive remedies at the same time in a group or Availability Zone; one in those under ten nodes.",

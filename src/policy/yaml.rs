@@ -32,10 +32,9 @@ pub fn tree(bytes: &[u8]) -> Result<Node, Finding> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let last = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        let breaks = before.iter().filter(|byte| **byte == b'\n').count();
-        let column = String::from_utf8_lossy(last).chars().count();
-        Finding { at: spot(breaks.saturating_add(1), column.saturating_add(1)), problem: "this is not UTF-8".to_owned() }
+        let lines: Vec<&[u8]> = before.split(|byte| *byte == b'\n').collect();
+        let column = lines.last().map_or(0, |last| String::from_utf8_lossy(last).chars().count());
+        Finding { at: spot(lines.len(), column.saturating_add(1)), problem: "this is not UTF-8".to_owned() }
     })?;
     let options = options! {
         strict_booleans: true,
@@ -111,7 +110,7 @@ impl<'de> Deserialize<'de> for Yaml {
             }
 
             fn visit_f64<E>(self, _: f64) -> Result<Yaml, E> {
-                Ok(Yaml::Other("a number with a fraction"))
+                Ok(Yaml::Other("not a whole number"))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Yaml, E> {
