@@ -262,7 +262,9 @@ fn the_wait_of_a_cause_stands_in_place_of_the_hold_down() {
     let waiting = |secs: u32| {
         let rule = format!("{{wait-secs: {secs}}}");
         let policy = format!("causes: {{ssm-agent.hung: {rule}, unknown: {rule}}}\n");
-        played(&format!("wait-{secs}"), &policy, HUNG)["duration_secs"].as_i64().unwrap()
+        let played = played(&format!("wait-{secs}"), &policy, HUNG);
+        assert_eq!(played["outcome"], "cycled", "{played}");
+        played["duration_secs"].as_i64().unwrap()
     };
     let (short, long) = (waiting(600), waiting(3_000));
     assert!(long >= 3_000 && (2_000..2_800).contains(&(long - short)), "{short} {long}");

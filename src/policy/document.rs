@@ -10,8 +10,9 @@ use crate::diagnose::Cause;
 use crate::event::Excerpt;
 use crate::incident::Remedy;
 
-/// The limits of a cause's `wait-secs`: those of the hold-down before a remedy that stops workload.
-pub const WAIT_SECS: Kind = Kind::Number { low: 120, high: 86_400 };
+/// The limits of a cause's `wait-secs`: not less than the hold-down before a remedy that stops workload may be, and less than an
+/// incident may take, or nothing would ever be done.
+pub const WAIT_SECS: Kind = Kind::Number { low: 120, high: 14_400 };
 /// What a cause's `highest-remedy` may be.
 pub const HIGHEST: Kind = Kind::Word(&[
     "none",
@@ -384,7 +385,7 @@ mod tests {
             found("causes:\n  host.disk-ful: {}\n  host.disk-full: {wait-secs: 5, highest-remedy: destroy, x: 1}\n");
         assert!(findings[0].starts_with("2:3: there is no cause \"host.disk-ful\"; did you mean host.disk-full?"));
         assert!(
-            findings[1].starts_with("3:31: wait-secs is 5; allowed: a whole number from 120 to 86400"),
+            findings[1].starts_with("3:31: wait-secs is 5; allowed: a whole number from 120 to 14400"),
             "{findings:?}"
         );
         assert!(findings[2].contains("highest-remedy is \"destroy\"; allowed: none, free-disk, "), "{findings:?}");

@@ -10,7 +10,8 @@ use crate::incident::Remedy;
 /// What a policy says about one cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct CauseRule {
-    /// Seconds from the first look to the first remedy against it, in place of both hold-downs.
+    /// Seconds from the first look to a remedy against it, in place of both hold-downs. The cause is looked for once the
+    /// hold-down before agent restarts is over, so nothing is done before that.
     pub wait_secs: Option<i64>,
     /// The strongest remedy against it.
     pub highest: Option<Highest>,
