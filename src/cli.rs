@@ -10,6 +10,7 @@ use crate::node::{AccountId, Region};
 
 mod docs;
 mod event;
+mod policy;
 mod policy_file;
 mod simulate;
 mod soak;
@@ -20,7 +21,7 @@ pub mod exit {
     pub const ERROR: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
-    /// Something was found: a broken promise.
+    /// Something was found: a broken promise, a mistake in a policy.
     pub const FINDINGS: u8 = 3;
     /// An incident needs a human, or is blocked.
     pub const NEEDS_HUMAN: u8 = 5;
@@ -76,6 +77,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Event(event::EventArgs),
     Soak(soak::SoakArgs),
+    Policy(policy::PolicyArgs),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
 }
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
         Command::Event(args) => event::run(args, &cli.global, &ui),
         Command::Soak(args) => soak::run(args, &ui),
+        Command::Policy(args) => policy::run(args, &ui),
         Command::Completions(args) => docs::completions(args, Defib::command(), &ui),
         Command::Man(args) => docs::man(args, &Defib::command(), &ui),
     };

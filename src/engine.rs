@@ -4,13 +4,14 @@
 //! decides nothing about *what* to do: that is [`crate::plan`]; it only keeps the order (save, then perform) and the rules
 //! of who may write.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::event::Signal;
-use crate::incident::{IncidentId, Remedy};
-use crate::node::{Home, NodeId};
+use crate::incident::{IncidentId, Place, Remedy};
+use crate::node::{AutoScalingGroupName, Home, NodeId};
 use crate::observe::{Look, Observation};
 use crate::policy::Policy;
 use crate::ports::{
@@ -30,6 +31,18 @@ pub struct Context {
     pub home: Home,
     /// The rules.
     pub policy: Policy,
+}
+
+impl Context {
+    /// The rules for a node, by what was seen of it; by where it was last seen, where that could not be read or it left.
+    #[must_use]
+    pub fn policy_for(&self, seen: Option<&Observation>, place: Option<&Place>) -> Cow<'_, Policy> {
+        let cluster = seen.and_then(|seen| seen.ecs.known()).map(|ecs| ecs.cluster.name());
+        let group = seen.and_then(|seen| seen.asg.known()).map(|asg| asg.name.as_str());
+        let last_cluster = || place?.container_instance.as_ref().map(|(cluster, _)| cluster.name());
+        let last_group = || place?.group.as_ref().map(AutoScalingGroupName::as_str);
+        self.policy.at(cluster.or_else(last_cluster), group.or_else(last_group))
+    }
 }
 
 /// Why a pass begins.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
 use crate::node::{AvailabilityZone, NodeId};
@@ -61,6 +62,15 @@ pub enum Refusal {
         mode: Mode,
         /// Whose tag lowered it; none: the stack's own mode.
         lowered_by: Option<Resource>,
+    },
+    /// The policy goes no further against this cause.
+    CauseLimit {
+        /// The cause.
+        cause: Cause,
+        /// The remedy that would come next.
+        remedy: Remedy,
+        /// The strongest that is allowed; none: it is only told.
+        highest: Option<Remedy>,
     },
     /// Too many disruptive remedies at once.
     Budget {
@@ -256,6 +266,7 @@ impl Refusal {
             | Self::OptedOut { .. }
             | Self::ManagedElsewhere { .. }
             | Self::ModeTooLow { .. }
+            | Self::CauseLimit { .. }
             | Self::Stop { .. }
             | Self::NoWay { .. } => Lasts::ForGood,
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
@@ -284,6 +295,7 @@ impl Refusal {
             Self::Muted { .. } => "muted",
             Self::LaunchGrace { .. } => "launch-grace",
             Self::ModeTooLow { .. } => "mode-too-low",
+            Self::CauseLimit { .. } => "cause-limit",
             Self::Budget { .. } => "budget",
             Self::Rate { .. } => "rate",
             Self::LiveSessions { .. } => "live-sessions",
@@ -321,6 +333,12 @@ impl fmt::Display for Refusal {
                     mode.allows()
                 )
             }
+            Self::CauseLimit { cause, remedy, highest } => match highest {
+                Some(highest) => {
+                    write!(f, "the policy allows at most {highest} against {cause}, and {remedy} would be next")
+                }
+                None => write!(f, "the policy allows no remedy against {cause}, and {remedy} would be next"),
+            },
             Self::Budget { scope, held, limit } => write!(f, "{held} in repair in {scope}, limit {limit}"),
             Self::Rate { scope, count, limit, window_secs, free_at } => {
                 let remedies = if *count == 1 { "remedy" } else { "remedies" };

@@ -1,10 +1,29 @@
 //! Limits and modes: what Defib may do, and how patient it is.
 //!
-//! The built-in defaults are those of SAFETY.md. Layers (stack, document, tags) come later; a tag can already only lower.
+//! The built-in defaults are those of SAFETY.md; a document, read by [`document`], says what differs, and where. Which layer
+//! goes over which stands in [`layers`]. A tag only lowers; [`crate::guard::mode`] sees to it at every look.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnose::Cause;
 use crate::incident::Remedy;
+
+pub mod document;
+pub mod layers;
+mod nearest;
+pub mod places;
+pub mod schema;
+pub mod settings;
+pub mod tree;
+#[cfg(feature = "cli")]
+pub mod yaml;
+
+#[cfg(any(feature = "cli", feature = "lambda"))]
+pub(crate) use nearest::distance;
+pub(crate) use nearest::nearest;
 
 /// How far Defib may go. Each mode includes the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,6 +132,12 @@ pub struct Policy {
     pub quiet_secs: i64,
     /// Limits on what happens at the same time and how often.
     pub budgets: Budgets,
+    /// What a document says about single causes. Not part of the stored form.
+    #[serde(skip)]
+    pub causes: BTreeMap<Cause, places::CauseRule>,
+    /// Where a document says something else; [`Policy::at`] looks. Not part of the stored form.
+    #[serde(skip)]
+    pub blocks: Option<Arc<places::Blocks>>,
 }
 
 /// Limits on disruptive remedies.
@@ -151,6 +176,8 @@ impl Default for Policy {
             incident_max_secs: 5 * 3_600,
             quiet_secs: 24 * 3_600,
             budgets: Budgets::default(),
+            causes: BTreeMap::new(),
+            blocks: None,
         }
     }
 }

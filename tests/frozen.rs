@@ -110,6 +110,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::LaunchGrace { age_secs: 30, grace_secs: 600 },
         Refusal::ModeTooLow { remedy: Remedy::Reboot, mode: Mode::Restart, lowered_by: None },
         Refusal::ModeTooLow { remedy: Remedy::Replace, mode: Mode::Cycle, lowered_by: Some(Resource::Cluster) },
+        Refusal::CauseLimit { cause: Cause::HostDiskFull, remedy: Remedy::FreeDisk, highest: None },
+        Refusal::CauseLimit { cause: Cause::SsmAgentHung, remedy: Remedy::StopStart, highest: Some(Remedy::Reboot) },
         Refusal::LiveSessions { count: 2 },
         Refusal::Approval { remedy: Remedy::Replace },
         Refusal::Cooldown { until: at("14:20:00") },
@@ -427,7 +429,12 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
     use Refusal as R;
     match refusal {
         R::Paused | R::PauseUnreadable | R::NotOptedIn { .. } | R::OptedOut { .. } | R::ManagedElsewhere { .. } => {}
-        R::Muted { .. } | R::LaunchGrace { .. } | R::ModeTooLow { .. } | R::Budget { .. } | R::Rate { .. } => {}
+        R::Muted { .. }
+        | R::LaunchGrace { .. }
+        | R::ModeTooLow { .. }
+        | R::CauseLimit { .. }
+        | R::Budget { .. }
+        | R::Rate { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
     }
@@ -455,7 +462,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 19, "{rails:?}");
+    assert_eq!(rails.len(), 20, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -167,24 +167,7 @@ fn missing(name: &'static str) -> BadSetting {
 /// The known name with the fewest letters to change.
 fn nearest(name: &str) -> &'static str {
     let known = VARIABLES.iter().map(|variable| variable.name);
-    known.min_by_key(|known| distance(known, name)).unwrap_or_default()
-}
-
-/// Levenshtein's distance, row by row. Names are short; a long one is cut, so that nobody can make this slow.
-fn distance(known: &str, given: &str) -> usize {
-    let given: Vec<char> = given.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=given.len()).collect();
-    for (i, a) in known.chars().enumerate() {
-        let mut last = i + 1;
-        let mut next = vec![last];
-        for (b, pair) in given.iter().zip(row.windows(2)) {
-            let [above_left, above] = pair else { continue };
-            last = (last + 1).min(above + 1).min(above_left + usize::from(a != *b));
-            next.push(last);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
+    known.min_by_key(|known| crate::policy::distance(known, name)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -211,8 +211,14 @@ impl Pass {
                 self.stage = Stage::Observing;
                 return (self, Request::Observe(node, look));
             }
-            (Action::Approve(_), Some(incident)) => plan::approve(incident, &self.context.policy, &request.by, now),
-            (Action::Close(_), Some(incident)) => plan::close(incident, &self.context.policy, &request.by, now),
+            (Action::Approve(_), Some(incident)) => {
+                let policy = self.context.policy_for(None, Some(&incident.place));
+                plan::approve(incident, &policy, &request.by, now)
+            }
+            (Action::Close(_), Some(incident)) => {
+                let policy = self.context.policy_for(None, Some(&incident.place));
+                plan::close(incident, &policy, &request.by, now)
+            }
             (Action::Approve(id) | Action::Close(id), None) => OperatorAnswer::Refused(format!("there is no {id}")),
             (Action::Switch(_), _) => return self.done(Verdict::Progress),
         };
@@ -234,7 +240,10 @@ impl Pass {
                 self.answered(answer)
             }
             (_, Some(incident)) => {
-                let plan = plan::decide(incident, seen, &loaded.rails, &self.context.policy, now);
+                let plan = {
+                    let policy = self.context.policy_for(Some(seen), Some(&incident.place));
+                    plan::decide(incident, seen, &loaded.rails, &policy, now)
+                };
                 self.commit(plan)
             }
             (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded.rails, &self.context, now) {
@@ -257,10 +266,11 @@ impl Pass {
         let first = next.reports.saturating_sub(u32::try_from(reports.len()).unwrap_or(0));
         let at = next.history.last().map_or(next.first_seen, |entry| entry.at);
         let next = Arc::new(next);
+        let mode = self.context.policy_for(None, Some(&next.place)).mode;
         let outbox = (first.saturating_add(1)..)
             .zip(reports)
             .map(|(n, kind)| {
-                let report = Report { kind, at, mode: self.context.policy.mode, incident: Arc::clone(&next) };
+                let report = Report { kind, at, mode, incident: Arc::clone(&next) };
                 let id = ReportId { incident: next.id, outcome: report.outcome(), n };
                 Arc::new(OutboxItem { id, report })
             })
@@ -337,7 +347,10 @@ impl Pass {
                 if self.tries >= TRIES_MAX {
                     return self.done(Verdict::Retry(PortError::Transient));
                 }
-                let plan = plan::refused(&saved, refusal, &self.context.policy, now);
+                let plan = {
+                    let policy = self.context.policy_for(None, Some(&saved.place));
+                    plan::refused(&saved, refusal, &policy, now)
+                };
                 self.commit(plan)
             }
         }
@@ -352,7 +365,10 @@ impl Pass {
         let (Some(saved), Some((_, how))) = (self.saved.clone(), &self.unsettled) else {
             return self.done(Verdict::Retry(PortError::Transient));
         };
-        let plan = plan::settle(&saved, how, &self.context.policy, now);
+        let plan = {
+            let policy = self.context.policy_for(None, Some(&saved.place));
+            plan::settle(&saved, how, &policy, now)
+        };
         self.commit(plan)
     }
 

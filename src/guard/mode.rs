@@ -1,6 +1,7 @@
 //! How far Defib may go on a node: the stack's mode is a hard cap, tags on the node, its group and its cluster only lower it.
 
 use super::{Refusal, Resource};
+use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
 use crate::observe::{Observation, Tags};
@@ -49,6 +50,19 @@ pub fn check(reach: Reach, remedy: Remedy) -> Result<(), Refusal> {
     }
 }
 
+/// Whether the policy lets a remedy be used against this cause.
+///
+/// # Errors
+/// The refusal, with the strongest remedy that it allows.
+pub fn check_cause(policy: &Policy, cause: Cause, remedy: Remedy) -> Result<(), Refusal> {
+    match policy.highest_against(cause) {
+        Some(highest) if !highest.reaches(remedy) => {
+            Err(Refusal::CauseLimit { cause, remedy, highest: highest.remedy() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The lowest mode that includes a remedy.
 #[must_use]
 pub fn least_mode(remedy: Remedy) -> Mode {
@@ -66,6 +80,26 @@ mod tests {
             Remedy::ALL.into_iter().filter(|&remedy| check(reach, remedy).is_ok()).count()
         };
         assert_eq!(Mode::ALL.map(allowed), [0, 0, 3, 6, 7]);
+    }
+
+    #[test]
+    fn a_policy_ends_the_ladder_of_a_cause_early() {
+        use crate::policy::places::{CauseRule, Highest};
+        let rule = |highest| CauseRule { wait_secs: None, highest: Some(highest) };
+        let mut policy = Policy::in_mode(Mode::Replace);
+        policy.causes.insert(Cause::SsmAgentHung, rule(Highest::Remedy(Remedy::Reboot)));
+        policy.causes.insert(Cause::HostDiskFull, rule(Highest::Nothing));
+        assert_eq!(check_cause(&policy, Cause::SsmAgentHung, Remedy::Reboot), Ok(()));
+        assert_eq!(check_cause(&policy, Cause::Unknown, Remedy::Replace), Ok(()));
+        let told = |cause, remedy| check_cause(&policy, cause, remedy).unwrap_err().to_string();
+        assert_eq!(
+            told(Cause::SsmAgentHung, Remedy::StopStart),
+            "the policy allows at most reboot against ssm-agent.hung, and stop-start would be next"
+        );
+        assert_eq!(
+            told(Cause::HostDiskFull, Remedy::FreeDisk),
+            "the policy allows no remedy against host.disk-full, and free-disk would be next"
+        );
     }
 
     #[test]

@@ -165,6 +165,7 @@ impl Ending {
                 | Refusal::Cooldown { .. }
                 | Refusal::Group { .. }
                 | Refusal::Stop { .. }
+                | Refusal::CauseLimit { .. }
                 | Refusal::NoWay { .. } => Outcome::Blocked,
             },
             Self::WaitedTooLong { .. } => Outcome::Deferred,

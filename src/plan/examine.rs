@@ -139,16 +139,18 @@ pub(super) fn examine(
         }
         Choice::Wait(refusal) => return draft.park(refusal),
     };
-    if let Some(wait_until) = patience(&draft, remedy) {
+    if let Some(wait_until) = patience(&draft, found.cause, remedy) {
         // An agent that comes and goes may take a probe meanwhile, and then a gentler remedy.
         let soon = draft.in_secs(SILENT_LOOK_SECS);
         let wake = if health.ssm == Standing::Well { wait_until } else { wait_until.min(soon) };
         return draft.go(examining, Some(wake));
     }
     if reach.mode == Mode::Observe {
-        return draft.end(Ending::WouldHave { remedy: Some(remedy) });
+        let remedy = mode::check_cause(draft.policy, found.cause, remedy).is_ok().then_some(remedy);
+        return draft.end(Ending::WouldHave { remedy });
     }
-    if let Err(refusal) = mode::check(reach, remedy) {
+    if let Err(refusal) = mode::check(reach, remedy).and_then(|()| mode::check_cause(draft.policy, found.cause, remedy))
+    {
         return draft.park(refusal);
     }
     if remedy.is_disruptive() && !certain(&draft, health, &found) {
@@ -350,7 +352,7 @@ fn record(draft: &mut Draft<'_>, health: Health, found: Diagnosis) {
 }
 
 /// Until when to be patient before a remedy: two looks, the hold-down, the cool-down.
-fn patience(draft: &Draft<'_>, remedy: Remedy) -> Option<Timestamp> {
+fn patience(draft: &Draft<'_>, cause: Cause, remedy: Remedy) -> Option<Timestamp> {
     let policy = draft.policy;
     let now = draft.now;
     if draft.next.looks < 2 {
@@ -358,6 +360,8 @@ fn patience(draft: &Draft<'_>, remedy: Remedy) -> Option<Timestamp> {
     }
     let hold_down =
         if remedy.is_disruptive() { policy.disruptive_hold_down_secs } else { policy.restart_hold_down_secs };
+    // What the policy says about this very cause goes first.
+    let hold_down = policy.causes.get(&cause).and_then(|rule| rule.wait_secs).unwrap_or(hold_down);
     #[cfg(feature = "plants")]
     let hold_down = if crate::plants::on(crate::plants::Plant::NoHoldDown) { 0 } else { hold_down };
     let ready = after(draft.next.first_seen, hold_down);

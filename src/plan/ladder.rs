@@ -5,7 +5,7 @@
 
 use crate::diagnose::{Cause, Family};
 use crate::event::SignalKind;
-use crate::guard::mode::least_mode;
+use crate::guard::mode::{check_cause, least_mode};
 use crate::guard::{GroupRefusal, Refusal, gates};
 use crate::incident::{AttemptResult, Incident, Remedy};
 use crate::observe::{Health, Observation, Standing};
@@ -140,8 +140,9 @@ pub fn choose(
         if gates::way(seen, health, remedy).is_err() {
             continue;
         }
-        // A rung that the mode forbids is no way around a group that may yet make room.
-        if wait.is_some() && least_mode(remedy) > mode {
+        // A rung that the mode or the policy forbids is no way around a group that may yet make room.
+        let forbidden = least_mode(remedy) > mode || check_cause(policy, cause, remedy).is_err();
+        if wait.is_some() && forbidden {
             break;
         }
         let standby = gates::through_standby(seen, remedy) && !incident.holds.standby;

@@ -28,7 +28,7 @@ pub enum Opening {
 /// # Errors
 /// The reason to leave it.
 pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp) -> Result<Look, IgnoreReason> {
-    if context.policy.mode == Mode::Off {
+    if context.policy.highest_mode() == Mode::Off {
         return Err(IgnoreReason::Off);
     }
     match &signal.kind {
@@ -90,7 +90,8 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
     if ownership::check_mute(seen, rails.muted_until, now).is_err() {
         return Opening::Ignore(IgnoreReason::Muted);
     }
-    if mode::reach(seen, &context.policy).mode == Mode::Off {
+    let policy = context.policy_for(Some(seen), None);
+    if mode::reach(seen, &policy).mode == Mode::Off {
         return Opening::Ignore(IgnoreReason::Off);
     }
     let health = Health::of(seen, now).expecting_ssm(signal.kind.expects_ssm());
@@ -111,7 +112,7 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
     if script_timed_out && ownership::check(seen).is_err() {
         return Opening::Ignore(IgnoreReason::CommandsOwnFault);
     }
-    let until = after(now, context.policy.restart_hold_down_secs);
+    let until = after(now, policy.restart_hold_down_secs);
     #[cfg(feature = "plants")]
     let until = if crate::plants::on(crate::plants::Plant::NoHoldDown) { now } else { until };
     let symptom = Symptom { at: now, kind: signal.kind.clone() };
@@ -122,7 +123,7 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
         _ => 1,
     };
     incident.down_since = down_since(seen, now);
-    let mut draft = Draft::of(&incident, &context.policy, seen.at, now);
+    let mut draft = Draft::of(&incident, &policy, seen.at, now);
     draft.touch();
     if let Some(status) = status {
         draft.note(Event::InvocationRead(status));

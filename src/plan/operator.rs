@@ -66,6 +66,7 @@ pub fn fix(
         crate::ports::KillSwitch::Paused => return refused(Refusal::Paused.to_string()),
         crate::ports::KillSwitch::Unreadable => return refused(Refusal::PauseUnreadable.to_string()),
     }
+    let policy = context.policy_for(Some(seen), incident.map(|incident| &incident.place));
     let ask = Ask { by: Arc::clone(by), at: now, remedy };
     let mut draft = if let Some(incident) = incident {
         match &incident.phase {
@@ -78,7 +79,7 @@ pub fn fix(
         if incident.phase.intent().is_some_and(|intent| intent.state == IntentState::Pending) {
             return refused(format!("a probe is under way in {}; ask again in a minute", incident.id));
         }
-        let mut draft = Draft::of(incident, &context.policy, seen.at, now);
+        let mut draft = Draft::of(incident, &policy, seen.at, now);
         match &incident.phase {
             Phase::Parked { since, .. } => draft.parked_until_now(*since),
             // A rest may have lasted for days: both clocks begin anew.
@@ -92,7 +93,7 @@ pub fn fix(
         let mut opened = Incident::open(&context.home, seen, symptom, now, now);
         opened.down_since = down_since(seen, now);
         opened.looks = 1;
-        Draft::of(&opened, &context.policy, seen.at, now)
+        Draft::of(&opened, &policy, seen.at, now)
     };
     draft.next.asked = Some(ask);
     draft.note(Event::Operator(OperatorWord::Fix));

@@ -115,9 +115,10 @@ impl<'a> Story<'a> {
     /// The remedy that waits for an approval, or that a rail keeps back.
     pub(super) fn waiting_remedy(&self) -> Option<Remedy> {
         match self.refusal()? {
-            Refusal::Approval { remedy } | Refusal::ModeTooLow { remedy, .. } | Refusal::NoWay { remedy, .. } => {
-                Some(*remedy)
-            }
+            Refusal::Approval { remedy }
+            | Refusal::ModeTooLow { remedy, .. }
+            | Refusal::CauseLimit { remedy, .. }
+            | Refusal::NoWay { remedy, .. } => Some(*remedy),
             _ => None,
         }
     }

@@ -192,6 +192,9 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::Muted { .. } => format!("Please repair it yourself, or lift the mute: defib unmute {node}"),
         Refusal::LaunchGrace { .. } => "Nothing for you to do; Defib looks again after the launch grace.".to_owned(),
         Refusal::ModeTooLow { remedy, .. } => format!("Please {} yourself, or raise the mode.", by_hand(*remedy)),
+        Refusal::CauseLimit { remedy, cause, .. } => {
+            format!("Please {} yourself, or let the policy go further against {cause}.", by_hand(*remedy))
+        }
         Refusal::Budget { .. } | Refusal::Rate { .. } => {
             "Please look why so many nodes need repair, or repair this one yourself.".to_owned()
         }

@@ -98,6 +98,26 @@ fn each_mode_goes_as_far_as_it_may_on_a_dead_node() {
 }
 
 #[test]
+fn the_policy_may_end_the_ladder_of_a_cause_early() {
+    use crate::policy::places::{CauseRule, Highest};
+    let ending = |mode, highest| {
+        let mut case = silent().mode(mode).patient();
+        case.policy.causes.insert(Cause::Unknown, CauseRule { wait_secs: None, highest: Some(highest) });
+        let plan = case.plan(dead);
+        (effect(&plan), plan.next.ending().map(ToOwned::to_owned))
+    };
+    let limit = |highest| Ending::Refused {
+        refusal: Refusal::CauseLimit { cause: Cause::Unknown, remedy: Remedy::Reboot, highest },
+    };
+    assert_eq!(ending(Mode::Replace, Highest::Nothing), (None, Some(limit(None))));
+    let agents = Remedy::RestartEcsAgent;
+    assert_eq!(ending(Mode::Replace, Highest::Remedy(agents)), (None, Some(limit(Some(agents)))));
+    assert_eq!(ending(Mode::Replace, Highest::Remedy(Remedy::Reboot)), (Some(Effect::Reboot), None));
+    // Nobody is told of a remedy that would not have been taken.
+    assert_eq!(ending(Mode::Observe, Highest::Nothing), (None, Some(Ending::WouldHave { remedy: None })));
+}
+
+#[test]
 fn a_tag_lowers_the_mode_and_never_raises_it() {
     let lowered = silent().patient().look(|seen| dead(seen).mode_tag(Mode::Restart));
     assert_eq!(lowered.outcome(), Some(Outcome::Blocked));

@@ -31,6 +31,9 @@ impl Inspector {
             Weight::Guarding | Weight::Disruptive => self.policy.disruptive_hold_down_secs,
             Weight::ReadOnly | Weight::Restoring => return,
         };
+        // What the policy says about a cause goes first.
+        let waits = self.policy.causes.values().filter_map(|rule| rule.wait_secs);
+        let hold_down = waits.fold(hold_down, i64::min);
         let asked = landing.incident.is_some_and(|incident| incident.asked.is_some());
         let waited = secs_between(first_seen, landing.sent.at);
         if waited < hold_down && !asked {

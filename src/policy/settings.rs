@@ -1,0 +1,344 @@
+//! Every setting of a policy, in one table: the reader, the JSON schema, the example and `policy explain` are made from it.
+
+use super::{Mode, Policy, SessionsRule};
+use crate::incident::Remedy;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in a document.
+    pub name: &'static str,
+    /// What it changes, in a sentence.
+    pub meaning: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Whether it stands under `budgets`.
+    pub is_budget: bool,
+    /// Whether blocks of clusters and groups may change it; what holds for the whole account stands at the top only.
+    pub in_blocks: bool,
+    get: fn(&Policy) -> Value,
+    set: fn(&mut Policy, Value),
+}
+
+/// What a setting may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number between two limits.
+    Number {
+        /// The least.
+        low: i64,
+        /// The most.
+        high: i64,
+    },
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+/// What a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Value {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+    /// A word.
+    Word(&'static str),
+}
+
+impl Setting {
+    /// What a policy holds here.
+    #[must_use]
+    pub fn get(&self, policy: &Policy) -> Value {
+        (self.get)(policy)
+    }
+
+    /// Changes a policy.
+    pub fn set(&self, policy: &mut Policy, value: Value) {
+        (self.set)(policy, value);
+    }
+
+    /// Its name with the section that it stands in.
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.is_budget { format!("budgets.{}", self.name) } else { self.name.to_owned() }
+    }
+}
+
+impl Kind {
+    /// What it may hold, in words; the same as in the table of environment variables.
+    #[must_use]
+    pub fn allowed(self) -> String {
+        match self {
+            Self::Flag => "true or false".to_owned(),
+            Self::Number { low, high } => format!("a whole number from {low} to {high}"),
+            Self::Word(words) => match words.split_last() {
+                Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                Some((last, _)) => (*last).to_owned(),
+                None => String::new(),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(flag) => f.pad(if *flag { "true" } else { "false" }),
+            Self::Number(number) => f.pad(&number.to_string()),
+            Self::Word(word) => f.pad(word),
+        }
+    }
+}
+
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
+            Self::Number(number) => serializer.serialize_i64(*number),
+            Self::Word(word) => serializer.serialize_str(word),
+        }
+    }
+}
+
+/// The words for [`SessionsRule`].
+const SESSIONS: [(&str, SessionsRule); 3] =
+    [("wait", SessionsRule::Wait), ("warn", SessionsRule::Warn), ("ignore", SessionsRule::Ignore)];
+
+/// Where a person's approval begins; `nobody` is asked unless a remedy is named.
+const APPROVE_FROM: &[&str] = &[
+    "nobody",
+    "free-disk",
+    "restart-ssm-agent",
+    "restart-ecs-agent",
+    "restart-runtime",
+    "reboot",
+    "stop-start",
+    "replace",
+];
+
+/// A row that holds a number.
+macro_rules! number {
+    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $budget:literal, $blocks:literal, $($field:ident).+) => {
+        Setting {
+            name: $name,
+            meaning: $meaning,
+            kind: Kind::Number { low: $low, high: $high },
+            is_budget: $budget,
+            in_blocks: $blocks,
+            get: |policy| number(policy.$($field).+),
+            set: |policy, value| put(&mut policy.$($field).+, value),
+        }
+    };
+}
+
+/// A row of the policy's own, which blocks may change.
+macro_rules! own {
+    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $field:ident) => {
+        number!($name, $meaning, $low..=$high, false, true, $field)
+    };
+}
+
+/// A row of the budgets.
+macro_rules! budget {
+    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $blocks:literal, $field:ident) => {
+        number!($name, $meaning, $low..=$high, true, $blocks, budgets.$field)
+    };
+}
+
+/// Every setting, in the order of the example.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "mode",
+        meaning: "How far Defib may go. Never beyond the stack's own mode; a tag can lower it further.",
+        kind: Kind::Word(&["off", "observe", "restart", "cycle", "replace"]),
+        is_budget: false,
+        in_blocks: true,
+        get: |policy| Value::Word(policy.mode.as_str()),
+        set: |policy, value| {
+            if let Some(mode) = word(value).and_then(|word| word.parse::<Mode>().ok()) {
+                policy.mode = mode;
+            }
+        },
+    },
+    Setting {
+        name: "allow-probes",
+        meaning: "In mode observe, send the read-only probe to nodes all the same.",
+        kind: Kind::Flag,
+        is_budget: false,
+        in_blocks: true,
+        get: |policy| Value::Flag(policy.allow_probes),
+        set: |policy, value| {
+            if let Value::Flag(flag) = value {
+                policy.allow_probes = flag;
+            }
+        },
+    },
+    Setting {
+        name: "sessions",
+        meaning: "What live Session Manager sessions mean for a remedy that would end them: wait until they have ended, \
+                  go on and say so (warn), or go on (ignore).",
+        kind: Kind::Word(&["wait", "warn", "ignore"]),
+        is_budget: false,
+        in_blocks: true,
+        get: |policy| {
+            let known = SESSIONS.iter().find(|(_, rule)| *rule == policy.sessions);
+            Value::Word(known.map_or("wait", |(word, _)| word))
+        },
+        set: |policy, value| {
+            if let Some((_, rule)) = SESSIONS.iter().find(|(known, _)| word(value) == Some(known)) {
+                policy.sessions = *rule;
+            }
+        },
+    },
+    Setting {
+        name: "approve-from",
+        meaning: "From this remedy on, a person must approve.",
+        kind: Kind::Word(APPROVE_FROM),
+        is_budget: false,
+        in_blocks: true,
+        get: |policy| Value::Word(policy.approve_from.map_or("nobody", Remedy::as_str)),
+        set: |policy, value| {
+            if let Some(word) = word(value) {
+                policy.approve_from = word.parse().ok();
+            }
+        },
+    },
+    own!(
+        "restart-hold-down-secs",
+        "Seconds from the first look to an agent restart.",
+        60..=86_400,
+        restart_hold_down_secs
+    ),
+    own!(
+        "disruptive-hold-down-secs",
+        "Seconds from the first look to a remedy that stops workload.",
+        120..=86_400,
+        disruptive_hold_down_secs
+    ),
+    own!(
+        "launch-grace-secs",
+        "Seconds after its launch during which a node is left alone.",
+        60..=86_400,
+        launch_grace_secs
+    ),
+    own!("cooldown-secs", "Seconds between two attempts on one node.", 60..=86_400, cooldown_secs),
+    own!("agent-restarts-max", "Agent restarts of one kind in one incident.", 0..=10, agent_restarts_max),
+    own!(
+        "parked-max-secs",
+        "Seconds that an incident waits for a rail before it ends as deferred.",
+        300..=604_800,
+        parked_max_secs
+    ),
+    own!(
+        "incident-max-secs",
+        "Seconds that an incident may take, waiting for rails aside, before a person is asked.",
+        1_800..=21_600,
+        incident_max_secs
+    ),
+    number!(
+        "quiet-secs",
+        "Seconds for which a node whose incident ended without a repair is not told about again, while nothing changes.",
+        300..=604_800,
+        false,
+        false,
+        quiet_secs
+    ),
+    budget!("account-at-once", "Disruptive remedies at the same time in the account.", 0..=100, false, account_at_once),
+    budget!(
+        "group-at-once",
+        "Disruptive remedies at the same time in a group or Availability Zone; one in those under ten nodes.",
+        1..=100,
+        true,
+        group_at_once
+    ),
+    budget!(
+        "group-percent",
+        "The same as a share of the group or zone, in percent; the lower of the two holds.",
+        1..=50,
+        true,
+        group_percent
+    ),
+    budget!("account-an-hour", "Disruptive remedies in any hour in the account.", 0..=1_000, false, account_an_hour),
+    budget!("account-a-day", "Disruptive remedies in any day in the account.", 0..=10_000, false, account_a_day),
+    budget!("node-an-hour", "Disruptive remedies in any hour on one node.", 0..=10, true, node_an_hour),
+    budget!(
+        "node-a-day",
+        "Disruptive remedies in any day on one node; then it waits for a person.",
+        0..=20,
+        true,
+        node_a_day
+    ),
+];
+
+fn word(value: Value) -> Option<&'static str> {
+    match value {
+        Value::Word(word) => Some(word),
+        Value::Flag(_) | Value::Number(_) => None,
+    }
+}
+
+fn number(number: impl Into<i64>) -> Value {
+    Value::Number(number.into())
+}
+
+fn put<T: TryFrom<i64>>(slot: &mut T, value: Value) {
+    if let Value::Number(number) = value
+        && let Ok(number) = number.try_into()
+    {
+        *slot = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_takes_everything_that_it_allows() {
+        for setting in SETTINGS {
+            let values = match setting.kind {
+                Kind::Flag => vec![Value::Flag(true), Value::Flag(false)],
+                Kind::Number { low, high } => vec![Value::Number(low), Value::Number(high)],
+                Kind::Word(words) => words.iter().map(|word| Value::Word(word)).collect(),
+            };
+            for value in values {
+                let mut policy = Policy::default();
+                setting.set(&mut policy, value);
+                assert_eq!(setting.get(&policy), value, "{}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_kind_changes_nothing() {
+        for setting in SETTINGS {
+            let mut policy = Policy::default();
+            let other = match setting.kind {
+                Kind::Flag | Kind::Word(_) => Value::Number(7),
+                Kind::Number { .. } => Value::Flag(true),
+            };
+            setting.set(&mut policy, other);
+            assert_eq!(policy, Policy::default(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn every_remedy_can_be_where_approval_begins() {
+        let words: Vec<&str> = std::iter::once("nobody").chain(Remedy::ALL.map(Remedy::as_str)).collect();
+        assert_eq!(words, APPROVE_FROM);
+    }
+
+    #[cfg(any(feature = "cli", feature = "lambda"))]
+    #[test]
+    fn a_document_allows_what_the_environment_allows() {
+        for setting in SETTINGS {
+            let name = format!("DEFIB_{}", setting.name.replace('-', "_").to_uppercase());
+            let variable = crate::config::VARIABLES.iter().find(|variable| variable.name == name);
+            let variable = variable.unwrap_or_else(|| panic!("{name} is missing"));
+            // Nothing to say in the environment means nobody; a document says so in a word.
+            assert_eq!(setting.kind.allowed().replace("nobody, ", ""), variable.allowed, "{name}");
+        }
+    }
+}
