@@ -1,7 +1,7 @@
 //! `defib soak`: the simulation, seed after seed, until one breaks a promise.
 
 use std::io::Write;
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ const SHOWN_MAX: u64 = 20;
 pub(super) struct SoakArgs {
     /// Seeds A..B, without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, conflicts_with = "seed", required_unless_present_any = ["seed", "list_plants"])]
-    seeds: Option<Range<u64>>,
+    seeds: Option<RangeInclusive<u64>>,
     /// One seed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -52,12 +52,15 @@ struct Summary {
 }
 
 /// Reads `A..B`.
-fn seeds(text: &str) -> Result<Range<u64>, String> {
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (first, end) = text.split_once("..").ok_or("expected A..B, for example 0..50000")?;
     let number =
         |part: &str| part.trim().replace('_', "").parse::<u64>().map_err(|error| format!("\"{part}\": {error}"));
-    let range = number(first)?..number(end)?;
-    if range.is_empty() { Err("there is no seed in it: A must be less than B".to_owned()) } else { Ok(range) }
+    let (first, end) = (number(first)?, number(end)?);
+    match end.checked_sub(1) {
+        Some(last) if first <= last => Ok(first..=last),
+        Some(_) | None => Err("there is no seed in it: A must be less than B".to_owned()),
+    }
 }
 
 /// Runs it.
@@ -81,7 +84,7 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
         ui.error(&format!("--plant {plant}: planted bugs exist only in builds with the Cargo feature `plants`"));
         return Ok(ExitCode::from(exit::USAGE));
     }
-    let Some(range) = args.seeds.clone().or_else(|| args.seed.map(|seed| seed..seed.saturating_add(1))) else {
+    let Some(range) = args.seeds.clone().or_else(|| args.seed.map(|seed| seed..=seed)) else {
         bail!("no seeds: use --seeds A..B or --seed N");
     };
     let options = SoakOptions { trace: args.trace, load: Some(Load { percent: args.load }) };
@@ -97,7 +100,7 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     progress.finish_and_clear();
     #[cfg(feature = "plants")]
     if let Some(plant) = &args.plant {
-        say_how_soon(plant, range.start, &result)?;
+        say_how_soon(plant, *range.start(), &result)?;
     }
     let seconds = watch.elapsed().as_secs_f64();
     let line = Summary {
@@ -169,8 +172,8 @@ fn report(result: &SeedResult, args: &SoakArgs) {
 }
 
 /// A bar on standard error for whoever waits; silent where nobody looks.
-fn progress(range: &Range<u64>) -> ProgressBar {
-    let bar = ProgressBar::new(range.end - range.start);
+fn progress(range: &RangeInclusive<u64>) -> ProgressBar {
+    let bar = ProgressBar::new((range.end() - range.start()).saturating_add(1));
     match ProgressStyle::with_template("{wide_bar} {pos} of {len} schedules, {per_sec}, {eta} left") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn seeds_are_half_open() {
-        assert_eq!(seeds("0..50_000"), Ok(0..50_000));
+        assert_eq!(seeds("0..50_000"), Ok(0..=49_999));
         assert!(seeds("5..5").is_err() && seeds("5").is_err() && seeds("a..b").is_err());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A schedule is eight nodes and three hours of virtual time. Then the faults stop, and whatever is still open must end.
 
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -180,12 +180,12 @@ fn is_settled(driver: &Driver, horizon: Timestamp) -> bool {
 
 /// Runs many, on several threads. What each seed does never depends on how many threads there are.
 pub fn run(
-    seeds: &Range<u64>,
+    seeds: &RangeInclusive<u64>,
     threads: usize,
     options: &SoakOptions,
     each: impl Fn(&SeedResult) -> bool + Sync,
 ) -> SoakResult {
-    let next = AtomicU64::new(seeds.start);
+    let next = AtomicU64::new(0);
     let total = Mutex::new(SoakResult::default());
     #[cfg(feature = "plants")]
     let plant = crate::plants::chosen();
@@ -197,10 +197,8 @@ pub fn run(
                 let _planted = crate::plants::Planted::new(plant);
                 let mut mine = SoakResult::default();
                 while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || seed < seeds.start {
-                        break;
-                    }
+                    let seed = seeds.start().checked_add(next.fetch_add(1, Ordering::Relaxed));
+                    let Some(seed) = seed.filter(|seed| seeds.contains(seed)) else { break };
                     let result = run_checked(seed, options);
                     mine.add(&result);
                     if !each(&result) {
