@@ -59,12 +59,10 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
         && ec2.state == InstanceState::Running
     {
         if ec2.system_check == Check::Impaired {
-            findings.push(says(
-                Cause::PlatformHardware,
-                Severity::Cause,
-                Channel::Ec2,
-                "the system status check is impaired",
-            ));
+            // The check lags behind by minutes; a host that answers a probe knows better what ails it.
+            let severity = if outlived { Severity::Symptom } else { Severity::Cause };
+            let text = "the system status check is impaired";
+            findings.push(says(Cause::PlatformHardware, severity, Channel::Ec2, text));
         }
         if ec2.instance_check == Check::Impaired {
             // The operating system does not answer ARP: why is for the console to say.

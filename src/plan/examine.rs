@@ -100,7 +100,9 @@ pub(super) fn examine(
     {
         return draft.park(refusal);
     }
-    if let Some(plan) = probe_first(&mut draft, seen, health, reach, (since, deadline)) {
+    if !told_by_aws(seen, health, now)
+        && let Some(plan) = probe_first(&mut draft, seen, health, reach, (since, deadline))
+    {
         return plan;
     }
     let found = diagnose(seen, health, now);
@@ -175,6 +177,18 @@ pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
         KillSwitch::Paused => Err(Refusal::Paused),
         KillSwitch::Unreadable => Err(Refusal::PauseUnreadable),
     }
+}
+
+/// Whether AWS itself names a cause that nothing on the host removes: a probe would only take time.
+///
+/// The role and the network path are read from the API as they are now. The console is not: it may tell of yesterday.
+fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
+    let found = diagnose(seen, health, now);
+    !health.is_well()
+        && matches!(found.cause.family(), Family::Identity | Family::Network)
+        && found.findings.first().is_some_and(|finding| {
+            finding.severity == Severity::Cause && matches!(finding.channel, Channel::Identity | Channel::Network)
+        })
 }
 
 /// Whether the node is ill beyond doubt, so that it may be cycled (S1).
