@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Diagnosis;
 use crate::effect::IntentId;
-use crate::event::SignalKind;
 use crate::node::{CommandId, Home, NodeId};
 use crate::observe::{Observation, Platform};
 use crate::time::secs_between;
@@ -210,17 +209,7 @@ impl Incident {
     /// The command that the incident began with, when it began with one.
     #[must_use]
     pub fn command(&self) -> Option<&CommandId> {
-        self.symptoms.iter().find_map(|symptom| match &symptom.kind {
-            SignalKind::CommandTrouble { command, .. } => Some(command),
-            SignalKind::CommandSucceeded
-            | SignalKind::EcsHealthImpaired { .. }
-            | SignalKind::EcsHealthRestored
-            | SignalKind::EcsDisconnected { .. }
-            | SignalKind::EcsConnected
-            | SignalKind::Gone { .. }
-            | SignalKind::SessionRefused
-            | SignalKind::Swept { .. } => None,
-        })
+        self.symptoms.iter().find_map(|symptom| symptom.kind.command())
     }
 
     /// The attempt that is going on.

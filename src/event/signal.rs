@@ -119,6 +119,22 @@ pub enum SweptAgent {
 }
 
 impl SignalKind {
+    /// The command that it tells of.
+    #[must_use]
+    pub fn command(&self) -> Option<&CommandId> {
+        match self {
+            Self::CommandTrouble { command, .. } => Some(command),
+            Self::CommandSucceeded
+            | Self::EcsHealthImpaired { .. }
+            | Self::EcsHealthRestored
+            | Self::EcsDisconnected { .. }
+            | Self::EcsConnected
+            | Self::Gone { .. }
+            | Self::SessionRefused
+            | Self::Swept { .. } => None,
+        }
+    }
+
     /// Whether it tells that Systems Manager should know the node.
     #[must_use]
     pub fn expects_ssm(&self) -> bool {

@@ -50,11 +50,7 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
     if told_already(signal, loaded.last.as_ref(), context, now) {
         return Err(IgnoreReason::ToldAlready);
     }
-    let command = match &signal.kind {
-        SignalKind::CommandTrouble { command, .. } => Some(command.clone()),
-        _ => None,
-    };
-    Ok(Look { command, probe: None, group: None, close: false })
+    Ok(Look { command: signal.kind.command().cloned(), probe: None, group: None, close: false })
 }
 
 /// Whether the node's last incident ended without a repair, a short time ago, and nothing new is told.

@@ -84,7 +84,13 @@ pub fn fix(
             Phase::Parked { since, .. } => draft.parked_until_now(*since),
             // A rest may have lasted for days: both clocks begin anew.
             Phase::Resting { .. } => draft.next.parked_secs = 0,
-            _ => {}
+            Phase::Watching { .. }
+            | Phase::Examining { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. }
+            | Phase::Closed { .. } => {}
         }
         draft
     } else {

@@ -7,6 +7,7 @@ use super::{cycle, examine, verify};
 use crate::effect::{Effect, Intent, IntentState};
 use crate::guard::Refusal;
 use crate::incident::{AttemptResult, Event, Incident, Phase, Remedy};
+use crate::node::CommandId;
 use crate::policy::Policy;
 use crate::ports::Performed;
 use crate::time::after;
@@ -18,35 +19,29 @@ use crate::time::after;
 pub fn settle(incident: &Incident, performed: &Performed, policy: &Policy, now: Timestamp) -> Plan {
     let mut draft = Draft::of(incident, policy, now, now);
     let Some(intent) = draft.next.phase.intent().cloned() else { return draft.stay(incident.wake_at) };
+    let probe = intent.effect == Effect::Probe;
     match performed {
         Performed::Done { command } => {
             mark(&mut draft, IntentState::Landed { at: now, command: command.clone() });
-            if intent.effect == Effect::Probe {
-                if let Some(probe) = &mut draft.next.probe {
-                    probe.command.clone_from(command);
-                }
-                return probe_settled(draft);
+            if probe {
+                return probe_settled(draft, command.as_ref());
             }
             draft.note(Event::Done(intent.effect));
             landed(draft, &intent)
         }
-        Performed::Refused => {
+        Performed::Refused | Performed::TooLate => {
             mark(&mut draft, IntentState::Refused { at: now });
-            if intent.effect == Effect::Probe {
+            if probe {
                 draft.next.probe = None;
-                return probe_settled(draft);
+                return probe_settled(draft, None);
             }
-            draft.note(Event::Refused(intent.effect));
-            refused_call(draft, &intent)
-        }
-        Performed::TooLate => {
-            mark(&mut draft, IntentState::Refused { at: now });
-            if intent.effect == Effect::Probe {
-                draft.next.probe = None;
-                return probe_settled(draft);
+            if *performed == Performed::Refused {
+                draft.note(Event::Refused(intent.effect));
+                refused_call(draft, &intent)
+            } else {
+                draft.note(Event::Expired(intent.effect));
+                expired(draft, &intent)
             }
-            draft.note(Event::Expired(intent.effect));
-            expired(draft, &intent)
         }
         Performed::Unknown => {
             let burnable = super::burnable(&intent);
@@ -63,7 +58,10 @@ fn mark(draft: &mut Draft<'_>, state: IntentState) {
 }
 
 /// The probe is on its way, or was refused: the phase goes on without it in its hands.
-fn probe_settled(mut draft: Draft<'_>) -> Plan {
+fn probe_settled(mut draft: Draft<'_>, command: Option<&CommandId>) -> Plan {
+    if let Some(probe) = &mut draft.next.probe {
+        probe.command = command.cloned();
+    }
     let wake = draft.in_secs(20);
     match &mut draft.next.phase {
         Phase::Examining { sending, .. } | Phase::Verifying { sending, .. } => *sending = None,
