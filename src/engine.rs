@@ -15,8 +15,10 @@ use crate::node::{AutoScalingGroupName, Home, NodeId};
 use crate::observe::{Look, Observation};
 use crate::policy::Policy;
 use crate::ports::{
-    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
+    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post, ReportId, Shelve, Survey,
+    Switch,
 };
+use crate::storm::{Digest, DigestId};
 
 mod pass;
 #[cfg(test)]
@@ -97,6 +99,14 @@ pub enum Request {
     MarkSent(ReportId),
     /// Which nodes look troubled?
     Survey,
+    /// Let this node wait for a place.
+    Shelve(Box<Shelve>),
+    /// Save this about the whole account.
+    Post(Box<Post>),
+    /// Tell people about many nodes.
+    PublishDigest(Arc<Digest>),
+    /// People were told.
+    MarkDigestSent(DigestId),
     /// Change a switch.
     Switch(Switch),
     /// Nothing more.
@@ -112,14 +122,14 @@ pub enum Answer {
     Loaded(Box<Loaded>),
     /// To `Observe`.
     Observed(Box<Observation>),
-    /// To `Commit`.
+    /// To `Commit` and `Post`.
     Committed(Committed),
     /// To `Perform`.
     Performed(Performed),
-    /// To `Publish`, `MarkSent` and `Switch`.
+    /// To `Publish`, `MarkSent`, `PublishDigest`, `MarkDigestSent`, `Shelve` and `Switch`.
     Ok,
     /// To `Survey`.
-    Surveyed(Survey),
+    Surveyed(Box<Survey>),
     /// The port did not answer.
     Failed(PortError),
 }
@@ -173,6 +183,8 @@ pub enum IgnoreReason {
     Muted,
     /// The stack's mode is `off`.
     Off,
+    /// So many nodes are looked after that this one waits for a place.
+    NoRoom,
 }
 
 /// Answers one request through ports that answer at once: the in-memory driver's whole work.
@@ -185,7 +197,11 @@ pub fn answer<P: Ports>(ports: &mut P, request: &Request, now: Timestamp) -> Ans
         Request::Perform(perform) => Answer::Performed(ports.perform(perform, now)),
         Request::Publish(item) => ports.publish(item, now).map_or_else(failed, |()| Answer::Ok),
         Request::MarkSent(id) => ports.mark_sent(*id, now).map_or_else(failed, |()| Answer::Ok),
-        Request::Survey => ports.survey(now).map_or_else(failed, Answer::Surveyed),
+        Request::Survey => ports.survey(now).map_or_else(failed, |survey| Answer::Surveyed(Box::new(survey))),
+        Request::Shelve(shelve) => ports.shelve(shelve, now).map_or_else(failed, |()| Answer::Ok),
+        Request::Post(post) => ports.post(post, now).map_or_else(failed, Answer::Committed),
+        Request::PublishDigest(digest) => ports.publish_digest(digest, now).map_or_else(failed, |()| Answer::Ok),
+        Request::MarkDigestSent(id) => ports.mark_digest_sent(*id, now).map_or_else(failed, |()| Answer::Ok),
         Request::Switch(switch) => ports.switch(*switch, now).map_or_else(failed, |()| Answer::Ok),
         Request::Done(_) => Answer::Ok,
     }
@@ -205,6 +221,7 @@ impl IgnoreReason {
             Self::NothingOpen => "it tells of a recovery or an end, and there is no open incident",
             Self::Muted => "the node is muted",
             Self::Off => "the mode is off",
+            Self::NoRoom => "so many nodes are looked after that it waits for a place",
         }
     }
 }

@@ -10,14 +10,17 @@ use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
 use crate::node::{AvailabilityZone, NodeId};
-use crate::observe::{Blind, Busy, Manager};
+use crate::observe::{Blind, Busy, Factor, Manager};
 use crate::policy::Mode;
 use crate::time::{moment, spoken};
+use breaker::TripReason;
 
+pub mod breaker;
 pub mod budget;
 pub mod gates;
 pub mod mode;
 pub mod ownership;
+pub mod shared;
 
 /// Why Defib keeps its hands off, with the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +96,38 @@ pub enum Refusal {
         window_secs: i64,
         /// When the oldest of them leaves the window.
         free_at: Timestamp,
+    },
+    /// The circuit breaker is open.
+    BreakerOpen {
+        /// Why.
+        why: TripReason,
+        /// When a canary may try.
+        until: Timestamp,
+    },
+    /// The circuit breaker is half-open, and somebody else tries whether it can close.
+    Canary {
+        /// The node on which it is tried.
+        node: NodeId,
+    },
+    /// Nodes that share something failed together: nothing that is done to one of them removes what they share.
+    SharedCause {
+        /// What they share.
+        factor: Factor,
+        /// Those that failed together …
+        failing: u32,
+        /// … of so many that have it.
+        members: u32,
+        /// Those that failed at the same time without it …
+        outside: u32,
+        /// … of so many that do not have it.
+        others: u32,
+    },
+    /// So many incidents are being worked on that this one waits for its turn.
+    ActiveIncidents {
+        /// Worked on now.
+        active: u32,
+        /// At most.
+        limit: u32,
     },
     /// People work on the node.
     LiveSessions {
@@ -183,6 +218,8 @@ pub enum Sight {
     Ecs,
     /// The Auto Scaling group's view.
     Group,
+    /// What the node shares with others.
+    Factors,
     /// Role and profile.
     Identity,
     /// The way to AWS.
@@ -271,6 +308,7 @@ impl Refusal {
             | Self::NoWay { .. } => Lasts::ForGood,
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
             Self::Rate { free_at, .. } => Lasts::Until(*free_at),
+            Self::BreakerOpen { until, .. } => Lasts::Until(*until),
             Self::LaunchGrace { age_secs, grace_secs } => Lasts::Secs(grace_secs.saturating_sub(*age_secs).max(15)),
             Self::Paused
             | Self::PauseUnreadable
@@ -278,8 +316,10 @@ impl Refusal {
             | Self::Group { .. }
             | Self::CallRefused { .. }
             | Self::LiveSessions { .. }
+            | Self::SharedCause { .. }
+            | Self::ActiveIncidents { .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
-            Self::Budget { .. } | Self::CannotSee { .. } => Lasts::Secs(120),
+            Self::Budget { .. } | Self::Canary { .. } | Self::CannotSee { .. } => Lasts::Secs(120),
         }
     }
 
@@ -298,6 +338,10 @@ impl Refusal {
             Self::CauseLimit { .. } => "cause-limit",
             Self::Budget { .. } => "budget",
             Self::Rate { .. } => "rate",
+            Self::BreakerOpen { .. } => "breaker-open",
+            Self::Canary { .. } => "breaker-canary",
+            Self::SharedCause { .. } => "shared-cause",
+            Self::ActiveIncidents { .. } => "active-incidents",
             Self::LiveSessions { .. } => "live-sessions",
             Self::OtherWork { .. } => "other-work",
             Self::Approval { .. } => "approval",
@@ -344,6 +388,16 @@ impl fmt::Display for Refusal {
                 let remedies = if *count == 1 { "remedy" } else { "remedies" };
                 let (window, then) = (spoken(*window_secs), moment(*free_at));
                 write!(f, "{count} disruptive {remedies} in {window} on {scope}, limit {limit}; next at {then}")
+            }
+            Self::BreakerOpen { why, until } => write!(f, "the breaker is open until {}: {why}", moment(*until)),
+            Self::Canary { node } => write!(f, "the breaker is half-open and {node} is its canary"),
+            Self::SharedCause { factor, failing, members, outside, others } => write!(
+                f,
+                "{failing} of {members} nodes with {factor} failed together, and {outside} of {others} without it: \
+                 what they share is the cause, and nothing done to one node removes it"
+            ),
+            Self::ActiveIncidents { active, limit } => {
+                write!(f, "{active} incidents are being worked on, limit {limit}; it waits for its turn")
             }
             Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
             Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),
@@ -412,6 +466,7 @@ impl fmt::Display for Sight {
             Self::Ssm => "the node's state from Systems Manager",
             Self::Ecs => "the container instance from ECS",
             Self::Group => "the Auto Scaling group",
+            Self::Factors => "what the node shares with others",
             Self::Identity => "the instance's role",
             Self::Network => "the network path",
             Self::Console => "the console output",

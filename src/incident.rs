@@ -1,12 +1,15 @@
 //! One open incident per node: what is known of an outage, and where its treatment stands.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Diagnosis;
 use crate::effect::IntentId;
+use crate::guard::Refusal;
 use crate::node::{CommandId, Home, NodeId};
-use crate::observe::{Observation, Platform};
+use crate::observe::{Factor, Observation, Platform};
 use crate::time::secs_between;
 
 mod history;
@@ -52,6 +55,9 @@ pub struct Incident {
     /// The unbroken run of looks that found the ECS container agent disconnected.
     #[serde(default)]
     pub ecs_down: Option<Run>,
+    /// What it and other incidents have in common, once that was seen: they are told of together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Factor>,
     /// Where the treatment stands.
     pub phase: Phase,
     /// What of ours is still in effect on the node.
@@ -104,12 +110,14 @@ impl Incident {
                 platform: Platform::default(),
                 tasks: 0,
                 public_address_changes: false,
+                factors: Arc::from([]),
             },
             first_seen: now,
             down_since: now,
             symptoms: Vec::with_capacity(2),
             looks: 0,
             ecs_down: None,
+            shared: None,
             phase: Phase::Watching { until },
             holds: Holds::default(),
             attempts: Vec::new(),
@@ -197,6 +205,42 @@ impl Incident {
         }
         if let Some(asg) = seen.asg.known() {
             self.place.group = Some(asg.name.clone());
+        }
+        if let Some(factors) = seen.factors.known() {
+            let now = || factors.shared.iter().map(|share| &share.factor);
+            if !self.place.factors.iter().eq(now()) {
+                self.place.factors = now().cloned().collect();
+            }
+        }
+    }
+
+    /// Whether it is worked on: past its hold-down, not at rest, and not waiting for its turn.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        match &self.phase {
+            Phase::Watching { .. } | Phase::Resting { .. } | Phase::Closed { .. } => false,
+            Phase::Parked { refusal, .. } => !matches!(refusal, Refusal::ActiveIncidents { .. }),
+            Phase::Examining { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. } => true,
+        }
+    }
+
+    /// Whether its node is in trouble beyond a blip: it outlasted the hold-down, or what told of it does not tell of blips.
+    #[must_use]
+    pub fn is_beyond_a_blip(&self) -> bool {
+        match &self.phase {
+            Phase::Watching { .. } => self.symptoms.iter().any(|symptom| symptom.kind.is_beyond_a_blip()),
+            Phase::Closed { .. } => false,
+            Phase::Resting { .. }
+            | Phase::Parked { .. }
+            | Phase::Examining { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. } => true,
         }
     }
 

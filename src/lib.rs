@@ -27,6 +27,7 @@ pub mod policy;
 pub mod ports;
 pub mod report;
 pub mod sim;
+pub mod storm;
 pub mod time;
 
 #[cfg(any(feature = "cli", feature = "lambda"))]

@@ -254,6 +254,10 @@ checked_text!(
     AvailabilityZone, "an Availability Zone", |t| plain(t, 32, "-")
 );
 checked_text!(
+    /// The id or name of a resource that nodes share: a subnet, a VPC endpoint, a role, an AMI.
+    ResourceName, "a resource's id or name", |t| plain(t, 255, "-_.+=,@/:")
+);
+checked_text!(
     /// The text of a `Name` tag: shown to people, never used to decide.
     DisplayName, "a name", printable
 );

@@ -14,10 +14,12 @@ use crate::node::{
 };
 use crate::policy::Mode;
 
+mod factors;
 mod health;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use factors::{Factor, Factors, Share};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 
 /// A fact about the world.
@@ -110,6 +112,8 @@ pub struct Observation {
     pub asg: Fact<Asg>,
     /// The group that budgets count by.
     pub group: Fact<Group>,
+    /// What the node shares with others.
+    pub factors: Fact<Factors>,
     /// The Run Command invocation that the incident began with.
     pub invocation: Fact<Invocation>,
     /// What our last probe said. Absent: none was sent.

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
+use crate::guard::Refusal;
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::CommandId;
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
@@ -67,6 +68,36 @@ pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
         Phase::Closed { .. } => return Wants::Wait(None),
     };
     Wants::Look(look(incident, close))
+}
+
+/// Lets an incident wait for others to end, once its hold-down is over and so many are worked on already. It costs no call.
+#[must_use]
+pub fn wait_for_room(incident: &Incident, rails: &Rails, policy: &Policy, now: Timestamp) -> Option<Box<Plan>> {
+    planted!(NoActiveCap => return None);
+    let (active, limit) = (rails.around.as_ref()?.active, policy.budgets.active_incidents);
+    let waits = match &incident.phase {
+        Phase::Watching { until } => now >= *until,
+        Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. } => true,
+        Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Verifying { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => false,
+    };
+    // Who asked for a repair does not wait in line.
+    if !waits || incident.asked.is_some() || active < limit {
+        return None;
+    }
+    let mut draft = Draft::of(incident, policy, now, now);
+    match &incident.phase {
+        Phase::Parked { since, .. } => draft.parked_until_now(*since),
+        // Nobody looked, and nothing told of a recovery: it counts as trouble.
+        _ => draft.trouble(),
+    }
+    Some(Box::new(draft.park(Refusal::ActiveIncidents { active, limit })))
 }
 
 /// When an intent may be given up: nobody can be sending it any more.

@@ -88,6 +88,15 @@ plants! {
     ForgetReport, "forget-report", "Reports are not saved with the record.";
     NeverMarkSent, "never-mark-sent", "A sent report is never marked as sent.";
     NewReportId, "new-report-id", "A report that is sent again carries another id.";
+    NoBreaker, "no-breaker", "Nothing opens the breaker.";
+    IgnoreBreaker, "ignore-breaker", "An open breaker stops nobody.";
+    ManyCanaries, "many-canaries", "Everybody passes a half-open breaker.";
+    BreakerNeverCloses, "breaker-never-closes", "An open breaker that nobody needs stays open.";
+    IgnoreSharedCause, "ignore-shared-cause", "Nodes that fail together are cycled one by one.";
+    NoActiveCap, "no-active-cap", "Any number of incidents is worked on at once.";
+    NoBaseline, "no-baseline", "What was dead long before opens incidents.";
+    DigestEachSweep, "digest-each-sweep", "A digest with every sweep.";
+    ForgetGathered, "forget-gathered", "Gathered reports are told in the first digest only.";
     NoProof, "no-proof", "A remedy counts as helpful once it was sent.";
 }
 

@@ -132,6 +132,10 @@ pub struct Policy {
     pub quiet_secs: i64,
     /// Limits on what happens at the same time and how often.
     pub budgets: Budgets,
+    /// When the circuit breaker opens.
+    pub breaker: BreakerPolicy,
+    /// When nodes count as failing together.
+    pub shared_cause: SharedCausePolicy,
     /// What a document says about single causes. Not part of the stored form.
     #[serde(skip)]
     pub causes: BTreeMap<Cause, places::CauseRule>,
@@ -158,6 +162,38 @@ pub struct Budgets {
     pub node_an_hour: u32,
     /// In any day, on one node; then the node waits for a person.
     pub node_a_day: u32,
+    /// Incidents that are worked on at the same time; the rest wait.
+    pub active_incidents: u32,
+    /// Incidents in their hold-down at the same time; nodes beyond that are only noted.
+    pub watched_incidents: u32,
+}
+
+/// When the circuit breaker opens, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct BreakerPolicy {
+    /// It opens when so many distinct nodes are in trouble within the window …
+    pub nodes: u32,
+    /// … and this share of the fleet, in percent.
+    pub percent: u32,
+    /// The window, in seconds.
+    pub window_secs: i64,
+    /// How long it rests before one canary may try, in seconds.
+    pub cool_down_secs: i64,
+}
+
+/// When nodes that share something count as failing together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct SharedCausePolicy {
+    /// So many at least …
+    pub nodes: u32,
+    /// … and this share of those that have it, in percent …
+    pub percent: u32,
+    /// … within so many seconds …
+    pub window_secs: i64,
+    /// … and so many times as often as those without it.
+    pub times: u32,
 }
 
 impl Default for Policy {
@@ -176,6 +212,8 @@ impl Default for Policy {
             incident_max_secs: 5 * 3_600,
             quiet_secs: 24 * 3_600,
             budgets: Budgets::default(),
+            breaker: BreakerPolicy::default(),
+            shared_cause: SharedCausePolicy::default(),
             causes: BTreeMap::new(),
             blocks: None,
         }
@@ -192,7 +230,21 @@ impl Default for Budgets {
             account_a_day: 50,
             node_an_hour: 1,
             node_a_day: 3,
+            active_incidents: 50,
+            watched_incidents: 1_000,
         }
+    }
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self { nodes: 10, percent: 5, window_secs: 5 * 60, cool_down_secs: 10 * 60 }
+    }
+}
+
+impl Default for SharedCausePolicy {
+    fn default() -> Self {
+        Self { nodes: 3, percent: 50, window_secs: 10 * 60, times: 3 }
     }
 }
 

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Cause;
 use crate::effect::{Effect, IntentId, Target};
 use crate::event::Signal;
+use crate::guard::breaker::BreakerLimits;
 use crate::guard::{Refusal, Scope};
-use crate::incident::{Incident, IncidentId, Outcome};
+use crate::incident::{Incident, IncidentId, Outcome, Remedy};
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
 use crate::report::Report;
+use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, News};
 
 /// Why a port could not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -51,12 +53,14 @@ pub struct Loaded {
 }
 
 /// Switches in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rails {
     /// The kill switch.
     pub switch: KillSwitch,
     /// An operator muted the node until then.
     pub muted_until: Option<Timestamp>,
+    /// What else goes on in the account; none: nothing.
+    pub around: Option<Arc<Around>>,
 }
 
 /// The kill switch.
@@ -96,6 +100,8 @@ pub struct Commit {
     pub permits: Permits,
     /// Reports to send.
     pub outbox: Vec<Arc<OutboxItem>>,
+    /// What it means for the whole account.
+    pub news: News,
 }
 
 /// What must still be true when a change is made.
@@ -131,6 +137,10 @@ pub struct Claims {
     pub rates: Vec<RateClaim>,
     /// When the remedy was chosen: what its holder took since then was for an earlier step of the same remedy.
     pub chosen_at: Timestamp,
+    /// The remedy: the breaker may be open for it.
+    pub remedy: Remedy,
+    /// Where the breaker counts the node.
+    pub group: Scope,
 }
 
 /// At most `limit` holders in a scope.
@@ -160,6 +170,9 @@ pub struct OutboxItem {
     pub id: ReportId,
     /// What it says, typed; rendered when it is published.
     pub report: Report,
+    /// What it is told together with; none: it goes out by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gather: Option<Gather>,
 }
 
 /// `incident/outcome/n`.
@@ -225,9 +238,58 @@ pub enum Performed {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Survey {
     /// Nodes that look troubled and have no open incident.
-    pub troubled: Vec<Signal>,
+    pub troubled: Vec<Found>,
     /// Open incidents whose wake is overdue, and closed ones with unsent reports.
     pub overdue: Vec<IncidentId>,
+    /// Nodes in the account and region.
+    pub fleet: u32,
+    /// Nodes that wait for a place, in the order of their coming.
+    pub waiting: Vec<Signal>,
+    /// Reports that are told together with others, in the order of their coming.
+    pub gathered: Vec<Arc<OutboxItem>>,
+    /// Digests that nobody marked as sent.
+    pub digests: Vec<Arc<Digest>>,
+    /// What else goes on.
+    pub around: Arc<Around>,
+}
+
+/// A node that looks troubled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Found {
+    /// What is told of it.
+    pub signal: Signal,
+    /// Since when, as far as AWS shows.
+    pub since: Option<Timestamp>,
+}
+
+/// A sweep's change to what concerns the whole account: all of it, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Post {
+    /// The version of the bulletin that it was decided on.
+    pub expect: u64,
+    /// The new bulletin; its breaker is not taken over, for passes may have changed it since.
+    pub next: Arc<Bulletin>,
+    /// By which the breaker is brought up to date.
+    pub limits: BreakerLimits,
+    /// Digests to send.
+    pub digests: Vec<Arc<Digest>>,
+    /// Gathered reports that they tell.
+    pub told: Vec<ReportId>,
+    /// Gathered reports that go out by themselves after all.
+    pub release: Vec<ReportId>,
+    /// Nodes that wait from now on.
+    pub shelve: Vec<Signal>,
+    /// Nodes whose turn it is.
+    pub unshelve: Vec<NodeId>,
+}
+
+/// A node for which there is no place now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shelve {
+    /// What was told of it.
+    pub signal: Signal,
+    /// What that means for the whole account.
+    pub news: News,
 }
 
 /// A change to a switch that an operator asked for.
@@ -284,6 +346,30 @@ pub trait Ports {
     /// # Errors
     /// See the trait.
     fn survey(&mut self, now: Timestamp) -> Result<Survey, PortError>;
+
+    /// Lets a node wait for a place.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn shelve(&mut self, shelve: &Shelve, now: Timestamp) -> Result<(), PortError>;
+
+    /// Saves what a sweep decided about the whole account.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn post(&mut self, post: &Post, now: Timestamp) -> Result<Committed, PortError>;
+
+    /// Publishes a digest.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn publish_digest(&mut self, digest: &Arc<Digest>, now: Timestamp) -> Result<(), PortError>;
+
+    /// Marks a digest as sent.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn mark_digest_sent(&mut self, id: DigestId, now: Timestamp) -> Result<(), PortError>;
 
     /// Changes a switch.
     ///

@@ -11,6 +11,7 @@ use crate::incident::{Incident, Outcome};
 use crate::policy::Mode;
 
 mod chat;
+mod digest;
 mod email;
 mod fault;
 mod limits;
@@ -28,6 +29,7 @@ pub mod timeline;
 mod words;
 
 pub use chat::{Content, DESCRIPTION_MAX, Envelope, Metadata};
+pub use digest::{MachineDigest, MachineRow, OpenBreaker, SharedFactor, digest_line, render_digest};
 pub use fault::Fault;
 pub use limits::WHOLE_MAX;
 pub use machine::{Command, Evidence, Machine, Step};

@@ -13,15 +13,17 @@ use std::sync::Arc;
 use defib::diagnose::{Cause, Channel, Diagnosis, Finding, Severity};
 use defib::effect::{Effect, Intent, IntentId, IntentState};
 use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
+use defib::guard::breaker::{Breaker, Tried, Trip, TripReason};
 use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
     Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Symptom, Then, record,
 };
-use defib::observe::{Blind, Busy, InvocationStatus, Manager, Platform, Standing};
+use defib::observe::{Blind, Busy, Factor, InvocationStatus, Manager, Platform, Standing};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
 use defib::report::{Report, ReportKind};
+use defib::storm::{Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Row, Situation};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -119,7 +121,27 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Group { why: GroupRefusal::Refreshing },
         Refusal::Group { why: GroupRefusal::BelowMinimum { desired: 3, min: 3 } },
         Refusal::Group { why: GroupRefusal::NotInService },
+        Refusal::BreakerOpen {
+            why: TripReason::Nodes { count: 12, limit: 10, window_secs: 300 },
+            until: at("14:20:00"),
+        },
+        Refusal::BreakerOpen {
+            why: TripReason::Results { scope: Scope::Account, remedy: Remedy::Replace, helped: 1, of: 4 },
+            until: at("14:20:00"),
+        },
+        Refusal::Canary { node: "i-0a1b2c3d4e5f60718".parse().unwrap() },
+        Refusal::ActiveIncidents { active: 50, limit: 50 },
     ];
+    let named = |id: &str| id.parse().unwrap();
+    for factor in [
+        Factor::Endpoint(named("vpce-0a1b")),
+        Factor::Subnet(named("subnet-0a1b")),
+        Factor::Role(named("web-role")),
+        Factor::Image(named("ami-0a1b")),
+        Factor::Zone("us-east-1a".parse().unwrap()),
+    ] {
+        all.push(Refusal::SharedCause { factor, failing: 3, members: 4, outside: 1, others: 30 });
+    }
     for resource in [Resource::Instance, Resource::Group, Resource::Cluster] {
         all.extend([Refusal::NotOptedIn { resource }, Refusal::OptedOut { resource }]);
     }
@@ -145,6 +167,7 @@ fn refusals() -> Vec<Refusal> {
         Sight::Ssm,
         Sight::Ecs,
         Sight::Group,
+        Sight::Factors,
         Sight::Identity,
         Sight::Network,
         Sight::Console,
@@ -252,12 +275,14 @@ fn incident(phase: Phase) -> Incident {
             platform: Platform::Snap,
             tasks: 11,
             public_address_changes: true,
+            factors: Arc::from([Factor::Subnet("subnet-0a1b".parse().unwrap())]),
         },
         first_seen: at("14:02:11"),
         down_since: at("13:59:00.123456789"),
         symptoms: signals().into_iter().take(2).map(|kind| Symptom { at: at("14:02:11"), kind }).collect(),
         looks: 3,
         ecs_down: Some(Run { since: at("14:02:11"), until: at("14:07:11") }),
+        shared: Some(Factor::Role("web-role".parse().unwrap())),
         phase,
         holds: Holds { draining: true, standby: false, stopped: false, permits: true },
         attempts: vec![
@@ -397,8 +422,65 @@ fn reports_on_their_way_out_are_stored_as_ever() {
         let (_, incident) = incidents().swap_remove(7);
         let report = Report { kind, at: at("15:00:00"), mode: Mode::Cycle, incident: Arc::new(incident) };
         let id = ReportId { incident: report.incident.id, outcome: report.outcome(), n: 1 };
-        frozen(&format!("report-{name}"), &OutboxItem { id, report });
+        frozen(&format!("report-{name}"), &OutboxItem { id, report, gather: None });
     }
+}
+
+#[test]
+fn what_concerns_the_whole_account_is_stored_as_ever() {
+    let node = |digit: char| format!("i-0a1b2c3d4e5f6071{digit}").parse::<defib::node::NodeId>().unwrap();
+    let incident = IncidentId::new(at("14:02:11"), node('8'));
+    let scope = Scope::Group(Arc::from("blue"));
+    let storm = TripReason::Nodes { count: 12, limit: 10, window_secs: 300 };
+    let failing = TripReason::Results { scope: scope.clone(), remedy: Remedy::Reboot, helped: 1, of: 4 };
+    let (since, until) = (at("14:00:00"), at("14:10:00"));
+    let factor = Factor::Subnet("subnet-0a1b".parse().unwrap());
+    let gathers = [Gather::Storm, Gather::Shared(factor.clone()), Gather::Command(command())];
+    let (last, told_at) = (Situation { trips: 1, open: 12, waiting: 3 }, Some(at("14:05:00")));
+    let episode = |about| Episode { about, since, index: 0, told_at, told: 2, last };
+    let bulletin = Bulletin {
+        fleet: 40,
+        breaker: Breaker {
+            troubled: vec![(node('8'), at("14:01:00"))],
+            results: vec![Tried { incident, scope, remedy: Remedy::Reboot, helped: false }],
+            trips: vec![
+                Trip { why: storm.clone(), since, until, canary: None },
+                Trip { why: failing, since, until, canary: Some((incident, at("14:11:00"))) },
+            ],
+        },
+        baseline: Some(Baseline { at: since, nodes: vec![node('9')] }),
+        episodes: gathers.iter().cloned().map(episode).collect(),
+        ..Bulletin::default()
+    };
+    frozen("bulletin", &bulletin);
+    let row = Row {
+        node: node('8'),
+        name: Some("web-3".parse().unwrap()),
+        incident: Some(incident),
+        outcome: Some(Outcome::NeedsHuman),
+        cause: Some(Cause::NetworkUnreachable),
+    };
+    let home = incidents().swap_remove(0).1.place;
+    for kind in [DigestKind::Storm, DigestKind::SharedCause, DigestKind::Command, DigestKind::Baseline] {
+        let digest = Digest {
+            id: DigestId { kind, since, index: 1, n: 2 },
+            at: at("14:05:00"),
+            account: home.account,
+            region: home.region.clone(),
+            mode: Mode::Cycle,
+            over: false,
+            trips: vec![(storm.clone(), until)],
+            factor: Some(factor.clone()),
+            command: Some((command(), Some("AWS-RunShellScript".parse().unwrap()))),
+            fleet: 40,
+            open: 12,
+            waiting: 3,
+            rows: Arc::from([row.clone()]),
+            more: 7,
+        };
+        frozen(&format!("digest-{}", kind.as_str()), &digest);
+    }
+    frozen("gather", &gathers.to_vec());
 }
 
 #[test]
@@ -435,6 +517,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | R::CauseLimit { .. }
         | R::Budget { .. }
         | R::Rate { .. } => {}
+        R::BreakerOpen { .. } | R::Canary { .. } | R::SharedCause { .. } | R::ActiveIncidents { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
     }
@@ -462,7 +545,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 20, "{rails:?}");
+    assert_eq!(rails.len(), 24, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -16,7 +16,7 @@ use crate::incident::{Incident, Outcome, Remedy};
 use crate::node::Home;
 use crate::policy::{Mode, Policy};
 use crate::ports::OutboxItem;
-use crate::report::{StackInfo, render};
+use crate::report::{StackInfo, render, render_digest};
 use crate::sim::ailment::Ailment;
 use crate::sim::rehearsal::{Played, Rehearsal, tour_start};
 use crate::sim::scenario::Scenario;
@@ -262,6 +262,12 @@ fn show(ui: &Ui, played: &Played, messages: Messages) -> anyhow::Result<()> {
             message(ui, item)?;
         }
     }
+    if matches!(messages, Messages::All) {
+        for (_, digest) in &played.digests {
+            let rendered = render_digest(digest, &StackInfo { name: "defib", version: env!("CARGO_PKG_VERSION") });
+            mail(ui, &rendered.subject, &rendered.email)?;
+        }
+    }
     Ok(())
 }
 
@@ -284,12 +290,16 @@ fn painted(line: &Line) -> String {
 /// Prints one message as its reader gets it.
 fn message(ui: &Ui, item: &Arc<OutboxItem>) -> anyhow::Result<()> {
     let rendered = render(&item.report, &item.id, &StackInfo { name: "defib", version: env!("CARGO_PKG_VERSION") });
+    mail(ui, &rendered.subject, &rendered.email)
+}
+
+fn mail(ui: &Ui, subject: &str, text: &str) -> anyhow::Result<()> {
     let rule = "-".repeat(100);
     ui.line("")?;
     ui.line(&format!("{0}{rule}{0:#}", paint::FAINT))?;
-    ui.line(&format!("{0}Subject: {1}{0:#}", paint::HEAD, rendered.subject))?;
+    ui.line(&format!("{0}Subject: {1}{0:#}", paint::HEAD, subject))?;
     ui.line("")?;
-    ui.line(rendered.email.trim_end())?;
+    ui.line(text.trim_end())?;
     ui.line(&format!("{0}{rule}{0:#}", paint::FAINT))?;
     Ok(())
 }
@@ -321,7 +331,7 @@ fn summary(ui: &Ui, all: &[Played], verdicts: &[Verdict]) -> anyhow::Result<()> 
         incidents: all.iter().map(|played| played.incidents.len()).sum(),
         outcomes,
         remedies: all.iter().flat_map(|played| &played.incidents).map(|incident| incident.performed().count()).sum(),
-        reports: all.iter().map(|played| played.reports.len()).sum(),
+        reports: all.iter().map(|played| played.reports.len() + played.digests.len()).sum(),
         virtual_secs: all.iter().map(|played| played.virtual_secs).max().unwrap_or(0),
     })
 }

@@ -14,9 +14,10 @@ use crate::event::Signal;
 use crate::incident::{Incident, IncidentId};
 use crate::plan::{self, Opening, OperatorAnswer, Plan, Told, Wants};
 use crate::ports::{
-    Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, PortError, ReportId, Survey,
+    Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, PortError, Post, ReportId, Shelve, Survey,
 };
-use crate::report::Report;
+use crate::report::{Report, ReportKind};
+use crate::storm::{self, Around, Digest, Limits, News};
 
 /// Lost compare-and-sets after which a pass leaves it to its next trigger.
 const TRIES_MAX: u8 = 4;
@@ -35,6 +36,12 @@ pub struct Pass {
     saved: Option<Arc<Incident>>,
     /// What became of an effect, until it is saved.
     unsettled: Option<(IntentId, Performed)>,
+    /// What else goes on in the account.
+    around: Option<Arc<Around>>,
+    /// Digests that are saved and not yet marked as sent.
+    digests: VecDeque<Arc<Digest>>,
+    /// Passes that follow from a sweep.
+    follow: Vec<Trigger>,
 }
 
 /// What the pass waits for.
@@ -54,6 +61,10 @@ enum Stage {
     Publishing,
     Marking(ReportId),
     Surveying,
+    Shelving,
+    Posting(Box<Post>),
+    PublishingDigest,
+    MarkingDigest,
     Switching,
     Over,
 }
@@ -71,6 +82,9 @@ impl Pass {
             outbox: VecDeque::new(),
             saved: None,
             unsettled: None,
+            around: None,
+            digests: VecDeque::new(),
+            follow: Vec::new(),
         }
     }
 
@@ -107,7 +121,22 @@ impl Pass {
                 self.outbox.retain(|item| item.id != id);
                 self.publish_next()
             }
-            (Stage::Surveying, Answer::Surveyed(survey)) => self.surveyed(survey),
+            (Stage::Surveying, Answer::Surveyed(survey)) => self.surveyed(&survey, now),
+            (Stage::Shelving, Answer::Ok) => self.done(Verdict::Ignored(IgnoreReason::NoRoom)),
+            (Stage::Posting(post), Answer::Committed(Committed::Saved)) => {
+                self.digests.extend(post.digests);
+                self.publish_next_digest()
+            }
+            // Another sweep was faster, or people cannot be told now: the next sweep does. The nodes are looked at all the same.
+            (
+                Stage::Posting(_) | Stage::PublishingDigest | Stage::MarkingDigest,
+                Answer::Committed(_) | Answer::Failed(_),
+            ) => self.swept(),
+            (Stage::PublishingDigest, Answer::Ok) => self.published_digest(),
+            (Stage::MarkingDigest, Answer::Ok) => {
+                self.digests.pop_front();
+                self.publish_next_digest()
+            }
             (Stage::Switching, Answer::Ok) => self.done(Verdict::Progress),
             (_, Answer::Failed(error)) => self.done(Verdict::Retry(error)),
             _ => self.done(Verdict::Retry(PortError::Transient)),
@@ -150,6 +179,7 @@ impl Pass {
             }
         }
         self.saved.clone_from(&loaded.incident);
+        self.around.clone_from(&loaded.rails.around);
         let incident = loaded.incident.clone();
         // Somebody else saved something while the effect was sent: what became of it is still worth saving.
         if let (Some((intent, _)), Some(incident)) = (&self.unsettled, &incident)
@@ -160,6 +190,10 @@ impl Pass {
         let request = match (&self.trigger, incident) {
             (Trigger::Signal(signal), None) => match plan::admit(signal, &loaded, &self.context, now) {
                 Ok(look) => Request::Observe(signal.node, look),
+                Err(IgnoreReason::NoRoom) => {
+                    let signal = signal.clone();
+                    return self.shelve(signal);
+                }
                 Err(reason) => return self.done(Verdict::Ignored(reason)),
             },
             (Trigger::Signal(signal), Some(incident)) => {
@@ -167,7 +201,16 @@ impl Pass {
                 return self.told(&signal, &incident, loaded, now);
             }
             (Trigger::Wake(_), Some(incident)) => match plan::wants(&incident, now) {
-                Wants::Look(look) => Request::Observe(incident.node, look),
+                Wants::Look(look) => {
+                    let waits = {
+                        let policy = self.context.policy_for(None, Some(&incident.place));
+                        plan::wait_for_room(&incident, &loaded.rails, &policy, now)
+                    };
+                    if let Some(plan) = waits {
+                        return self.commit(*plan);
+                    }
+                    Request::Observe(incident.node, look)
+                }
                 Wants::Wait(_) if incident.is_closed() => return self.publish_next(),
                 Wants::Wait(wake_at) => return self.done_at(Verdict::Progress, wake_at),
             },
@@ -261,7 +304,7 @@ impl Pass {
         }
         let before = self.saved.as_ref().filter(|saved| saved.id == plan.next.id);
         let expect = before.map_or(Expect::NoOpenIncident, |saved| Expect::Version(saved.version));
-        let Plan { mut next, permits, reports, perform, .. } = plan;
+        let Plan { mut next, permits, reports, perform, troubled, tried, .. } = plan;
         next.version = before.map_or(1, |saved| saved.version.saturating_add(1));
         let first = next.reports.saturating_sub(u32::try_from(reports.len()).unwrap_or(0));
         let at = next.history.last().map_or(next.first_seen, |entry| entry.at);
@@ -272,12 +315,20 @@ impl Pass {
             .map(|(n, kind)| {
                 let report = Report { kind, at, mode, incident: Arc::clone(&next) };
                 let id = ReportId { incident: next.id, outcome: report.outcome(), n };
-                Arc::new(OutboxItem { id, report })
+                let gather = match kind {
+                    // Somebody is asked and must answer.
+                    ReportKind::NeedsApproval => None,
+                    ReportKind::Ended | ReportKind::NeedsHuman | ReportKind::Reminder => {
+                        self.around.as_ref().and_then(|around| around.gather(&next))
+                    }
+                };
+                Arc::new(OutboxItem { id, report, gather })
             })
             .collect();
         #[cfg(feature = "plants")]
         let outbox = if crate::plants::on(crate::plants::Plant::ForgetReport) { Vec::new() } else { outbox };
-        let commit = Box::new(Commit { expect, next, permits, outbox });
+        let news = News { troubled, tried, limits: Limits::of(&self.context.policy) };
+        let commit = Box::new(Commit { expect, next, permits, outbox, news });
         planted!(PerformBeforeCommit => if let Some(perform) = perform {
             let first = Box::new(perform);
             self.stage = Stage::PerformingFirst(commit, first.clone());
@@ -311,7 +362,7 @@ impl Pass {
         match how {
             Committed::Saved => {
                 self.saved = Some(Arc::clone(&commit.next));
-                self.outbox.extend(commit.outbox.iter().cloned());
+                self.outbox.extend(commit.outbox.iter().filter(|item| item.gather.is_none()).cloned());
                 self.unsettled = None;
                 match perform {
                     // Reads and commit took too long: it is not sent any more.
@@ -396,22 +447,53 @@ impl Pass {
         (self, Request::MarkSent(id))
     }
 
-    fn surveyed(mut self, survey: Survey) -> (Self, Request) {
+    /// Lets a node wait for a place: nobody looks at it now.
+    fn shelve(mut self, signal: Signal) -> (Self, Request) {
+        let troubled = signal.kind.is_beyond_a_blip();
+        let news = News { troubled, tried: Vec::new(), limits: Limits::of(&self.context.policy) };
+        self.stage = Stage::Shelving;
+        (self, Request::Shelve(Box::new(Shelve { signal, news })))
+    }
+
+    fn surveyed(mut self, survey: &Survey, now: Timestamp) -> (Self, Request) {
         #[cfg(feature = "plants")]
-        let survey = if crate::plants::on(crate::plants::Plant::NoSweep) {
-            Survey { troubled: Vec::new(), ..survey }
-        } else if crate::plants::on(crate::plants::Plant::NoOverdue) {
-            Survey { overdue: Vec::new(), ..survey }
-        } else {
-            survey
+        let survey = &match crate::plants::chosen() {
+            Some(crate::plants::Plant::NoSweep) => {
+                Survey { troubled: Vec::new(), waiting: Vec::new(), ..survey.clone() }
+            }
+            Some(crate::plants::Plant::NoOverdue) => Survey { overdue: Vec::new(), ..survey.clone() },
+            _ => survey.clone(),
         };
-        let follow = survey
-            .overdue
-            .into_iter()
-            .map(Trigger::Wake)
-            .chain(survey.troubled.into_iter().map(Trigger::Signal))
-            .collect();
+        let swept = storm::sweep(survey, &self.context, now);
+        self.follow = swept.follow;
+        self.digests = survey.digests.iter().cloned().collect();
+        match swept.post {
+            Some(post) => {
+                let post = Box::new(post);
+                self.stage = Stage::Posting(post.clone());
+                (self, Request::Post(post))
+            }
+            None => self.publish_next_digest(),
+        }
+    }
+
+    /// Publishes the next saved digest, or ends the sweep.
+    fn publish_next_digest(mut self) -> (Self, Request) {
+        let Some(digest) = self.digests.front() else { return self.swept() };
+        let request = Request::PublishDigest(Arc::clone(digest));
+        self.stage = Stage::PublishingDigest;
+        (self, request)
+    }
+
+    fn published_digest(mut self) -> (Self, Request) {
+        let Some(id) = self.digests.front().map(|digest| digest.id) else { return self.swept() };
+        self.stage = Stage::MarkingDigest;
+        (self, Request::MarkDigestSent(id))
+    }
+
+    fn swept(mut self) -> (Self, Request) {
         self.stage = Stage::Over;
+        let follow = std::mem::take(&mut self.follow);
         let done = Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow };
         (self, Request::Done(done))
     }

@@ -12,7 +12,7 @@ use crate::guard::Refusal;
 use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
 use crate::observe::samples::{Seen, command_trouble, ecs_disconnect, home, node_id, noon, seen};
 use crate::policy::Mode;
-use crate::ports::{Claims, Expect, KillSwitch, Permits, Rails};
+use crate::ports::{Claims, Expect, Found, KillSwitch, Permits, Rails};
 use crate::report::{Report, ReportKind};
 use crate::time::after;
 
@@ -21,7 +21,7 @@ fn context() -> Arc<Context> {
 }
 
 fn loaded(incident: Option<Incident>) -> Answer {
-    let rails = Rails { switch: KillSwitch::Running, muted_until: None };
+    let rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
     Answer::Loaded(Box::new(Loaded { incident: incident.map(Arc::new), rails, last: None, unsent: Vec::new() }))
 }
 
@@ -176,8 +176,12 @@ fn reports_that_nobody_marked_are_sent_again_under_the_same_id() {
     over.phase = Phase::Closed { ending: Ending::Gone, at: noon() };
     let incident = Arc::new(over);
     let report = Report { kind: ReportKind::Ended, at: noon(), mode: Mode::Cycle, incident: Arc::clone(&incident) };
-    let item = Arc::new(OutboxItem { id: ReportId { incident: incident.id, outcome: Outcome::Gone, n: 1 }, report });
-    let rails = Rails { switch: KillSwitch::Running, muted_until: None };
+    let item = Arc::new(OutboxItem {
+        id: ReportId { incident: incident.id, outcome: Outcome::Gone, n: 1 },
+        report,
+        gather: None,
+    });
+    let rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
     let unsent = vec![Arc::clone(&item)];
     let known = Loaded { incident: Some(incident), rails, last: None, unsent };
     let telling = woken().answer(Answer::Loaded(Box::new(known)));
@@ -206,8 +210,11 @@ fn a_new_incident_expects_that_there_is_none() {
 fn a_sweep_hands_on_what_it_found() {
     let signal = Signal { node: node_id(), at: noon(), kind: ecs_disconnect() };
     let overdue = patient(noon()).id;
-    let survey = Survey { troubled: vec![signal.clone()], overdue: vec![overdue] };
-    let done = begin(Trigger::Sweep).answer(Answer::Surveyed(survey));
+    let found = Found { signal: signal.clone(), since: Some(noon()) };
+    let survey = Survey { troubled: vec![found], overdue: vec![overdue], ..Survey::default() };
+    let posting = begin(Trigger::Sweep).answer(Answer::Surveyed(Box::new(survey)));
+    assert!(matches!(posting.request, Request::Post(_)), "the first sweep remembers that it was the first");
+    let done = posting.answer(SAVED);
     assert_eq!(done.done().follow, [Trigger::Wake(overdue), Trigger::Signal(signal)]);
 }
 
@@ -247,7 +254,7 @@ impl Whims {
             return match self.rng.u8(0..5) {
                 0 => Answer::Start,
                 1 => Answer::Ok,
-                2 => Answer::Surveyed(Survey::default()),
+                2 => Answer::Surveyed(Box::default()),
                 3 => Answer::Performed(Performed::Refused),
                 _ => Answer::Failed(PortError::Transient),
             };
@@ -257,7 +264,7 @@ impl Whims {
                 let incident = self.stored.clone().filter(|_| self.rng.u8(0..8) > 0);
                 let unsent: Vec<_> = incident.iter().filter(|_| self.rng.bool()).map(unsent).collect();
                 self.tellable.extend(unsent.iter().map(|item| item.id));
-                let rails = Rails { switch: KillSwitch::Running, muted_until: None };
+                let rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
                 Answer::Loaded(Box::new(Loaded { incident, rails, last: None, unsent }))
             }
             Request::Observe(..) => observed(self.seen()),
@@ -278,7 +285,9 @@ impl Whims {
                 _ => Performed::Unknown,
             }),
             Request::Publish(_) | Request::MarkSent(_) | Request::Switch(_) => Answer::Ok,
-            Request::Survey => Answer::Surveyed(Survey::default()),
+            Request::Shelve(_) | Request::PublishDigest(_) | Request::MarkDigestSent(_) => Answer::Ok,
+            Request::Post(_) => Answer::Committed(Committed::Saved),
+            Request::Survey => Answer::Surveyed(Box::default()),
             Request::Done(_) => Answer::Start,
         }
     }
@@ -302,7 +311,11 @@ impl Whims {
 
 fn unsent(incident: &Arc<Incident>) -> Arc<OutboxItem> {
     let report = Report { kind: ReportKind::Reminder, at: noon(), mode: Mode::Cycle, incident: Arc::clone(incident) };
-    Arc::new(OutboxItem { id: ReportId { incident: incident.id, outcome: Outcome::NeedsHuman, n: 90 }, report })
+    Arc::new(OutboxItem {
+        id: ReportId { incident: incident.id, outcome: Outcome::NeedsHuman, n: 90 },
+        report,
+        gather: None,
+    })
 }
 
 fn any_trigger(rng: &mut Rng) -> Trigger {

@@ -141,6 +141,23 @@ impl SignalKind {
         matches!(self, Self::Swept { agent: SweptAgent::Ssm })
     }
 
+    /// Whether what it tells of is more than a blip by itself: ECS and the age of a ping have waited already.
+    #[must_use]
+    pub fn is_beyond_a_blip(&self) -> bool {
+        match self {
+            Self::EcsHealthImpaired { .. } | Self::Swept { agent: SweptAgent::Ssm } => true,
+            // The list may have caught a natural reconnect; a command or a session may have met one.
+            Self::Swept { agent: SweptAgent::Ecs }
+            | Self::EcsDisconnected { .. }
+            | Self::CommandTrouble { .. }
+            | Self::SessionRefused
+            | Self::CommandSucceeded
+            | Self::EcsHealthRestored
+            | Self::EcsConnected
+            | Self::Gone { .. } => false,
+        }
+    }
+
     /// Whether `later` tells of the same outage in the same way: another disconnect of the same agent, another delivery
     /// of the same command's end. Task churn repeats a disconnect many times (facts/aws.md §1.3).
     #[must_use]

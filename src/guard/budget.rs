@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::{Refusal, Scope};
-use crate::incident::Incident;
+use crate::incident::{Incident, Remedy};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::ports::{Claim, Claims, RateClaim};
@@ -38,7 +38,8 @@ pub fn claims(incident: &Incident, seen: &Observation, policy: &Policy) -> Claim
         RateClaim { scope: Scope::Account, window_secs: DAY, limit: budgets.account_a_day },
     ];
     let chosen_at = incident.attempts.last().map_or(incident.first_seen, |attempt| attempt.at);
-    Claims { at_once, rates, chosen_at }
+    let remedy = incident.attempts.last().map_or(Remedy::Reboot, |attempt| attempt.remedy);
+    Claims { at_once, rates, chosen_at, remedy, group: incident.place.scope() }
 }
 
 /// Whether one more holder fits.

@@ -56,6 +56,8 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     seen_at_all(&seen.asg, Sight::Group)?;
     // Its size sets the budget, and its name is what the budget is counted by.
     seen_at_all(&seen.group, Sight::Group)?;
+    // Whether its trouble is its own is judged by what it shares.
+    seen_at_all(&seen.factors, Sight::Factors)?;
     if let Some(ssm) = seen.ssm.known() {
         seen_at_all(&ssm.tags, Sight::Ssm)?;
     }

@@ -157,6 +157,10 @@ impl Ending {
                 | Refusal::ModeTooLow { .. }
                 | Refusal::Budget { .. }
                 | Refusal::Rate { .. }
+                | Refusal::BreakerOpen { .. }
+                | Refusal::Canary { .. }
+                | Refusal::SharedCause { .. }
+                | Refusal::ActiveIncidents { .. }
                 | Refusal::LiveSessions { .. }
                 | Refusal::OtherWork { .. }
                 | Refusal::Approval { .. }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Remedy;
 use crate::event::SignalKind;
+use crate::guard::Scope;
 use crate::node::{
     AccountId, AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, Region,
 };
-use crate::observe::Platform;
+use crate::observe::{Factor, Platform};
 
 /// Where a node stands, as last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +36,25 @@ pub struct Place {
     /// It has a public address that a stop and start changes.
     #[serde(default)]
     pub public_address_changes: bool,
+    /// What it shares with other nodes.
+    #[serde(default, skip_serializing_if = "no_factors")]
+    pub factors: Arc<[Factor]>,
+}
+
+fn no_factors(factors: &Arc<[Factor]>) -> bool {
+    factors.is_empty()
+}
+
+impl Place {
+    /// What the node counts under: its cluster, else its Auto Scaling group, else the account.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match (&self.container_instance, &self.group) {
+            (Some((cluster, _)), _) => Scope::Group(cluster.name().into()),
+            (None, Some(group)) => Scope::Group(group.as_str().into()),
+            (None, None) => Scope::Account,
+        }
+    }
 }
 
 /// Something that told of the outage.

@@ -10,7 +10,8 @@ use crate::engine::{self, Answer, Context, Done, Pass, Request, Trigger, Verdict
 use crate::incident::Incident;
 use crate::node::Home;
 use crate::ports::{Commit, Committed, OutboxItem, Perform, Performed, PortError, Ports};
-use crate::report::{StackInfo, render};
+use crate::report::{StackInfo, render, render_digest};
+use crate::storm::Digest;
 
 /// Requests that one trigger may cost, with all that follows from it. A pass takes about ten; a sweep may start a hundred.
 const REQUESTS_MAX: u32 = 2_000;
@@ -92,6 +93,11 @@ fn note(request: &Request, answer: &Answer, stack: &StackInfo<'_>, now: Timestam
         (Request::Perform(perform), Answer::Performed(how)) => note_performed(perform, how, now),
         (Request::Commit(commit), Answer::Committed(how)) => note_committed(commit, how, now),
         (Request::Publish(item), Answer::Ok) => note_published(item, stack, now),
+        (Request::PublishDigest(digest), Answer::Ok) => note_digest(digest, stack, now),
+        (Request::Shelve(shelve), Answer::Ok) => {
+            let node = shelve.signal.node;
+            tracing::warn!(node.id = %node, at = %now, "{node} waits for a place: so many nodes are in trouble");
+        }
         (_, Answer::Failed(error)) => tracing::warn!("a port failed: {error}"),
         _ => {}
     }
@@ -153,6 +159,21 @@ fn note_published(item: &OutboxItem, stack: &StackInfo<'_>, now: Timestamp) {
         message.subject
     );
     tracing::debug!(report.id = %item.id, text = message.email, "the report's text");
+}
+
+fn note_digest(digest: &Digest, stack: &StackInfo<'_>, now: Timestamp) {
+    let message = render_digest(digest, stack);
+    tracing::info!(
+        digest.id = %digest.id,
+        digest.kind = digest.id.kind.as_str(),
+        digest.open,
+        digest.waiting,
+        subject = message.subject,
+        at = %now,
+        "published a digest: {}",
+        message.subject
+    );
+    tracing::debug!(digest.id = %digest.id, text = message.email, "the digest's text");
 }
 
 /// The word that stored records use for a value without fields.

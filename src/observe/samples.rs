@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Asg, Blind, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Group, InstanceState, Invocation, InvocationStatus,
-    Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags,
+    Asg, Blind, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Invocation,
+    InvocationStatus, Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags,
 };
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::event::{CoarseStatus, HealthCheck, SignalKind, SweptAgent};
@@ -122,6 +122,7 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
         ecs: Fact::Absent,
         asg: Fact::Absent,
         group: Fact::Absent,
+        factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 1 }),
         invocation: Fact::Absent,
         probe: Fact::Absent,
         sessions: Fact::Known(0),

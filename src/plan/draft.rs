@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
+use crate::guard::breaker::Tried;
 use crate::guard::{Lasts, Refusal, Scope};
 use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase, Then};
 use crate::observe::{Health, Observation};
@@ -28,6 +29,10 @@ pub struct Plan {
     pub reports: Vec<ReportKind>,
     /// An effect to send once all that is saved.
     pub perform: Option<Perform>,
+    /// The node is in trouble beyond a blip, seen just now.
+    pub troubled: bool,
+    /// Disruptive remedies that ended.
+    pub tried: Vec<Tried>,
 }
 
 /// A plan in the making.
@@ -43,6 +48,8 @@ pub(super) struct Draft<'a> {
     permits: Permits,
     reports: Vec<ReportKind>,
     perform: Option<Perform>,
+    troubled: bool,
+    tried: Vec<Tried>,
 }
 
 impl<'a> Draft<'a> {
@@ -57,6 +64,26 @@ impl<'a> Draft<'a> {
             permits: Permits::Keep,
             reports: Vec::new(),
             perform: None,
+            troubled: false,
+            tried: Vec::new(),
+        }
+    }
+
+    /// The node is in trouble beyond a blip: the breaker counts it.
+    pub(super) fn trouble(&mut self) {
+        self.troubled = true;
+        self.changed = true;
+    }
+
+    fn plan(self, changed: bool) -> Plan {
+        Plan {
+            next: self.next,
+            changed,
+            permits: self.permits,
+            reports: self.reports,
+            perform: self.perform,
+            troubled: self.troubled,
+            tried: self.tried,
         }
     }
 
@@ -84,18 +111,13 @@ impl<'a> Draft<'a> {
     pub(super) fn stay(mut self, wake_at: Option<Timestamp>) -> Plan {
         self.next.wake_at = wake_at.map(|at| at.max(after(self.now, SOONEST_SECS)));
         let changed = self.changed || self.next.wake_at != self.wake_before;
-        Plan { next: self.next, changed, permits: self.permits, reports: self.reports, perform: self.perform }
+        self.plan(changed)
     }
 
     /// The plan: nothing but what was added; the moment to look again stays.
     pub(super) fn keep_wake(self) -> Plan {
-        Plan {
-            next: self.next,
-            changed: self.changed,
-            permits: self.permits,
-            reports: self.reports,
-            perform: self.perform,
-        }
+        let changed = self.changed;
+        self.plan(changed)
     }
 
     /// The plan: go to another phase and look again then.
@@ -155,10 +177,18 @@ impl<'a> Draft<'a> {
     pub(super) fn end_attempt(&mut self, result: AttemptResult) {
         let ended = self.next.running_attempt().map(|attempt| {
             attempt.result = result;
-            attempt.remedy
+            (attempt.remedy, attempt.acted_at.is_some())
         });
-        if let Some(remedy) = ended {
-            self.note(Event::Ended { remedy, result });
+        let Some((remedy, sent)) = ended else { return };
+        self.note(Event::Ended { remedy, result });
+        let helped = match result {
+            AttemptResult::Helped => true,
+            AttemptResult::Failed => false,
+            AttemptResult::Running | AttemptResult::Refused | AttemptResult::NotSent => return,
+        };
+        if sent && remedy.is_disruptive() {
+            let (incident, scope) = (self.next.id, self.next.place.scope());
+            self.tried.push(Tried { incident, scope, remedy, helped });
         }
     }
 

@@ -11,7 +11,7 @@ use crate::diagnose::{Cause, Channel, Diagnosis, Family, Severity, diagnose};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
-use crate::guard::{Refusal, Sight, gates, mode, ownership};
+use crate::guard::{Refusal, Sight, gates, mode, ownership, shared};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     ANSWER_FRESH_SECS, Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer,
@@ -38,6 +38,7 @@ pub(super) fn watch(mut draft: Draft<'_>, seen: &Observation, rails: &Rails, unt
         let well = draft.health(seen).is_well();
         if !well {
             draft.note(Event::HoldDownOver { secs });
+            draft.trouble();
         }
         return examine(draft, seen, rails, now, after(now, EXAMINE_SECS));
     }
@@ -121,6 +122,7 @@ pub(super) fn examine(
         return draft.park(refusal);
     }
     record(&mut draft, health, found.clone());
+    let shared = common_cause(&mut draft, seen, rails);
     let too_long = draft.unparked_secs() > draft.policy.incident_max_secs;
     #[cfg(feature = "plants")]
     let too_long = too_long && !crate::plants::on(crate::plants::Plant::NoTimeLimit);
@@ -163,7 +165,8 @@ pub(super) fn examine(
         let wake = draft.in_secs(LOOK_SECS);
         return draft.go(examining, Some(wake));
     }
-    if let Err(refusal) = remedy_gates(&draft, seen, health, remedy) {
+    let gates = if remedy.is_disruptive() { shared.and_then(|()| breaker(&draft, rails, remedy)) } else { Ok(()) };
+    if let Err(refusal) = gates.and_then(|()| remedy_gates(&draft, seen, health, remedy)) {
         return draft.park(refusal);
     }
     cycle::begin(draft, seen, remedy)
@@ -177,6 +180,25 @@ pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
         KillSwitch::Paused => Err(Refusal::Paused),
         KillSwitch::Unreadable => Err(Refusal::PauseUnreadable),
     }
+}
+
+/// Whether the node's trouble is its own; the incident remembers what it shares with others, to be told of with them.
+fn common_cause(draft: &mut Draft<'_>, seen: &Observation, rails: &Rails) -> Result<(), Refusal> {
+    let Some(around) = &rails.around else { return Ok(()) };
+    let checked = shared::check(&draft.next, seen, &around.peers, draft.policy);
+    if let Err(Refusal::SharedCause { factor, .. }) = &checked
+        && draft.next.shared.as_ref() != Some(factor)
+    {
+        draft.next.shared = Some(factor.clone());
+        draft.touch();
+    }
+    checked
+}
+
+/// Whether the breaker lets this remedy begin. It is asked again in the transaction that takes the permits.
+fn breaker(draft: &Draft<'_>, rails: &Rails, remedy: Remedy) -> Result<(), Refusal> {
+    let Some(around) = &rails.around else { return Ok(()) };
+    around.bulletin.breaker.check(remedy, &draft.next.place.scope(), draft.next.id, draft.now)
 }
 
 /// Whether AWS itself names a cause that nothing on the host removes: a probe would only take time.

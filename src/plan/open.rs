@@ -7,7 +7,7 @@ use super::{Wants, look, wants};
 use crate::diagnose::diagnose;
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
-use crate::guard::{mode, ownership};
+use crate::guard::{Refusal, mode, ownership};
 use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
 use crate::observe::{Fact, Health, InstanceState, InvocationStatus, Look, Observation};
 use crate::policy::Mode;
@@ -49,6 +49,10 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
     }
     if told_already(signal, loaded.last.as_ref(), context, now) {
         return Err(IgnoreReason::ToldAlready);
+    }
+    planted!(NoActiveCap => return Ok(Look { command: signal.kind.command().cloned(), probe: None, group: None, close: false }));
+    if loaded.rails.around.as_ref().is_some_and(|around| around.room(&context.policy) == 0) {
+        return Err(IgnoreReason::NoRoom);
     }
     Ok(Look { command: signal.kind.command().cloned(), probe: None, group: None, close: false })
 }
@@ -129,6 +133,9 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
         return Opening::Open(Box::new(draft.finish(Ending::ScriptTimedOut)));
     }
     draft.note(Event::Looked { ssm: health.ssm, ecs: health.ecs });
+    if signal.kind.is_beyond_a_blip() {
+        draft.trouble();
+    }
     Opening::Open(Box::new(draft.stay(Some(until))))
 }
 
@@ -161,10 +168,16 @@ pub fn told(signal: &Signal, incident: &Incident, context: &Context, now: Timest
         if !draft.next.add_symptom(Symptom { at: now, kind: signal.kind.clone() }) {
             return Told::Nothing;
         }
+        if signal.kind.is_beyond_a_blip() {
+            draft.trouble();
+        }
         draft.touch();
         return Told::Symptom(Box::new(draft.keep_wake()));
     }
-    let waits = matches!(incident.phase, Phase::Watching { .. } | Phase::Resting { .. });
+    let waits = matches!(
+        incident.phase,
+        Phase::Watching { .. } | Phase::Resting { .. } | Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. }
+    );
     let gone = matches!(signal.kind, SignalKind::Gone { .. });
     match wants(incident, now) {
         Wants::Look(look) if waits || gone => Told::Look(look),

@@ -27,7 +27,7 @@ mod rules;
 mod rungs;
 mod settling;
 
-pub(crate) const RUNNING: Rails = Rails { switch: KillSwitch::Running, muted_until: None };
+pub(crate) const RUNNING: Rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
 
 /// One node's treatment, look by look.
 #[derive(Debug, Clone)]

@@ -280,7 +280,7 @@ fn again(story: &Story<'_>) -> Option<String> {
 }
 
 /// A fact: its heading, its value wrapped beside it.
-fn row(block: &mut String, heading: &str, value: &str) {
+pub(super) fn row(block: &mut String, heading: &str, value: &str) {
     rows_of(block, [heading, ""], &wrap(value, WIDTH - INDENT));
 }
 
@@ -305,7 +305,7 @@ fn more(block: &mut String, value: &str) {
 }
 
 /// An item of a list, wrapped under itself.
-fn item(block: &mut String, mark: &str, text: &str) {
+pub(super) fn item(block: &mut String, mark: &str, text: &str) {
     for (n, line) in wrap(text, 100 - mark.len()).iter().enumerate() {
         block.push('\n');
         if n == 0 {

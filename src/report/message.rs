@@ -20,9 +20,9 @@ pub struct StackInfo<'a> {
     pub version: &'a str,
 }
 
-/// A rendered report.
+/// A rendered report, with its form for machines: a [`Machine`], or a [`super::MachineDigest`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Message {
+pub struct Message<M = Machine> {
     /// ASCII, at most 99 characters, no line break, the node's id whole.
     pub subject: String,
     /// Plain text, for `default` and `email`.
@@ -30,7 +30,7 @@ pub struct Message {
     /// For Slack and Teams, by `https`.
     pub chat: Envelope,
     /// For queues, functions and streams.
-    pub machine: Machine,
+    pub machine: M,
     /// One text message.
     pub sms: String,
     /// Six message attributes for subscription filters, none empty.
@@ -70,7 +70,7 @@ fn render_within(story: &Story<'_>, id: &ReportId, stack: &StackInfo<'_>, limits
     }
 }
 
-impl Message {
+impl<M: serde::Serialize> Message<M> {
     /// The document for a publish with `MessageStructure=json`: one string for each protocol.
     #[must_use]
     pub fn sns_json(&self) -> String {

@@ -198,6 +198,13 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::Budget { .. } | Refusal::Rate { .. } => {
             "Please look why so many nodes need repair, or repair this one yourself.".to_owned()
         }
+        Refusal::BreakerOpen { .. } | Refusal::Canary { .. } => {
+            "Please look why so many nodes fail, or why the remedy does not help.".to_owned()
+        }
+        Refusal::SharedCause { factor, .. } => format!("Please look at {}.", redact::excerpt(&factor.to_string())),
+        Refusal::ActiveIncidents { .. } => {
+            "Please look why so many nodes fail; this one waits for its turn.".to_owned()
+        }
         Refusal::LiveSessions { .. } => "Please end the sessions on it, or repair it from one of them.".to_owned(),
         Refusal::OtherWork { .. } => "Please wait for the work on it to end, or repair it yourself.".to_owned(),
         Refusal::Approval { .. } => "Please repair it yourself; nobody approved the remedy in time.".to_owned(),

@@ -7,12 +7,15 @@ use jiff::Timestamp;
 use super::ledger::Ledger;
 use super::world::World;
 use crate::effect::{Effect, IntentId};
+use crate::event::Signal;
 use crate::incident::IncidentId;
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
 use crate::ports::{
-    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
+    Commit, Committed, Found, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post, ReportId, Shelve,
+    Survey, Switch,
 };
+use crate::storm::{Digest, DigestId};
 
 /// Everything that Defib works on, in one process and without a network.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Account {
     pub ledger: Ledger,
     /// What people were sent, in order, repeats included.
     pub published: Vec<(Timestamp, Arc<OutboxItem>)>,
+    /// What people were sent about many nodes at once, in order, repeats included.
+    pub digests: Vec<(Timestamp, Arc<Digest>)>,
     /// Effects that reached a service, in order.
     pub sent: Vec<Sent>,
     /// Switches that were changed, in order.
@@ -58,6 +63,7 @@ impl Account {
             world,
             ledger: Ledger::default(),
             published: Vec::new(),
+            digests: Vec::new(),
             sent: Vec::new(),
             switched: Vec::new(),
             own_commands: Vec::new(),
@@ -125,7 +131,35 @@ impl Ports for Account {
         self.world.advance(now);
         let mut troubled = self.world.troubled(now);
         troubled.retain(|signal| !self.ledger.has_open(signal.node));
-        Ok(Survey { troubled, overdue: self.ledger.overdue(now) })
+        let found = |signal: Signal| Found { since: self.world.shown_since(signal.node), signal };
+        Ok(Survey {
+            troubled: troubled.into_iter().map(found).collect(),
+            overdue: self.ledger.overdue(now),
+            fleet: self.world.fleet_size(),
+            waiting: self.ledger.shelf().to_vec(),
+            gathered: self.ledger.gathered().to_vec(),
+            digests: self.ledger.digests().to_vec(),
+            around: self.ledger.around(),
+        })
+    }
+
+    fn shelve(&mut self, shelve: &Shelve, now: Timestamp) -> Result<(), PortError> {
+        self.ledger.shelve(shelve, now);
+        Ok(())
+    }
+
+    fn post(&mut self, post: &Post, now: Timestamp) -> Result<Committed, PortError> {
+        Ok(self.ledger.post(post, now))
+    }
+
+    fn publish_digest(&mut self, digest: &Arc<Digest>, now: Timestamp) -> Result<(), PortError> {
+        self.digests.push((now, Arc::clone(digest)));
+        Ok(())
+    }
+
+    fn mark_digest_sent(&mut self, id: DigestId, _now: Timestamp) -> Result<(), PortError> {
+        self.ledger.mark_digest_sent(id);
+        Ok(())
     }
 
     fn switch(&mut self, switch: Switch, now: Timestamp) -> Result<(), PortError> {

@@ -122,7 +122,7 @@ impl Driver {
     /// What was counted.
     #[must_use]
     pub fn counts(&self) -> DriverCounts {
-        DriverCounts { dead_letters: self.intake.dead, ..self.counts }
+        DriverCounts { dead_letters: self.intake.dead, waiting: self.messages_waiting(), ..self.counts }
     }
 
     /// A number that differs when anything went differently.
@@ -157,6 +157,8 @@ impl Driver {
             && self.backlog.is_empty()
             && self.intake.waiting == self.intake.sweeps
             && self.account().ledger.unsent().is_empty()
+            && self.account().ledger.gathered().is_empty()
+            && self.account().ledger.digests().is_empty()
             && self.account().ledger.open().all(|incident| incident.is_resting())
     }
 
@@ -319,6 +321,8 @@ impl Driver {
             return self.die(slot, &running, "died before");
         }
         self.counts.requests += 1;
+        self.counts.looks += u64::from(matches!(running.request, Request::Observe(..)));
+        self.counts.surveys += u64::from(running.request == Request::Survey);
         let answer = answer(&mut self.ports, &running.request, self.now);
         self.mix(&running.request, &answer);
         self.note(number, || format!("{:?}", running.request), || format!("{answer:?}"));
@@ -439,6 +443,10 @@ impl Driver {
             (Request::Survey, _) => 8,
             (Request::Switch(_), _) => 9,
             (Request::Done(_), _) => 10,
+            (Request::Shelve(shelve), _) => 11 ^ low(shelve.signal.node.value()),
+            (Request::Post(post), _) => 12 ^ (post.expect << 8),
+            (Request::PublishDigest(digest), _) => 13 ^ (u64::from(digest.id.n) << 8),
+            (Request::MarkDigestSent(_), _) => 14,
         };
         let at = self.now.as_microsecond().cast_unsigned();
         self.hash = (self.hash ^ at).wrapping_mul(0x0100_0000_01b3).rotate_left(17) ^ what;

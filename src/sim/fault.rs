@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use crate::node::NodeId;
 use crate::observe::{Blind, Fact, Look, Observation};
 use crate::ports::{
-    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
+    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post, ReportId, Shelve, Survey,
+    Switch,
 };
+use crate::storm::{Digest, DigestId};
 use crate::time::after;
 
 /// What probabilities count in.
@@ -217,6 +219,7 @@ impl<P: Ports> Faulty<P> {
         hide(rng, rate, &mut seen.ecs);
         hide(rng, rate, &mut seen.asg);
         hide(rng, rate, &mut seen.group);
+        hide(rng, rate, &mut seen.factors);
         hide(rng, rate, &mut seen.invocation);
         hide(rng, rate, &mut seen.probe);
         hide(rng, rate, &mut seen.sessions);
@@ -301,6 +304,22 @@ impl<P: Ports> Ports for Faulty<P> {
             self.survey = Some(survey.clone());
         }
         Ok(survey)
+    }
+
+    fn shelve(&mut self, shelve: &Shelve, now: Timestamp) -> Result<(), PortError> {
+        self.attempt(|ports| ports.shelve(shelve, now))
+    }
+
+    fn post(&mut self, post: &Post, now: Timestamp) -> Result<Committed, PortError> {
+        self.attempt(|ports| ports.post(post, now))
+    }
+
+    fn publish_digest(&mut self, digest: &Arc<Digest>, now: Timestamp) -> Result<(), PortError> {
+        self.attempt(|ports| ports.publish_digest(digest, now))
+    }
+
+    fn mark_digest_sent(&mut self, id: DigestId, now: Timestamp) -> Result<(), PortError> {
+        self.attempt(|ports| ports.mark_digest_sent(id, now))
     }
 
     fn switch(&mut self, switch: Switch, now: Timestamp) -> Result<(), PortError> {

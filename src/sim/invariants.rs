@@ -25,6 +25,7 @@ mod ending;
 mod landing;
 mod rails;
 mod saving;
+mod storm;
 mod telling;
 
 /// How long AWS and people may take to see a change, in seconds, before a promise counts it.
@@ -94,6 +95,7 @@ pub struct Inspector {
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
     approvals: BTreeMap<IncidentId, Timestamp>,
+    storms: storm::Storms,
     violations: Vec<Violation>,
 }
 
@@ -125,6 +127,7 @@ impl Inspector {
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            storms: storm::Storms::default(),
             violations: Vec::new(),
         }
     }
@@ -207,11 +210,15 @@ impl Watch for Inspector {
         if account.published.len() > self.published_seen {
             self.follow_reports(account);
         }
+        if account.digests.len() > self.storms.digests_seen() {
+            self.follow_digests(account);
+        }
         if account.commits > self.commits_seen {
             self.commits_seen = account.commits;
             if let Some(Request::Commit(commit)) = what.request
                 && let Some(saved) = account.ledger.incident(commit.next.id)
             {
+                self.follow_trouble(account, commit, what.at);
                 self.check_saved(account, saved, what.at);
             }
         }

@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::event::Signal;
 use crate::guard::budget::{check, check_rate};
+use crate::guard::shared::Peer;
 use crate::guard::{Refusal, Scope};
-use crate::incident::{Incident, IncidentId};
+use crate::incident::{Incident, IncidentId, Phase};
 use crate::node::NodeId;
 use crate::ports::{
-    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Rails, ReportId,
-    Switch,
+    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Post, Rails,
+    ReportId, Shelve, Switch,
 };
+use crate::storm::{Around, Bulletin, Digest, DigestId};
 use crate::time::after;
 
 /// An open incident this late, in seconds, has lost its timer.
@@ -33,6 +36,12 @@ pub struct Ledger {
     permits: BTreeMap<Scope, Vec<IncidentId>>,
     rates: BTreeMap<Scope, Vec<(Timestamp, IncidentId)>>,
     unsent: Vec<Arc<OutboxItem>>,
+    gathered: Vec<Arc<OutboxItem>>,
+    digests: Vec<Arc<Digest>>,
+    shelf: Vec<Signal>,
+    bulletin: Arc<Bulletin>,
+    /// What passes are told of everything else, until something of it changes.
+    around: Option<Arc<Around>>,
     mutes: BTreeMap<NodeId, Timestamp>,
     switch: KillSwitch,
 }
@@ -46,6 +55,11 @@ impl Default for Ledger {
             permits: BTreeMap::new(),
             rates: BTreeMap::new(),
             unsent: Vec::new(),
+            gathered: Vec::new(),
+            digests: Vec::new(),
+            shelf: Vec::new(),
+            bulletin: Arc::new(Bulletin::default()),
+            around: None,
             mutes: BTreeMap::new(),
             switch: KillSwitch::Running,
         }
@@ -54,8 +68,8 @@ impl Default for Ledger {
 
 impl Ledger {
     /// Reads what is known under a key.
-    #[must_use]
-    pub fn load(&self, key: Key) -> Loaded {
+    pub fn load(&mut self, key: Key) -> Loaded {
+        let around = self.around();
         let (node, incident) = match key {
             Key::Node(node) => (node, self.open_on(node)),
             Key::Incident(id) => (id.node(), self.incidents.get(&id)),
@@ -68,7 +82,7 @@ impl Ledger {
         });
         Loaded {
             incident: incident.cloned(),
-            rails: Rails { switch: self.switch, muted_until: self.mutes.get(&node).copied() },
+            rails: Rails { switch: self.switch, muted_until: self.mutes.get(&node).copied(), around: Some(around) },
             last: self.last.get(&node).cloned(),
             unsent,
         }
@@ -80,6 +94,9 @@ impl Ledger {
             return Committed::Conflict;
         }
         let next = &commit.next;
+        if let Err(refusal) = self.may_drive(commit) {
+            return Committed::Refused(refusal);
+        }
         match &commit.permits {
             Permits::Keep => {}
             Permits::Take(claims) => match self.may_take(claims, next.id, now) {
@@ -98,7 +115,12 @@ impl Ledger {
                 }
             }
         }
-        self.unsent.extend(commit.outbox.iter().cloned());
+        self.hear(commit, now);
+        for item in &commit.outbox {
+            let list = if item.gather.is_some() { &mut self.gathered } else { &mut self.unsent };
+            list.push(Arc::clone(item));
+        }
+        self.shelf.retain(|signal| signal.node != next.node);
         self.incidents.insert(next.id, Arc::clone(next));
         if let crate::incident::Phase::Closed { ending, at } = &next.phase {
             self.open.remove(&next.node);
@@ -138,6 +160,7 @@ impl Ledger {
             KillSwitch::Paused => return Err(Refusal::Paused),
             KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable),
         }
+        self.bulletin.breaker.check(claims.remedy, &claims.group, holder, now)?;
         for claim in &claims.at_once {
             planted!(NoBudget => break);
             let others = self
@@ -158,6 +181,10 @@ impl Ledger {
     }
 
     fn take(&mut self, claims: &Claims, holder: IncidentId, now: Timestamp) {
+        if !self.bulletin.breaker.trips.is_empty() {
+            Arc::make_mut(&mut self.bulletin).breaker.take(claims.remedy, &claims.group, holder, now);
+            self.around = None;
+        }
         for claim in &claims.at_once {
             let holders = self.permits.entry(claim.scope.clone()).or_default();
             if !holders.contains(&holder) {
@@ -177,6 +204,142 @@ impl Ledger {
             }
             stamps.push((now, holder));
         }
+    }
+
+    /// Whether there is a place for one more incident that is worked on. Who asked for a repair does not wait in line, and
+    /// what is worked on already stays so.
+    fn may_drive(&self, commit: &Commit) -> Result<(), Refusal> {
+        planted!(NoActiveCap => return Ok(()));
+        let next = &commit.next;
+        let before = self.incidents.get(&next.id);
+        let stays = before.is_some_and(|before| before.is_driven() || before.is_resting());
+        if stays || !next.is_driven() || next.asked.is_some() {
+            return Ok(());
+        }
+        let active = u32::try_from(self.open().filter(|open| open.is_driven()).count()).unwrap_or(u32::MAX);
+        let limit = commit.news.limits.active;
+        if active < limit { Ok(()) } else { Err(Refusal::ActiveIncidents { active, limit }) }
+    }
+
+    /// What a saved change means for the whole account.
+    fn hear(&mut self, commit: &Commit, now: Timestamp) {
+        let next = &commit.next;
+        let news = &commit.news;
+        if news.troubled || !news.tried.is_empty() {
+            Arc::make_mut(&mut self.bulletin).hear(news, next.node, now);
+            self.around = None;
+        }
+        if matches!(commit.permits, Permits::Free { .. }) && !self.bulletin.breaker.trips.is_empty() {
+            Arc::make_mut(&mut self.bulletin).breaker.freed(next.id);
+            self.around = None;
+        }
+        let before = self.incidents.get(&next.id);
+        let changed = before.is_none_or(|before| {
+            before.is_driven() != next.is_driven()
+                || before.is_closed() != next.is_closed()
+                || before.phase.name() != next.phase.name()
+                || before.symptoms.len() != next.symptoms.len()
+                || before.shared != next.shared
+                || before.place.factors != next.place.factors
+        });
+        if changed {
+            self.around = None;
+        }
+    }
+
+    /// What else goes on.
+    pub fn around(&mut self) -> Arc<Around> {
+        if let Some(around) = &self.around {
+            return Arc::clone(around);
+        }
+        let mut around = Around {
+            bulletin: Arc::clone(&self.bulletin),
+            shelved: u32::try_from(self.shelf.len()).unwrap_or(u32::MAX),
+            ..Around::nothing()
+        };
+        for open in self.open() {
+            match &open.phase {
+                Phase::Watching { .. } => around.watched += 1,
+                Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. } => around.parked += 1,
+                _ if open.is_driven() => around.active += 1,
+                _ => {}
+            }
+        }
+        around.peers = self.open().map(|open| Peer::of(open)).collect();
+        let around = Arc::new(around);
+        self.around = Some(Arc::clone(&around));
+        around
+    }
+
+    /// Lets a node wait for a place.
+    pub fn shelve(&mut self, shelve: &Shelve, now: Timestamp) {
+        let node = shelve.signal.node;
+        if self.has_open(node) {
+            return;
+        }
+        if self.shelf.iter().all(|known| known.node != node) {
+            self.shelf.push(shelve.signal.clone());
+        }
+        Arc::make_mut(&mut self.bulletin).hear(&shelve.news, node, now);
+        self.around = None;
+    }
+
+    /// Saves what a sweep decided: all of it, or nothing.
+    pub fn post(&mut self, post: &Post, now: Timestamp) -> Committed {
+        if self.bulletin.version != post.expect {
+            return Committed::Conflict;
+        }
+        // The breaker belongs to the passes: it may have moved on since the sweep looked, and is brought up to date here.
+        let mut breaker = self.bulletin.breaker.clone();
+        breaker.tidy(now, &post.limits);
+        for signal in post.shelve.iter().filter(|signal| signal.kind.is_beyond_a_blip()) {
+            breaker.troubled(signal.node, now, &post.limits, post.next.fleet);
+        }
+        self.bulletin = Arc::new(Bulletin { breaker, ..Bulletin::clone(&post.next) });
+        self.digests.extend(post.digests.iter().cloned());
+        for id in &post.release {
+            if let Some(index) = self.gathered.iter().position(|item| item.id == *id) {
+                self.unsent.push(self.gathered.remove(index));
+            }
+        }
+        self.gathered.retain(|item| !post.told.contains(&item.id));
+        self.shelf.retain(|signal| !post.unshelve.contains(&signal.node));
+        for signal in &post.shelve {
+            if !self.has_open(signal.node) && self.shelf.iter().all(|known| known.node != signal.node) {
+                self.shelf.push(signal.clone());
+            }
+        }
+        self.around = None;
+        Committed::Saved
+    }
+
+    /// Remembers that a digest was sent.
+    pub fn mark_digest_sent(&mut self, id: DigestId) {
+        self.digests.retain(|digest| digest.id != id);
+    }
+
+    /// Nodes that wait for a place.
+    #[must_use]
+    pub fn shelf(&self) -> &[Signal] {
+        &self.shelf
+    }
+
+    /// Reports that are told together with others.
+    #[must_use]
+    pub fn gathered(&self) -> &[Arc<OutboxItem>] {
+        &self.gathered
+    }
+
+    /// Digests that nobody marked as sent.
+    #[must_use]
+    pub fn digests(&self) -> &[Arc<Digest>] {
+        &self.digests
+    }
+
+    /// The record about the whole account.
+    #[must_use]
+    pub fn bulletin(&self) -> &Arc<Bulletin> {
+        &self.bulletin
     }
 
     /// Remembers that a report was sent.
@@ -214,6 +377,12 @@ impl Ledger {
                 self.mutes.remove(&node);
             }
         }
+    }
+
+    /// How a node's last incident ended.
+    #[must_use]
+    pub fn last(&self, node: NodeId) -> Option<&LastIncident> {
+        self.last.get(&node)
     }
 
     /// The open incident of a node.

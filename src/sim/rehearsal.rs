@@ -11,6 +11,7 @@ use super::driver::{Driver, DriverCounts, DriverSettings};
 use super::scenario::{Scenario, What, Word};
 use super::stage;
 use super::world::{World, WorldSettings};
+use crate::effect::Effect;
 use crate::engine::{Action, Context, OperatorRequest, Trigger};
 use crate::event::{CoarseStatus, Signal, SignalKind};
 use crate::incident::{Incident, IncidentId};
@@ -18,6 +19,7 @@ use crate::node::{CommandId, DocumentName, Home, NodeId};
 use crate::observe::InvocationStatus;
 use crate::policy::Policy;
 use crate::ports::{OutboxItem, ReportId, Switch};
+use crate::storm::{Digest, DigestId};
 use crate::time::after;
 
 /// The world is this old when a rehearsal begins, in seconds, so that its machines are at work.
@@ -41,8 +43,11 @@ pub struct Rehearsal {
     world_lines: Vec<(Timestamp, String)>,
     last_told: BTreeMap<NodeId, Signal>,
     commands: u32,
+    /// Which command was last sent to a node, by its number.
+    command_of: BTreeMap<String, u32>,
     /// Plays to the very end of its time, though nothing goes on any more: a mute may end, a reminder may be due.
     to_the_end: bool,
+    counts_only: bool,
 }
 
 /// What became of a rehearsal.
@@ -52,6 +57,8 @@ pub struct Played {
     pub incidents: Vec<Arc<Incident>>,
     /// Every report, each once.
     pub reports: Vec<(Timestamp, Arc<OutboxItem>)>,
+    /// Every digest, each once.
+    pub digests: Vec<(Timestamp, Arc<Digest>)>,
     /// What happened in the world, as far as the script says so.
     pub world_lines: Vec<(Timestamp, String)>,
     /// When it began.
@@ -60,6 +67,10 @@ pub struct Played {
     pub virtual_secs: i64,
     /// What the driver counted.
     pub counts: DriverCounts,
+    /// Effects that landed: when, and what.
+    pub landed: Vec<(Timestamp, Effect)>,
+    /// Tells numbers only.
+    pub counts_only: bool,
 }
 
 impl Rehearsal {
@@ -100,6 +111,7 @@ impl Rehearsal {
         world.advance(start);
         rehearsal.names = names;
         rehearsal.to_the_end = true;
+        rehearsal.counts_only = scenario.counts_only;
         rehearsal.steps = scenario.steps.iter().map(|step| (after(start, step.at_secs), step.what.clone())).collect();
         rehearsal
     }
@@ -119,7 +131,9 @@ impl Rehearsal {
             world_lines: Vec::new(),
             last_told: BTreeMap::new(),
             commands: 0,
+            command_of: BTreeMap::new(),
             to_the_end: false,
+            counts_only: false,
         }
     }
 
@@ -150,12 +164,26 @@ impl Rehearsal {
             })
             .cloned()
             .collect();
+        let mut told: Vec<DigestId> = Vec::new();
+        let digests = account
+            .digests
+            .iter()
+            .filter(|(_, digest)| {
+                let new = !told.contains(&digest.id);
+                told.push(digest.id);
+                new
+            })
+            .cloned()
+            .collect();
         Played {
+            digests,
             incidents: account.ledger.incidents().cloned().collect(),
             reports,
             world_lines: self.world_lines,
             start: self.start,
             virtual_secs: crate::time::secs_between(self.start, self.driver.now()),
+            landed: account.sent.iter().filter(|sent| sent.landed).map(|sent| (sent.at, sent.effect)).collect(),
+            counts_only: self.counts_only,
             counts: self.driver.counts(),
         }
     }
@@ -182,7 +210,9 @@ impl Rehearsal {
                 self.say(at, format!("a person repairs what was wrong around {name}"));
                 self.driver.account_mut().world.repair(node, at);
             }
-            What::Command(name, status, document) => self.command(at, &name, status, &document),
+            What::Command(name, status, document, same) => {
+                self.command(at, (&name, same.as_deref()), status, &document)
+            }
             What::SessionRefused(name) => {
                 let Some(node) = self.node(&name) else { return };
                 self.say(at, format!("StartSession to {name} is refused: TargetNotConnected"));
@@ -224,10 +254,15 @@ impl Rehearsal {
     }
 
     /// Somebody's command ends, and EventBridge tells of it with its coarse status.
-    fn command(&mut self, at: Timestamp, name: &str, status: InvocationStatus, document: &str) {
+    fn command(&mut self, at: Timestamp, (name, same): (&str, Option<&str>), status: InvocationStatus, document: &str) {
         let Some(node) = self.node(name) else { return };
-        self.commands += 1;
-        let id = format!("7c2f6b1e-9a51-4f0e-8f0d-{:012x}", self.commands);
+        let id = match same.and_then(|same| self.command_of.get(same)) {
+            Some(known) => *known,
+            None => self.commands + 1,
+        };
+        self.commands = self.commands.max(id);
+        self.command_of.insert(name.to_owned(), id);
+        let id = format!("7c2f6b1e-9a51-4f0e-8f0d-{id:012x}");
         let (Ok(command), Ok(document)) = (id.parse::<CommandId>(), document.parse::<DocumentName>()) else { return };
         self.say(at, format!("a command on {name} ends: {document}, {}", spelled(status)));
         let world = &mut self.driver.account_mut().world;

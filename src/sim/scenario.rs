@@ -10,6 +10,8 @@
 //! at 12m command web-1 undeliverable AWS-RunPatchBaseline
 //! at 20m tag web-1 mode=off
 //! at 25m operator pause
+//! nodes batch 400 cluster=batch subnet=subnet-0a1b
+//! at 30m fault all batch network.unreachable
 //! until 3h
 //! ```
 
@@ -24,7 +26,7 @@ use super::world::GroupSettings;
 use crate::diagnose::Cause;
 use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{Busy, InvocationStatus, Manager, Platform, Tags};
+use crate::observe::{Busy, Factor, InvocationStatus, Manager, Platform, Tags};
 use crate::policy::{Mode, Policy, SessionsRule};
 
 /// A script, read and checked.
@@ -42,6 +44,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// How long it lasts at most, in seconds.
     pub lasts_secs: i64,
+    /// Tells numbers only: a fleet of thousands would fill a book.
+    pub counts_only: bool,
 }
 
 /// Something that happens.
@@ -60,8 +64,8 @@ pub enum What {
     Fault(String, Ailment, Option<i64>),
     /// A person repairs what lies outside the host.
     Repair(String),
-    /// Somebody's command ends like this.
-    Command(String, InvocationStatus, String),
+    /// Somebody's command ends like this; with a node, it is the command that was sent to that node, too.
+    Command(String, InvocationStatus, String, Option<String>),
     /// Somebody tries to open a session and is refused.
     SessionRefused(String),
     /// Somebody changes Defib's tags on a node.
@@ -120,6 +124,7 @@ impl FromStr for Scenario {
             groups: BTreeMap::new(),
             steps: Vec::new(),
             lasts_secs: 4 * 3_600,
+            counts_only: false,
         };
         for (index, line) in text.lines().enumerate() {
             let line_text = line.split(" #").next().unwrap_or_default().trim();
@@ -159,12 +164,29 @@ impl Scenario {
                 }
                 self.machines.push(((*name).to_owned(), spec));
             }
+            ["nodes", name, count, settings @ ..] => {
+                let count: u32 = count
+                    .parse()
+                    .ok()
+                    .filter(|n| (1..=NODES_MAX).contains(n))
+                    .ok_or_else(|| format!("expected a number of nodes from 1 to {NODES_MAX}: {count}"))?;
+                for number in 1..=count {
+                    let name = format!("{name}-{number}");
+                    let mut spec = MachineSpec::new().named(&name);
+                    for setting in settings {
+                        spec = node_setting(spec, setting)?;
+                    }
+                    self.machines.push((name, spec));
+                }
+            }
+            ["print", "counts"] => self.counts_only = true,
             ["at", span, step @ ..] => {
                 let at_secs = span_secs(span)?;
-                let what = self.what(step)?;
-                self.steps.push(Step { at_secs, what });
+                for what in self.steps_of(step)? {
+                    self.steps.push(Step { at_secs, what });
+                }
             }
-            _ => return Err("expected mode, seed, policy, group, node, at or until".to_owned()),
+            _ => return Err("expected mode, seed, policy, group, node, nodes, print, at or until".to_owned()),
         }
         Ok(())
     }
@@ -189,13 +211,35 @@ impl Scenario {
                 self.policy.budgets.node_an_hour = value.parse().map_err(|_| format!("not a number: {value}"))?;
             }
             "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
+            "active-incidents" => {
+                self.policy.budgets.active_incidents = value.parse().map_err(|_| format!("not a number: {value}"))?;
+            }
+            "breaker-nodes" => {
+                self.policy.breaker.nodes = value.parse().map_err(|_| format!("not a number: {value}"))?
+            }
             _ => {
                 return Err(format!(
-                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, parked-max"
+                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, \
+                     parked-max, active-incidents, breaker-nodes"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// A step, for every node where it names `all NAME`: `fault all web ecs-agent.hung` for web-1, web-2 and so on.
+    fn steps_of(&self, words: &[&str]) -> Result<Vec<What>, String> {
+        let [verb, "all", name, rest @ ..] = words else { return Ok(vec![self.what(words)?]) };
+        let prefix = format!("{name}-");
+        let numbered =
+            |known: &str| known.strip_prefix(&prefix).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        let named: Vec<&str> =
+            self.machines.iter().map(|(known, _)| known.as_str()).filter(|known| numbered(known)).collect();
+        if named.is_empty() {
+            return Err(format!("no nodes are called {name}-1 and so on; declare them before they are used"));
+        }
+        let one = |node: &str| self.what(&[&[*verb, node], rest].concat());
+        named.into_iter().map(one).collect()
     }
 
     /// The machine that a step names.
@@ -213,7 +257,11 @@ impl Scenario {
             ["fault", node, code, "for", span] => What::Fault(self.node(node)?, ailment(code)?, Some(span_secs(span)?)),
             ["repair", node] => What::Repair(self.node(node)?),
             ["command", node, status, document] => {
-                What::Command(self.node(node)?, invocation(status)?, (*document).to_owned())
+                What::Command(self.node(node)?, invocation(status)?, (*document).to_owned(), None)
+            }
+            ["command", node, status, document, "as", other] => {
+                let same = Some(self.node(other)?);
+                What::Command(self.node(node)?, invocation(status)?, (*document).to_owned(), same)
             }
             ["session-refused", node] => What::SessionRefused(self.node(node)?),
             ["tag", node, tags @ ..] => What::Tag(self.node(node)?, read_tags(tags)?),
@@ -243,6 +291,9 @@ impl Scenario {
         })
     }
 }
+
+/// Nodes that one line may declare.
+const NODES_MAX: u32 = 20_000;
 
 /// `90s`, `12m`, `2h`, `1d`.
 fn span_secs(text: &str) -> Result<i64, String> {
@@ -336,10 +387,15 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         "tasks" => spec.with_tasks(value.parse().map_err(|_| format!("not a number: {value}"))?),
         "sessions" => spec.with_sessions(value.parse().map_err(|_| format!("not a number: {value}"))?),
         "age" => spec.aged(span_secs(value)?),
+        "dead" => spec.dead_for(span_secs(value)?),
         "id" => spec.with_id(value.parse::<NodeId>().map_err(|e| e.to_string())?),
         "hybrid" => spec.hybrid(),
         "spot" => spec.spot(),
         "instance-store" => spec.on_instance_store(),
+        "subnet" => spec.sharing(Factor::Subnet(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
+        "endpoint" => spec.sharing(Factor::Endpoint(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
+        "role" => spec.sharing(Factor::Role(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
+        "image" => spec.sharing(Factor::Image(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "platform" => spec.on(match value {
             "linux" => Platform::Linux,
             "snap" => Platform::Snap,
@@ -364,8 +420,8 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         }
         _ => {
             return Err(format!(
-                "no such node setting: {key}; allowed are cluster, group, zone, tasks, sessions, age, id, hybrid, spot, \
-                 instance-store, platform, manager, managed, mode"
+                "no such node setting: {key}; allowed are cluster, group, zone, tasks, sessions, age, dead, id, hybrid, spot, \
+                 instance-store, subnet, endpoint, role, image, platform, manager, managed, mode"
             ));
         }
     })

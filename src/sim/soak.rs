@@ -175,6 +175,9 @@ fn troubled(driver: &mut Driver, policy: &Policy, calm_since: Timestamp) -> Vec<
 fn is_settled(driver: &Driver, horizon: Timestamp) -> bool {
     driver.messages_waiting() == 0
         && driver.account().ledger.unsent().is_empty()
+        && driver.account().ledger.gathered().is_empty()
+        && driver.account().ledger.digests().is_empty()
+        && driver.account().ledger.shelf().is_empty()
         && driver.account().ledger.open().all(|open| open.is_resting() || open.first_seen > horizon)
 }
 

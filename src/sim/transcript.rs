@@ -7,8 +7,10 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::rehearsal::Played;
+use crate::effect::Weight;
 use crate::incident::{Incident, Outcome, Phase};
-use crate::report::timeline;
+use crate::report::{digest_line, timeline};
+use crate::storm::Digest;
 use crate::time::{secs_between, spoken};
 
 /// What a line is, so that whoever prints it can choose a colour.
@@ -57,6 +59,9 @@ fn clock(at: Timestamp) -> String {
 /// The lines of a played rehearsal.
 #[must_use]
 pub fn lines(played: &Played) -> Vec<Line> {
+    if played.counts_only {
+        return numbers(played);
+    }
     let blank = || Line { kind: Kind::Blank, at: None, text: String::new() };
     let mut lines: Vec<Line> = played
         .world_lines
@@ -70,6 +75,14 @@ pub fn lines(played: &Played) -> Vec<Line> {
             lines.push(blank());
         }
         lines.extend(incident_lines(incident, played));
+    }
+    if !played.digests.is_empty() {
+        if !lines.is_empty() {
+            lines.push(blank());
+        }
+        for (at, digest) in &played.digests {
+            lines.push(Line { kind: Kind::Event, at: Some(*at), text: format!("digest: {}", digest_line(digest)) });
+        }
     }
     if !blips.is_empty() {
         if !lines.is_empty() {
@@ -88,6 +101,48 @@ pub fn lines(played: &Played) -> Vec<Line> {
     if !lines.is_empty() {
         lines.push(blank());
     }
+    lines.push(Line { kind: Kind::Sum, at: None, text: sum(played) });
+    lines
+}
+
+/// The same in numbers, for fleets whose transcript would fill a book.
+fn numbers(played: &Played) -> Vec<Line> {
+    let at = |secs: i64| crate::time::after(played.start, secs);
+    let line = |text: String| Line { kind: Kind::Event, at: None, text };
+    let disruptive: Vec<Timestamp> =
+        played.landed.iter().filter(|(_, effect)| effect.weight() == Weight::Disruptive).map(|(at, _)| *at).collect();
+    let most = disruptive
+        .iter()
+        .map(|from| disruptive.iter().filter(|at| (0..3_600).contains(&secs_between(*from, **at))).count())
+        .max()
+        .unwrap_or(0);
+    let mut lines: Vec<Line> = played
+        .digests
+        .iter()
+        .map(|(at, digest)| Line { kind: Kind::Event, at: Some(*at), text: format!("digest: {}", digest_line(digest)) })
+        .collect();
+    let opened = played.digests.iter().find(|(_, digest)| !digest.trips.is_empty()).map(|(_, digest)| digest.id.since);
+    let before = opened.map(|since| disruptive.iter().filter(|at| **at < since).count());
+    lines.push(Line { kind: Kind::Blank, at: None, text: String::new() });
+    lines.push(line(format!("incidents: {}", played.incidents.len())));
+    lines.push(line(format!("disruptive remedies: {} in all, at most {most} in any hour", disruptive.len())));
+    if let Some(before) = before {
+        lines.push(line(format!("of these before the first digest of an open breaker: {before}")));
+    }
+    for hour in 0..=played.virtual_secs / 3_600 {
+        let inside = |moment: &Timestamp| *moment >= at(hour * 3_600) && *moment < at((hour + 1) * 3_600);
+        let landed = disruptive.iter().filter(|moment| inside(moment)).count();
+        let told = played.reports.iter().map(|(at, _)| at).chain(played.digests.iter().map(|(at, _)| at));
+        let told = told.filter(|moment| inside(moment)).count();
+        lines.push(line(format!("hour {}: {landed} disruptive remedies, {told} messages", hour + 1)));
+    }
+    let counts = played.counts;
+    lines.push(line(format!("looks at nodes: {}, sweeps' lists: {}", counts.looks, counts.surveys)));
+    lines.push(line(format!(
+        "messages in the queue at the end: {}, dead letters: {}",
+        counts.waiting, counts.dead_letters
+    )));
+    lines.push(Line { kind: Kind::Blank, at: None, text: String::new() });
     lines.push(Line { kind: Kind::Sum, at: None, text: sum(played) });
     lines
 }
@@ -124,10 +179,13 @@ fn incident_lines(incident: &Incident, played: &Played) -> Vec<Line> {
     lines
 }
 
-/// How many reports an incident sent, repeats counted once.
+/// How many reports told of an incident, repeats counted once, digests with it.
 #[must_use]
 pub fn reports_of(incident: &Incident, played: &Played) -> usize {
-    played.reports.iter().filter(|(_, item)| item.id.incident == incident.id).count()
+    let told =
+        |digest: &Digest| digest.rows.iter().any(|row| row.incident == Some(incident.id) && row.outcome.is_some());
+    let digests = played.digests.iter().filter(|(_, digest)| told(digest)).count();
+    played.reports.iter().filter(|(_, item)| item.id.incident == incident.id).count() + digests
 }
 
 /// How long an incident lasted, in seconds, from its first look to its end, to its rest, or to the rehearsal's end.
@@ -164,6 +222,6 @@ fn sum(played: &Played) -> String {
         outcomes.push(format!("{open} still open"));
     }
     let what = if outcomes.is_empty() { "no incident".to_owned() } else { outcomes.join(", ") };
-    let reports = played.reports.len();
+    let reports = played.reports.len() + played.digests.len();
     format!("{what}; {reports} message{}", if reports == 1 { "" } else { "s" })
 }

@@ -28,6 +28,7 @@ mod happen;
 mod look;
 mod people;
 mod run;
+mod share;
 mod truth;
 
 pub use super::machine::MachineSpec;
@@ -176,6 +177,7 @@ pub struct World {
     pub(crate) commands: Commands,
     pub(crate) documents: Documents,
     pub(crate) nothing: Findings,
+    shares: Option<share::Shares>,
     signals: Vec<(Timestamp, Signal)>,
     landed: Vec<Landed>,
     ran: Vec<Landed>,
@@ -206,6 +208,7 @@ impl World {
             commands: Commands::seeded(settings.seed),
             documents: Documents::new(),
             nothing: Findings::default(),
+            shares: None,
             signals: Vec::new(),
             landed: Vec::new(),
             ran: Vec::new(),

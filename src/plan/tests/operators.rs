@@ -9,7 +9,7 @@ fn context() -> Context {
 }
 
 fn asked(case: Option<&Case>, tell: impl FnOnce(Seen) -> Seen) -> Result<Plan, String> {
-    let (now, rails) = case.map_or((noon(), RUNNING), |case| (case.now, case.rails));
+    let (now, rails) = case.map_or((noon(), RUNNING), |case| (case.now, case.rails.clone()));
     let incident = case.map(|case| &case.incident);
     plan_of(fix(incident, &tell(seen(now)), &rails, &context(), &Arc::from("ops"), None, now))
 }

@@ -167,6 +167,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 ecs,
                 asg,
                 group,
+                factors: Fact::Absent,
                 invocation,
                 probe,
                 sessions,
@@ -315,7 +316,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 fn rails() -> impl Strategy<Value = Rails> {
     let switch = select(vec![KillSwitch::Running, KillSwitch::Running, KillSwitch::Paused, KillSwitch::Unreadable]);
     let muted = prop_oneof![4 => Just(None), 1 => Just(Some(after(noon(), 4_000)))];
-    (switch, muted).prop_map(|(switch, muted_until)| Rails { switch, muted_until })
+    (switch, muted).prop_map(|(switch, muted_until)| Rails { switch, muted_until, around: None })
 }
 
 fn now() -> Timestamp {

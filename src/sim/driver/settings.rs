@@ -61,6 +61,12 @@ pub struct DriverCounts {
     pub timers_died: u64,
     /// Messages in the dead-letter queue.
     pub dead_letters: u64,
+    /// Messages that nobody has dealt with yet, sweeps aside.
+    pub waiting: u64,
+    /// Looks at single nodes.
+    pub looks: u64,
+    /// Lists of nodes that look troubled.
+    pub surveys: u64,
 }
 
 /// One request and its answer, for people.

@@ -7,7 +7,6 @@ use crate::effect::Effect;
 use crate::event::Signal;
 use crate::incident::{Ending, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
-use crate::ports::Key;
 use crate::sim::account::Account;
 use crate::sim::ailment::Ailment;
 use crate::time::secs_between;
@@ -36,6 +35,13 @@ impl Inspector {
             self.nothing_stays_taken(account, incident, now);
         }
         self.permits_have_open_holders(account, now);
+        self.breaker_closes(account, now);
+        for item in account.ledger.gathered() {
+            self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} was never told", item.id));
+        }
+        for digest in account.ledger.digests() {
+            self.broken("L4", now, None, || format!("digest {} never left", digest.id));
+        }
         for item in account.ledger.unsent() {
             self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} never left", item.id));
         }
@@ -46,11 +52,11 @@ impl Inspector {
         let node = signal.node;
         let Some(truth) = account.world.truth(node) else { return };
         let old = truth.ill_since.is_some_and(|since| secs_between(since, calm_since) >= SHOWN_SECS);
-        if !truth.running || !old || account.ledger.has_open(node) {
+        if !truth.running || !old || account.ledger.has_open(node) || Self::baseline(account).contains(&node) {
             return;
         }
         // What ended without a repair has been told, and is quiet while nothing changes.
-        let told = account.ledger.load(Key::Node(node)).last.is_some_and(|last| match last.outcome {
+        let told = account.ledger.last(node).is_some_and(|last| match last.outcome {
             Outcome::SelfHealed | Outcome::Fixed | Outcome::Cycled | Outcome::Replaced => false,
             Outcome::NeedsHuman
             | Outcome::Blocked
@@ -98,6 +104,7 @@ impl Inspector {
         let Some(outcome) = incident.ending().map(Ending::outcome) else { return };
         let told =
             account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
+        let told = told || Self::told_in_a_digest(account, incident);
         if !told && outcome != Outcome::SelfHealed {
             self.broken("L2", now, Some(incident.node), || {
                 format!("{} ended as {outcome} and nobody was told", incident.id)

@@ -38,6 +38,8 @@ impl Inspector {
             self.never_a_healthy_node(landing);
             self.never_while_paused(landing);
             self.within_budgets(landing);
+            self.never_through_an_open_breaker(landing);
+            self.never_against_a_shared_cause(landing);
         }
         if let Some(remedy) = remedy_of(landing.sent.effect) {
             self.in_order(landing, remedy);

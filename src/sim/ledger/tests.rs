@@ -1,10 +1,12 @@
 //! The ledger's transactions, each rule by itself.
 
 use super::*;
-use crate::incident::{Ending, Phase, Symptom};
+use crate::incident::{Ending, Phase, Remedy, Symptom};
 use crate::node::Home;
 use crate::observe::{Blind, Fact, Observation};
+use crate::policy::Policy;
 use crate::ports::{Claim, RateClaim};
+use crate::storm::News;
 
 fn moment(secs: i64) -> Timestamp {
     after("2026-11-20T12:00:00Z".parse().unwrap(), secs)
@@ -23,6 +25,7 @@ fn blind(node: NodeId, at: Timestamp) -> Observation {
         ecs: Fact::Unknown(Blind::NotRead),
         asg: Fact::Unknown(Blind::NotRead),
         group: Fact::Unknown(Blind::NotRead),
+        factors: Fact::Unknown(Blind::NotRead),
         invocation: Fact::Unknown(Blind::NotRead),
         probe: Fact::Unknown(Blind::NotRead),
         sessions: Fact::Unknown(Blind::NotRead),
@@ -42,7 +45,13 @@ fn incident(number: u128, at: Timestamp) -> Incident {
 }
 
 fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
-    Commit { expect, next: Arc::new(next.clone()), permits, outbox: Vec::new() }
+    Commit {
+        expect,
+        next: Arc::new(next.clone()),
+        permits,
+        outbox: Vec::new(),
+        news: News::nothing(&Policy::default()),
+    }
 }
 
 fn opened(ledger: &mut Ledger, number: u128) -> Incident {
@@ -66,6 +75,8 @@ fn claims(limit: u32, rate: u32) -> Permits {
 fn claims_since(limit: u32, rate: u32, chosen: i64) -> Permits {
     Permits::Take(Claims {
         chosen_at: moment(chosen),
+        remedy: Remedy::Reboot,
+        group: Scope::Account,
         at_once: vec![Claim { scope: Scope::Account, limit }],
         rates: vec![
             RateClaim { scope: Scope::Account, window_secs: 3_600, limit: rate },

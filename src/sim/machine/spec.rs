@@ -1,7 +1,7 @@
 //! What a machine of the simulated account is made of, written like a sentence.
 
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, DisplayName, NodeId};
-use crate::observe::{Manager, Platform, StopGates, Tags};
+use crate::observe::{Factor, Manager, Platform, StopGates, Tags};
 
 /// What a machine is made of. Built by chaining: `MachineSpec::new().named("web-1").in_cluster("blue")`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +36,12 @@ pub struct MachineSpec {
     pub tasks: u32,
     /// How old it is when it is added.
     pub age_secs: i64,
+    /// For how long its SSM agent has hung when it is added; 0: it is well.
+    pub dead_secs: i64,
     /// Live Session Manager sessions.
     pub sessions: u16,
+    /// What it shares with others, its zone aside.
+    pub shares: Vec<Factor>,
 }
 
 impl Default for MachineSpec {
@@ -66,7 +70,9 @@ impl MachineSpec {
             stop: StopGates::default(),
             tasks: 0,
             age_secs: 7 * 86_400,
+            dead_secs: 0,
             sessions: 0,
+            shares: Vec::new(),
         }
     }
 
@@ -169,6 +175,20 @@ impl MachineSpec {
     #[must_use]
     pub fn aged(mut self, secs: i64) -> Self {
         self.age_secs = secs;
+        self
+    }
+
+    /// Sharing this with others.
+    #[must_use]
+    pub fn sharing(mut self, factor: Factor) -> Self {
+        self.shares.push(factor);
+        self
+    }
+
+    /// Its SSM agent has hung for this long.
+    #[must_use]
+    pub fn dead_for(mut self, secs: i64) -> Self {
+        self.dead_secs = secs;
         self
     }
 

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, SweptAgent};
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
-use crate::observe::Tags;
-use crate::policy::{Budgets, Mode, Policy, SessionsRule};
+use crate::observe::{Factor, Tags};
+use crate::policy::{BreakerPolicy, Budgets, Mode, Policy, SessionsRule};
 use crate::sim::ailment::Ailment;
 use crate::sim::driver::{DriverSettings, SignalChaos};
 use crate::sim::fault::FaultPlan;
@@ -115,6 +115,9 @@ fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
                 spec = spec.in_cluster("green");
                 spot.group = Some(Arc::from("green"));
             }
+            for factor in random_shares(rng, zone) {
+                spec = spec.sharing(factor);
+            }
             if wary && rng.u8(0..3) == 0 {
                 spec = spec.tagged(random_tags(rng, start));
             }
@@ -127,6 +130,19 @@ fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
             (spec, spot)
         })
         .collect()
+}
+
+/// What a node shares with others: two subnets a zone, an endpoint for some, two roles, two images.
+fn random_shares(rng: &mut Rng, zone: char) -> Vec<Factor> {
+    let mut shares = Vec::with_capacity(4);
+    let mut add = |factor: Option<Factor>| shares.extend(factor);
+    add(format!("subnet-{zone}{}", rng.u8(0..2)).parse().ok().map(Factor::Subnet));
+    if rng.bool() {
+        add("vpce-0a1b".parse().ok().map(Factor::Endpoint));
+    }
+    add(format!("role-{}", rng.u8(0..2)).parse().ok().map(Factor::Role));
+    add(format!("ami-{}", rng.u8(0..2)).parse().ok().map(Factor::Image));
+    shares
 }
 
 /// The group's settings: mostly willing and with room for one member in Standby.
@@ -160,6 +176,8 @@ fn random_policy(rng: &mut Rng) -> Policy {
             account_a_day: rng.u32(2..50),
             node_an_hour: rng.u32(1..4),
             node_a_day: rng.u32(1..6),
+            active_incidents: rng.u32(1..9),
+            watched_incidents: rng.u32(1..13),
         }
     };
     let mut policy = Policy { mode, allow_probes: rng.bool(), budgets, ..Policy::default() };
@@ -170,6 +188,13 @@ fn random_policy(rng: &mut Rng) -> Policy {
         policy.cooldown_secs = rng.i64(60..900);
         policy.agent_restarts_max = rng.u8(1..4);
         policy.quiet_secs = rng.i64(900..86_400);
+    }
+    if rng.u8(0..3) > 0 {
+        policy.breaker = random_breaker(rng);
+    }
+    if rng.u8(0..3) > 0 {
+        policy.shared_cause.percent = rng.u32(20..101);
+        policy.shared_cause.nodes = rng.u32(2..5);
     }
     // Short enough that everything can end within the hours after the faults.
     policy.parked_max_secs = rng.i64(900..3 * 3_600);
@@ -183,6 +208,16 @@ fn random_policy(rng: &mut Rng) -> Policy {
         policy.approve_from = rng.choice(Remedy::ALL);
     }
     policy
+}
+
+/// Small enough that eight nodes open it now and then.
+fn random_breaker(rng: &mut Rng) -> BreakerPolicy {
+    BreakerPolicy {
+        nodes: rng.u32(2..9),
+        percent: rng.u32(0..60),
+        window_secs: rng.i64(60..900),
+        cool_down_secs: rng.i64(60..1_500),
+    }
 }
 
 fn random_faults(rng: &mut Rng) -> FaultPlan {

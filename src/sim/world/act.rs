@@ -181,6 +181,7 @@ impl World {
     /// connected is deregistered by ECS; the other stays as a ghost.
     pub(super) fn terminate(&mut self, index: usize) {
         self.set_lifecycle(index, crate::observe::Lifecycle::Terminating);
+        self.forget_shares();
         let connected = self
             .machines
             .get(index)

@@ -4,7 +4,8 @@ use super::{Cluster, Due, Fleet, World, Zone};
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, NodeId};
 use crate::observe::{Busy, EcsStatus, InstanceState, Lifecycle, Tags};
 use crate::policy::Mode;
-use crate::sim::machine::{EcsSide, Link, Machine, MachineSpec, Membership, PING_EVERY, Secs, TagTimes};
+use crate::sim::ailment::Ailment;
+use crate::sim::machine::{EcsSide, Illness, Link, Machine, MachineSpec, Membership, PING_EVERY, Secs, TagTimes};
 
 /// Tags of a resource that is opted in.
 const OPTED_IN: Tags = Tags { managed: true, mode: None, mute_until: None };
@@ -38,6 +39,12 @@ impl World {
                 }
             }
         }
+        if let Some(machine) = self.machines.get_mut(index).filter(|machine| machine.spec.dead_secs > 0) {
+            let died = (now - machine.spec.dead_secs).max(launched_at);
+            machine.illness = Some(Illness::new(Ailment::SsmAgentHung, died, 1));
+            (machine.ssm, machine.last_ping) = (Link::new(false, died), died);
+            (machine.well_since, machine.ill_since) = (None, Some(died));
+        }
         if self.flapping && self.machines.get(index).is_some_and(|machine| machine.ecs.is_some()) {
             let first = self.rng.i64(0..=2_100);
             self.queue.push(now + first, index, Due::Gap);
@@ -49,7 +56,7 @@ impl World {
     pub(crate) fn launch_like(&mut self, gone: usize) {
         let Some((spec, inherits)) = self.machines.get(gone).map(|machine| {
             let mut spec = machine.spec.clone();
-            (spec.id, spec.container_instance, spec.sessions) = (None, None, 0);
+            (spec.id, spec.container_instance, spec.sessions, spec.dead_secs) = (None, None, 0, 0);
             // What no replacement cures is in the surroundings or the image, so the new machine has it as well.
             let inherits = machine.illness.as_ref().map(|ill| ill.ailment).filter(|ailment| {
                 !ailment.is_harmless() && !ailment.profile().cures.contains(&crate::incident::Remedy::Replace)
@@ -127,6 +134,7 @@ impl World {
             spec,
         });
         self.by_id.insert(id, index);
+        self.forget_shares();
         index
     }
 

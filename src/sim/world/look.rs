@@ -20,9 +20,9 @@ impl World {
         let mut seen = nothing_of(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
-        let Some(machine) = self.index(node).and_then(|index| self.machines.get(index)) else {
-            return seen;
-        };
+        let Some(index) = self.index(node) else { return seen };
+        seen.factors = self.factors(index);
+        let Some(machine) = self.machines.get(index) else { return seen };
         let now = self.now;
         let long_gone =
             machine.state == InstanceState::Terminated && now - machine.state_since > TERMINATED_VISIBLE_SECS;
@@ -208,6 +208,7 @@ fn nothing_of(node: NodeId, now: Timestamp) -> Observation {
         ecs: Fact::Absent,
         asg: Fact::Absent,
         group: Fact::Absent,
+        factors: Fact::Absent,
         invocation: Fact::Absent,
         probe: Fact::Absent,
         sessions: Fact::Unknown(unread),

@@ -1,0 +1,74 @@
+//! What machines share: subnets, endpoints, roles, images, zones; and since when AWS has shown that one is in trouble.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{World, moment};
+use crate::node::NodeId;
+use crate::observe::{Fact, Factor, Factors, Share};
+use crate::sim::machine::Machine;
+
+/// How many machines share what, and each machine's part of it, until a machine comes or goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shares {
+    fleet: u32,
+    members: BTreeMap<Factor, u32>,
+    of_machine: BTreeMap<usize, Arc<[Share]>>,
+}
+
+impl World {
+    /// Machines that exist.
+    pub fn fleet_size(&mut self) -> u32 {
+        self.counted().fleet
+    }
+
+    /// A machine came or went.
+    pub(super) fn forget_shares(&mut self) {
+        self.shares = None;
+    }
+
+    fn counted(&mut self) -> &mut Shares {
+        let machines = &self.machines;
+        self.shares.get_or_insert_with(|| {
+            let mut shares = Shares::default();
+            for machine in machines.iter().filter(|machine| machine.exists()) {
+                shares.fleet += 1;
+                for factor in factors(machine) {
+                    *shares.members.entry(factor).or_default() += 1;
+                }
+            }
+            shares
+        })
+    }
+
+    /// What a machine shares with others.
+    pub(super) fn factors(&mut self, index: usize) -> Fact<Factors> {
+        self.counted();
+        let Some(machine) = self.machines.get(index) else { return Fact::Absent };
+        let Some(shares) = &mut self.shares else { return Fact::Absent };
+        let members = &shares.members;
+        let shared = shares.of_machine.entry(index).or_insert_with(|| {
+            let share = |factor: Factor| Share { members: members.get(&factor).copied().unwrap_or(1), factor };
+            factors(machine).map(share).collect()
+        });
+        Fact::Known(Factors { shared: Arc::clone(shared), fleet: shares.fleet })
+    }
+
+    /// Since when AWS has shown that a node is in trouble: the last ping, or the last change of the agent's check.
+    #[must_use]
+    pub fn shown_since(&self, node: NodeId) -> Option<Timestamp> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        let now = self.now;
+        if self.ssm_looks_lost(machine, now) {
+            return Some(moment(if machine.ssm_listed() { machine.pinged_at(now) } else { machine.launched_at }));
+        }
+        machine.ecs.as_ref().filter(|ecs| !ecs.link.shown(now)).map(|ecs| moment(ecs.link.shown_since(now)))
+    }
+}
+
+/// What a machine shares, in order.
+fn factors(machine: &Machine) -> impl Iterator<Item = Factor> + '_ {
+    machine.spec.shares.iter().cloned().chain(machine.zone.clone().map(Factor::Zone))
+}
