@@ -50,11 +50,11 @@ impl Who {
         match self {
             Self::Defib => "Defib",
             Self::Nothing => "nobody",
-            Self::Reboot => "reboot on ConnectionLost",
-            Self::Terminate => "terminate on disconnect",
-            Self::Karpenter => "Karpenter's rules",
-            Self::Eks => "EKS's rules",
-            Self::Medik8s => "medik8s' rules",
+            Self::Reboot => "reboot",
+            Self::Terminate => "terminate",
+            Self::Karpenter => "Karpenter",
+            Self::Eks => "EKS",
+            Self::Medik8s => "medik8s",
         }
     }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::case::{Fault, Kind};
 use super::slots::Slots;
 use crate::sim::world::World;
-use crate::time::{after, secs_between};
+use crate::time::secs_between;
 
 /// A place must have been well for this long before something new befalls it, in seconds. Until then the fault waits, so
 /// that no contender escapes it by having the node away just then.
@@ -40,13 +40,14 @@ impl Course {
 
     /// Lets faults begin and pass, and notes which are over.
     pub(super) fn advance(&mut self, slots: &Slots, world: &mut World, now: Timestamp) {
+        let elapsed_secs = secs_between(self.start, now);
         for (fault, stage) in &mut self.faults {
-            let passes_at = fault.passes_secs.map(|secs| after(self.start, secs));
+            let passed = fault.passes_secs.is_some_and(|secs| secs <= elapsed_secs);
             match stage {
                 Stage::Waiting => {
-                    if passes_at.is_some_and(|at| at <= now) {
+                    if passed {
                         *stage = Stage::Passed;
-                    } else if after(self.start, fault.begins_secs) <= now {
+                    } else if fault.begins_secs <= elapsed_secs {
                         begin(fault, stage, slots, world, now);
                     }
                 }
@@ -59,14 +60,14 @@ impl Course {
                     }
                     Kind::PersonOnly => {}
                     Kind::Passing => {
-                        if passes_at.is_some_and(|at| at <= now) {
+                        if passed {
                             *stage = Stage::Passed;
                         }
                     }
                 },
                 Stage::Repaired { .. } | Stage::Passed => {}
             }
-            let straggling = passes_at.is_some_and(|at| now < after(at, STRAGGLERS_SECS));
+            let straggling = fault.passes_secs.is_some_and(|secs| elapsed_secs < secs + STRAGGLERS_SECS);
             if *stage == Stage::Passed && straggling {
                 end(fault, slots, world, now);
             }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::effect::Effect;
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{Check, EcsStatus, Fact, InstanceState, Look, Ping};
+use crate::observe::{Check, EcsStatus, Fact, InstanceState, Ping};
 use crate::ports::Performed;
+use crate::sim::machine::{Machine, moment};
 use crate::sim::world::World;
 use crate::time::secs_between;
 
@@ -95,32 +96,32 @@ impl<'a> Hands<'a> {
 
     /// Lists every running node.
     pub fn nodes(&mut self) -> Vec<Seen> {
-        // Terminated instances stay in the list of the account; no tool looks at them.
-        let there: Vec<_> =
-            self.world.machines.iter().filter(|machine| machine.exists()).map(|machine| machine.id).collect();
-        there.into_iter().filter_map(|node| self.look(node)).collect()
+        self.world.advance(self.now);
+        let running = self.world.machines.iter().filter(|machine| machine.state == InstanceState::Running);
+        running.map(|machine| self.seen(machine)).collect()
     }
 
-    fn look(&mut self, node: NodeId) -> Option<Seen> {
-        let look = Look { command: None, probe: None, group: None, close: false };
-        let seen = self.world.observe(node, &look, self.now);
-        let ec2 = seen.ec2.known().filter(|ec2| ec2.state == InstanceState::Running)?;
-        let group = seen.asg.known().map(|asg| asg.name.clone());
-        let ssm = match &seen.ssm {
+    /// A machine as the services list it.
+    fn seen(&self, machine: &Machine) -> Seen {
+        let fleet = machine.member.as_ref().and_then(|member| self.world.fleets.get(member.group));
+        let group = fleet.map(|fleet| fleet.name.clone());
+        let (ssm, ecs) = self.world.agents(machine, self.world.now);
+        let ssm = match ssm {
             Fact::Known(ssm) if ssm.ping == Ping::ConnectionLost => Agent::Lost,
             Fact::Known(_) | Fact::Unknown(_) => Agent::Fine,
             Fact::Absent => Agent::Unregistered,
         };
-        let ecs = match &seen.ecs {
+        let runtime_impaired = ecs.known().is_some_and(|ecs| ecs.runtime_check == Check::Impaired);
+        let tasks = ecs.known().map_or(0, |ecs| ecs.tasks);
+        let ecs = match ecs {
             Fact::Known(ecs) if ecs.status == EcsStatus::Inactive => Agent::Unregistered,
             Fact::Known(ecs) if !ecs.connected => Agent::Lost,
             Fact::Known(_) | Fact::Unknown(_) => Agent::Fine,
             Fact::Absent if group.as_ref().is_some_and(|group| self.ecs_groups.contains(group)) => Agent::Unregistered,
             Fact::Absent => Agent::NotHere,
         };
-        let runtime_impaired = seen.ecs.known().is_some_and(|ecs| ecs.runtime_check == Check::Impaired);
-        let tasks = seen.ecs.known().map_or(0, |ecs| ecs.tasks);
-        Some(Seen { node, group, launched_at: ec2.launched_at, ssm, ecs, runtime_impaired, tasks })
+        let launched_at = moment(machine.launched_at);
+        Seen { node: machine.id, group, launched_at, ssm, ecs, runtime_impaired, tasks }
     }
 
     /// Does something to a node; says whether AWS took it.

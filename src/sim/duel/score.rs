@@ -76,8 +76,28 @@ impl Score {
     /// repaired. A fault that was never repaired took longer than any other.
     #[must_use]
     pub fn repaired_within(&self, percent: u64) -> Option<i64> {
-        let all = self.repair_secs.len() as u64 + self.never_repaired;
-        let rank = (all * percent).div_ceil(100).max(1);
+        self.at_rank(percent, self.faults())
+    }
+
+    /// The same of those faults only that were repaired.
+    #[must_use]
+    pub fn repaired_ones_within(&self, percent: u64) -> Option<i64> {
+        self.at_rank(percent, self.repair_secs.len() as u64)
+    }
+
+    /// How many of a thousand curable faults were repaired.
+    #[must_use]
+    pub fn repaired_of_thousand(&self) -> u64 {
+        self.repair_secs.len() as u64 * 1_000 / self.faults().max(1)
+    }
+
+    /// Curable faults that began.
+    fn faults(&self) -> u64 {
+        self.repair_secs.len() as u64 + self.never_repaired
+    }
+
+    fn at_rank(&self, percent: u64, of: u64) -> Option<i64> {
+        let rank = (of * percent).div_ceil(100).max(1);
         self.repair_secs.get(usize::try_from(rank - 1).ok()?).copied()
     }
 }
@@ -100,6 +120,8 @@ mod tests {
     fn a_fault_that_was_never_repaired_counts_as_slower_than_all_others() {
         assert_eq!(score(&[10, 20], 2).repaired_within(50), Some(20));
         assert_eq!(score(&[10, 20], 2).repaired_within(95), None);
+        assert_eq!(score(&[10, 20], 2).repaired_ones_within(95), Some(20));
+        assert_eq!(score(&[10, 20], 2).repaired_of_thousand(), 500);
         assert_eq!(score(&[], 3).repaired_within(50), None);
         assert_eq!(score(&[], 0).repaired_within(50), None);
     }
