@@ -142,12 +142,13 @@ const MEASURES: [Measure; 12] = [
 
 /// The table in Markdown, its columns aligned so that it reads well as it is.
 fn table(duel: &Duel) -> Vec<String> {
-    let mut rows = vec![std::iter::once(String::new()).chain(Who::ALL.map(|who| who.to_string())).collect::<Vec<_>>()];
+    let mut rows: Vec<Vec<String>> =
+        vec![std::iter::once(String::new()).chain(Who::ALL.map(|who| who.to_string())).collect()];
     for (name, read) in MEASURES {
         rows.push(std::iter::once(name.to_owned()).chain(duel.scores.iter().map(read)).collect());
     }
     let columns = Who::ALL.len() + 1;
-    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let laid_out = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {

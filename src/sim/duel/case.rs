@@ -117,6 +117,7 @@ impl Case {
     }
 
     /// The names of the places.
+    #[must_use]
     pub fn names(&self) -> Vec<Option<DisplayName>> {
         self.specs.iter().map(|spec| spec.name.clone()).collect()
     }

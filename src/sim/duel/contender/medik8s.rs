@@ -5,7 +5,7 @@
 //! which reboots, with a timeout of 300 s, then a remediator that provisions anew; storm recovery, which is optional, waits
 //! 30 s in its example after `minHealthy` is met again. `docs/workflow.md`: remediations under way go on while `minHealthy` is not
 //! met; the next remediator comes when the timeout of the one before has passed; a healthy node's remediation is deleted.
-//! Red Hat, "Workload Availability for Red Hat OpenShift", chapters on Self Node Remediation and Machine Deletion Remediation.
+//! Red Hat's documentation, "Remediating nodes with Node Health Checks" and "Using Self Node Remediation".
 //!
 //! A cluster is an Auto Scaling group here, and nodes in no group are one more, whose nodes can only be rebooted. Storm
 //! recovery is on. It writes Kubernetes events and metrics, and messages to nobody. Nodes that never joined do not exist for it.
