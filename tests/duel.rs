@@ -17,7 +17,7 @@ fn a_seed_always_goes_the_same_way() {
 
 #[test]
 fn defib_touches_no_healthy_node_and_cycles_nothing_that_only_a_person_can_fix() {
-    let duel = run(&(0..=19), 2, || {});
+    let duel = run(&(0..=11), 2, || {});
     let of = |who| &duel.scores[Who::ALL.iter().position(|other| *other == who).expect("it takes part")];
     let defib = of(Who::Defib);
     assert_eq!((defib.healthy_touched, defib.in_vain, defib.came_along), (0, 0, 0));
@@ -28,4 +28,20 @@ fn defib_touches_no_healthy_node_and_cycles_nothing_that_only_a_person_can_fix()
         assert!(of(who).in_vain > 0 && of(who).told == 0, "{who}");
         assert!(!of(who).repair_secs.is_empty(), "{who}");
     }
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn programs_get_one_object_for_each_contender_and_a_sum() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_defib"))
+        .args(["duel", "--seeds", "0..2", "--threads", "1", "--json"])
+        .output()
+        .expect("defib starts");
+    let text = String::from_utf8(output.stdout).expect("defib speaks UTF-8");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
+    assert!(output.status.success());
+    assert_eq!(lines.len(), Who::ALL.len() + 1);
+    assert_eq!((&lines[0]["contender"], &lines[0]["healthy_touched"]), (&"Defib".into(), &0.into()));
+    assert_eq!((&lines[7]["type"], &lines[7]["seeds"]), (&"summary".into(), &2.into()));
 }
