@@ -2,7 +2,7 @@
 //!
 //! Sources. The AWS blog "Centralized monitoring and alerting for AWS Systems Manager Agent status on managed nodes across AWS
 //! Organization": a function on a schedule reads `PingStatus` from `DescribeInstanceInformation`. That a reboot is what people
-//! then do: aws/amazon-ecs-agent issue 1960 ("only reboot can recover it"), aws-samples/one-observability-demo pull request
+//! then do: aws/amazon-ecs-agent issue 1960 (nothing else brought the agent back), aws-samples/one-observability-demo pull request
 //! 287 and aws-samples/aws-cloud9-bootstrapping-example pull request 7, which reboot an instance so that its SSM agent
 //! connects.
 //!

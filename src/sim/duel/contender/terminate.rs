@@ -1,10 +1,10 @@
 //! The usual home-made function: terminate what ECS calls disconnected.
 //!
-//! Sources. aws/amazon-ecs-agent issue 618: "if they remain disconnected for 5 minutes, we terminate the instance and let it be
-//! replaced". PRX/Infrastructure pull requests 147, 392 and 394, whose authors publish every step of theirs: an instance that
-//! has not connected to ECS within 10 minutes of its launch is terminated; a connected one counts as lost only once it is
-//! older than those 600 seconds; and, because the first version killed instances "a bit too frequently" for a brief
-//! `agentConnected=false`, only after five minutes without a connection. It posts to a chat room.
+//! Sources. aws/amazon-ecs-agent issue 618, "Disconnected ecs-agents": a service of the reporter's own terminates an instance whose
+//! agent has stayed away for five minutes, some twenty times a day on fifty hosts. PRX/Infrastructure pull requests 147, 392 and
+//! 394, which publish every step of such a function: an instance that has not connected to ECS within 10 minutes of its launch
+//! goes; one that was connected counts as lost only when it is older than those 600 seconds; and, because the first version
+//! took too many down for a brief `agentConnected=false`, only after five minutes without a connection. It posts to a chat room.
 //!
 //! Kind: the last version is modelled, with its wait, and not the first. Every minute is our number. It looks after clusters;
 //! nodes without ECS are none of its business.
