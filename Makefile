@@ -9,7 +9,7 @@ CLI_BUILD := cargo build --locked --quiet --release --no-default-features --feat
 DEFIB := $(CARGO_TARGET_DIR)/release/defib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench soak plants cli
+.PHONY: help demo test lint fmt bench soak duel plants cli
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: ## Run the benchmarks
 
 soak: cli ## Simulate many seeds: make soak SEEDS=0..1000000
 	@"$(DEFIB)" soak --seeds $(SEEDS)
+
+duel: cli ## Compare with what people use today, on 2,000 sick fleets (at most 2 minutes on 2 cores)
+	@"$(DEFIB)" duel
 
 plants: ## Plant every deliberate fault, and see each of them caught
 	@$(PYTHON) scripts/test.py --only plants

@@ -362,6 +362,12 @@ def stage_plants(log):
     return outcome_of(code, summaries, Failed("no bug was planted"))
 
 
+def stage_duel(log):
+    """the README's table is what 2,000 sick fleets give"""
+    cli_binary(log)
+    return script(log, "scripts/duel.py")
+
+
 def stage_demo(log):
     """make demo, the tour that a newcomer sees first"""
     if not log.must(["make", "--no-print-directory", "demo"], "make demo").strip():
@@ -407,6 +413,7 @@ STAGES = {
     "docs": stage_docs,
     "soak": stage_soak,
     "plants": stage_plants,
+    "duel": stage_duel,
     "demo": stage_demo,
     "lambda": stage_lambda,
     "readme": stage_readme,

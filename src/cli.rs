@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::node::{AccountId, Region};
 
 mod docs;
+mod duel;
 mod event;
 mod policy;
 mod policy_file;
@@ -77,6 +78,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Event(event::EventArgs),
     Soak(soak::SoakArgs),
+    Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
         Command::Event(args) => event::run(args, &cli.global, &ui),
         Command::Soak(args) => soak::run(args, &ui),
+        Command::Duel(args) => duel::run(args, &ui),
         Command::Policy(args) => policy::run(args, &ui),
         Command::Completions(args) => docs::completions(args, Defib::command(), &ui),
         Command::Man(args) => docs::man(args, &Defib::command(), &ui),

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod ailment;
 pub mod driver;
+pub mod duel;
 pub mod fault;
 pub mod invariants;
 pub mod ledger;

@@ -52,7 +52,7 @@ struct Summary {
 }
 
 /// Reads `A..B`.
-fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+pub(super) fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (first, end) = text.split_once("..").ok_or("expected A..B, for example 0..50000")?;
     let number =
         |part: &str| part.trim().replace('_', "").parse::<u64>().map_err(|error| format!("\"{part}\": {error}"));
@@ -172,7 +172,7 @@ fn report(result: &SeedResult, args: &SoakArgs) {
 }
 
 /// A bar on standard error for whoever waits; silent where nobody looks.
-fn progress(range: &RangeInclusive<u64>) -> ProgressBar {
+pub(super) fn progress(range: &RangeInclusive<u64>) -> ProgressBar {
     let bar = ProgressBar::new((range.end() - range.start()).saturating_add(1));
     match ProgressStyle::with_template("{wide_bar} {pos} of {len} schedules, {per_sec}, {eta} left") {
         Ok(style) => bar.with_style(style),

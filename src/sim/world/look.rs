@@ -31,17 +31,19 @@ impl World {
         }
         seen.asg = self.asg(machine, look);
         seen.group = Fact::Known(self.group_of(machine));
-        if Self::service_down(machine) {
-            seen.ssm = Fact::Unknown(Blind::Unavailable);
-            seen.ecs = Fact::Unknown(Blind::Unavailable);
-        } else {
-            seen.ssm = self.ssm(machine, now);
-            seen.ecs = self.ecs(machine, now);
-        }
+        (seen.ssm, seen.ecs) = self.agents(machine, now);
         if look.close {
             self.look_closely(machine, &mut seen);
         }
         seen
+    }
+
+    /// The agents as SSM and ECS list them.
+    pub(crate) fn agents(&self, machine: &Machine, now: Secs) -> (Fact<Ssm>, Fact<Ecs>) {
+        if Self::service_down(machine) {
+            return (Fact::Unknown(Blind::Unavailable), Fact::Unknown(Blind::Unavailable));
+        }
+        (self.ssm(machine, now), self.ecs(machine, now))
     }
 
     fn look_closely(&self, machine: &Machine, seen: &mut Observation) {

@@ -38,6 +38,8 @@ pub struct Truth {
     pub stopped: bool,
     /// Its container instance is registered, though the machine may be gone: a ghost.
     pub registered_in_ecs: bool,
+    /// Tasks that ECS counts on it.
+    pub tasks: u32,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
     /// Its tags.
@@ -105,6 +107,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
             .is_some_and(|member| matches!(member.lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)),
         stopped: matches!(machine.state, InstanceState::Stopped | InstanceState::Stopping),
         registered_in_ecs: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered),
+        tasks: machine.ecs.as_ref().map_or(0, |ecs| ecs.tasks),
         sessions: machine.sessions,
         tags: machine.tags,
         managed_since: at(machine.tag_times.managed),
