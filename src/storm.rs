@@ -17,6 +17,8 @@ use crate::policy::Policy;
 
 pub mod digest;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use digest::{Digest, DigestId, DigestKind, Row};
 pub use sweep::{Sweep, sweep};

@@ -407,3 +407,130 @@ fn machine(digest: &Digest, severity: Severity, most: usize) -> MachineDigest {
 pub fn digest_line(digest: &Digest) -> String {
     redact::cut(&format!("{}: {}", label(digest), headline(digest)), timeline::LINE_MAX - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::guard::breaker::TripReason;
+    use crate::observe::Factor;
+    use crate::storm::DigestId;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-20T{time}Z").parse().unwrap()
+    }
+
+    fn row(number: u128, outcome: Option<Outcome>) -> Row {
+        let node = NodeId::numbered(number);
+        let incident = Some(IncidentId::new(at("14:02:11"), node));
+        Row {
+            node,
+            name: Some(format!("web-{number}").parse().unwrap()),
+            incident,
+            outcome,
+            cause: Some(Cause::NetworkUnreachable),
+        }
+    }
+
+    fn digest(kind: DigestKind, over: bool) -> Digest {
+        Digest {
+            id: DigestId { kind, since: at("14:05:00"), index: 0, n: if over { 3 } else { 1 } },
+            at: at("14:20:00"),
+            account: "111122223333".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            mode: Mode::Cycle,
+            over,
+            trips: Vec::new(),
+            factor: None,
+            command: None,
+            fleet: 400,
+            open: 31,
+            waiting: 0,
+            rows: Arc::from([row(1, Some(Outcome::NeedsHuman)), row(2, None)]),
+            more: 29,
+        }
+    }
+
+    fn samples() -> Vec<(&'static str, Digest)> {
+        let storm = TripReason::Nodes { count: 31, limit: 20, window_secs: 300 };
+        let failing = TripReason::Results {
+            scope: crate::guard::Scope::Group("blue".into()),
+            remedy: crate::incident::Remedy::Reboot,
+            helped: 1,
+            of: 4,
+        };
+        let until = at("14:15:00");
+        let factor = Some(Factor::Subnet("subnet-0a1b".parse().unwrap()));
+        let command = Some((crate::observe::samples::command_id(), Some("AWS-RunPatchBaseline".parse().unwrap())));
+        use DigestKind::{Baseline, Command, SharedCause, Storm};
+        vec![
+            ("storm", Digest { trips: vec![(storm, until)], waiting: 12, ..digest(Storm, false) }),
+            ("storm_waits", Digest { waiting: 1, ..digest(Storm, false) }),
+            ("storm_remedy", Digest { trips: vec![(failing, until)], ..digest(Storm, false) }),
+            ("storm_over", Digest { rows: Arc::from([]), more: 0, open: 0, ..digest(Storm, true) }),
+            ("shared_cause", Digest { factor: factor.clone(), ..digest(SharedCause, false) }),
+            ("shared_cause_over", Digest { factor, ..digest(SharedCause, true) }),
+            ("command", Digest { command, ..digest(Command, false) }),
+            ("baseline", Digest { open: 2, more: 0, ..digest(Baseline, false) }),
+        ]
+    }
+
+    fn message(digest: &Digest) -> Message<MachineDigest> {
+        render_digest(digest, &StackInfo { name: "defib", version: "0.1.0" })
+    }
+
+    #[test]
+    fn every_kind_of_digest_reads_well() {
+        for (name, digest) in samples() {
+            let message = message(&digest);
+            let mail = format!("Subject: {}\nSMS:     {}\n---\n{}", message.subject, message.sms, message.email);
+            insta::assert_snapshot!(format!("digest_{name}.email"), mail);
+            insta::assert_json_snapshot!(format!("digest_{name}.chat"), message.chat);
+        }
+    }
+
+    #[test]
+    fn the_machine_form_of_a_digest_keeps_to_its_schema() {
+        let schema: Value = serde_json::from_str(include_str!("../../docs/schema/digest-1.schema.json")).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for (name, digest) in samples() {
+            let form = serde_json::to_value(message(&digest).machine).unwrap();
+            let errors: Vec<String> = validator.iter_errors(&form).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{name}: {errors:?}");
+            let known = schema["properties"].as_object().unwrap();
+            assert!(
+                form.as_object().unwrap().keys().all(|key| known.contains_key(key)),
+                "{name}: a field is not described"
+            );
+        }
+    }
+
+    #[test]
+    fn a_digest_keeps_the_limits_however_many_nodes_it_lists() {
+        let rows: Vec<Row> = (0..200).map(|number| row(number, Some(Outcome::Deferred))).collect();
+        for (name, digest) in samples() {
+            let digest =
+                Digest { rows: rows.clone().into(), more: 9_800, fleet: u32::MAX, waiting: u32::MAX, ..digest };
+            let message = message(&digest);
+            assert!(message.subject.len() <= SUBJECT_MAX && message.subject.is_ascii(), "{name}: {}", message.subject);
+            assert!(message.sms.len() <= SMS_MAX && message.sms.is_ascii(), "{name}: {}", message.sms);
+            assert!(message.chat.content.description.chars().count() < DESCRIPTION_MAX, "{name}");
+            assert!(message.sns_json().len() <= WHOLE_MAX, "{name}");
+            assert!(message.email.contains("more: defib incidents"), "{name}");
+            assert!(message.attributes.iter().all(|(_, value)| !value.is_empty()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_second_line_says_what_to_do() {
+        for (name, digest) in samples() {
+            let message = message(&digest);
+            let second = message.email.lines().nth(1).unwrap();
+            assert!(second.starts_with("Please ") || second.starts_with("Nothing for you to do"), "{name}: {second}");
+        }
+    }
+}

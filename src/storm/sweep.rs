@@ -209,7 +209,7 @@ impl Draft<'_> {
         }
         episode.told = episode.told.saturating_add(1);
         (episode.told_at, episode.last) = (Some(now), situation);
-        let digest = self.tell(&episode, &items, over, situation);
+        let digest = self.tell(&episode, &items, ends, situation);
         self.digests.push(Arc::new(digest));
         planted!(ForgetGathered => if episode.told > 1 {
             self.digests.pop();
