@@ -456,6 +456,7 @@ mod tests {
     }
 
     fn samples() -> Vec<(&'static str, Digest)> {
+        use DigestKind::{Baseline, Command, SharedCause, Storm};
         let storm = TripReason::Nodes { count: 31, limit: 20, window_secs: 300 };
         let failing = TripReason::Results {
             scope: crate::guard::Scope::Group("blue".into()),
@@ -466,7 +467,6 @@ mod tests {
         let until = at("14:15:00");
         let factor = Some(Factor::Subnet("subnet-0a1b".parse().unwrap()));
         let command = Some((crate::observe::samples::command_id(), Some("AWS-RunPatchBaseline".parse().unwrap())));
-        use DigestKind::{Baseline, Command, SharedCause, Storm};
         vec![
             ("storm", Digest { trips: vec![(storm, until)], waiting: 12, ..digest(Storm, false) }),
             ("storm_waits", Digest { waiting: 1, ..digest(Storm, false) }),

@@ -443,9 +443,9 @@ impl Driver {
             (Request::Survey, _) => 8,
             (Request::Switch(_), _) => 9,
             (Request::Done(_), _) => 10,
-            (Request::Shelve(shelve), _) => 11 ^ low(shelve.signal.node.value()),
-            (Request::Post(post), _) => 12 ^ (post.expect << 8),
-            (Request::PublishDigest(digest), _) => 13 ^ (u64::from(digest.id.n) << 8),
+            (Request::Shelve(shelve), _) => 0x0b ^ low(shelve.signal.node.value()),
+            (Request::Post(post), _) => 0x0c ^ (post.expect << 8),
+            (Request::PublishDigest(digest), _) => 0x0d ^ (u64::from(digest.id.n) << 8),
             (Request::MarkDigestSent(_), _) => 14,
         };
         let at = self.now.as_microsecond().cast_unsigned();

@@ -211,7 +211,7 @@ impl Rehearsal {
                 self.driver.account_mut().world.repair(node, at);
             }
             What::Command(name, status, document, same) => {
-                self.command(at, (&name, same.as_deref()), status, &document)
+                self.command(at, (&name, same.as_deref()), status, &document);
             }
             What::SessionRefused(name) => {
                 let Some(node) = self.node(&name) else { return };

@@ -215,7 +215,7 @@ impl Scenario {
                 self.policy.budgets.active_incidents = value.parse().map_err(|_| format!("not a number: {value}"))?;
             }
             "breaker-nodes" => {
-                self.policy.breaker.nodes = value.parse().map_err(|_| format!("not a number: {value}"))?
+                self.policy.breaker.nodes = value.parse().map_err(|_| format!("not a number: {value}"))?;
             }
             _ => {
                 return Err(format!(

@@ -47,13 +47,13 @@ impl World {
     pub(super) fn factors(&mut self, index: usize) -> Fact<Factors> {
         self.counted();
         let Some(machine) = self.machines.get(index) else { return Fact::Absent };
-        let Some(shares) = &mut self.shares else { return Fact::Absent };
-        let members = &shares.members;
-        let shared = shares.of_machine.entry(index).or_insert_with(|| {
+        let Some(counted) = &mut self.shares else { return Fact::Absent };
+        let members = &counted.members;
+        let shared = counted.of_machine.entry(index).or_insert_with(|| {
             let share = |factor: Factor| Share { members: members.get(&factor).copied().unwrap_or(1), factor };
             factors(machine).map(share).collect()
         });
-        Fact::Known(Factors { shared: Arc::clone(shared), fleet: shares.fleet })
+        Fact::Known(Factors { shared: Arc::clone(shared), fleet: counted.fleet })
     }
 
     /// Since when AWS has shown that a node is in trouble: the last ping, or the last change of the agent's check.
