@@ -15,6 +15,7 @@ use crate::policy::Mode;
 use crate::time::{moment, spoken};
 
 pub mod budget;
+pub mod fleet;
 pub mod gates;
 pub mod mode;
 pub mod ownership;
@@ -135,6 +136,17 @@ pub enum Refusal {
     Stop {
         /// Why.
         why: StopRefusal,
+    },
+    /// So much of the group is unhealthy that the fault is hardly the node's own.
+    UnhealthyStop {
+        /// The group.
+        group: Arc<str>,
+        /// Unhealthy members.
+        unhealthy: u32,
+        /// All members.
+        size: u32,
+        /// At most.
+        limit: u32,
     },
     /// The remedy cannot be carried out on this kind of node.
     NoWay {
@@ -279,7 +291,7 @@ impl Refusal {
             | Self::CallRefused { .. }
             | Self::LiveSessions { .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
-            Self::Budget { .. } | Self::CannotSee { .. } => Lasts::Secs(120),
+            Self::Budget { .. } | Self::CannotSee { .. } | Self::UnhealthyStop { .. } => Lasts::Secs(120),
         }
     }
 
@@ -306,6 +318,7 @@ impl Refusal {
             Self::Cooldown { .. } => "cooldown",
             Self::Group { .. } => "group",
             Self::Stop { .. } => "stop",
+            Self::UnhealthyStop { .. } => "unhealthy-stop",
             Self::NoWay { .. } => "no-way",
         }
     }
@@ -374,6 +387,9 @@ impl fmt::Display for Refusal {
                 StopRefusal::Spot => "it is a Spot instance, which cannot be stopped and started",
                 StopRefusal::StopProtected => "stop protection (DisableApiStop) is on",
             }),
+            Self::UnhealthyStop { group, unhealthy, size, limit } => {
+                write!(f, "{unhealthy} of {size} nodes of {group} are unhealthy, limit {limit}")
+            }
             Self::NoWay { remedy, why } => match why {
                 NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
                 NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),

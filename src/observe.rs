@@ -373,6 +373,9 @@ pub struct Group {
     pub size: u32,
     /// Nodes in this node's Availability Zone.
     pub zone_size: u32,
+    /// Members that AWS shows as unhealthy, this node included: an agent that is shown as gone, a status check that fails, or
+    /// an instance that stands still though it should run.
+    pub unhealthy: u32,
 }
 
 /// A Run Command invocation, read again.

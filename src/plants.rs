@@ -72,6 +72,7 @@ plants! {
     BeyondTheMode, "beyond-the-mode", "Any remedy in any mode that acts.";
     IgnoreApproval, "ignore-approval", "Nobody is asked.";
     IgnoreSessions, "ignore-sessions", "Live sessions are cut.";
+    NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
     RebootForIdentity, "reboot-for-identity", "A node without credentials is rebooted.";
     RestartFutile, "restart-futile", "Agents are restarted against network, clock and configuration.";
     LadderDown, "ladder-down", "After a remedy that failed, gentler ones are tried again.";

@@ -150,6 +150,9 @@ pub struct Budgets {
     pub group_at_once: u32,
     /// … and at most this share of it, in percent; one in groups under ten.
     pub group_percent: u32,
+    /// No disruptive remedy while more than this share of the group is unhealthy, in percent and rounded up, and one node at
+    /// least; there is no such stop in groups under six.
+    pub unhealthy_percent: u32,
     /// In any hour, in the account.
     pub account_an_hour: u32,
     /// In any day, in the account.
@@ -188,6 +191,7 @@ impl Default for Budgets {
             account_at_once: 5,
             group_at_once: 3,
             group_percent: 10,
+            unhealthy_percent: 20,
             account_an_hour: 20,
             account_a_day: 50,
             node_an_hour: 1,
@@ -214,7 +218,18 @@ impl Policy {
     }
 }
 
+/// Groups under this size know no unhealthy stop: one sick node of four would already be more than a fifth.
+const UNHEALTHY_STOP_FROM: u32 = 6;
+
 impl Budgets {
+    /// How many of a group of `size` nodes may be unhealthy at most, for a disruptive remedy on one of them; none in small
+    /// groups, where one at a time is all that holds.
+    #[must_use]
+    pub fn unhealthy_at_most(&self, size: u32) -> Option<u32> {
+        let share = size.saturating_mul(self.unhealthy_percent).div_ceil(100);
+        (size >= UNHEALTHY_STOP_FROM).then_some(share.max(1))
+    }
+
     /// How many of a group or zone of `size` nodes may be in repair at once: one under ten nodes.
     #[must_use]
     pub fn at_once(&self, size: u32) -> u32 {

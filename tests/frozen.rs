@@ -163,6 +163,7 @@ fn refusals() -> Vec<Refusal> {
     for why in [InstanceStoreRoot, InstanceStoreData, Spot, StopProtected] {
         all.push(Refusal::Stop { why });
     }
+    all.push(Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 });
     for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
         all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
     }
@@ -437,6 +438,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | R::Rate { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
+        R::UnhealthyStop { .. } => {}
     }
     use Ending as E;
     match ending {
@@ -462,7 +464,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 20, "{rails:?}");
+    assert_eq!(rails.len(), 21, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -225,6 +225,13 @@ pub const VARIABLES: &[Variable] = &[
         policy.budgets.group_percent
     ),
     number!(
+        "DEFIB_UNHEALTHY_PERCENT",
+        "No disruptive remedy while more than this share of a group of six or more is unhealthy, in percent, rounded up.",
+        20,
+        1..=100,
+        policy.budgets.unhealthy_percent
+    ),
+    number!(
         "DEFIB_ACCOUNT_AN_HOUR",
         "Disruptive remedies in any hour in the account.",
         20,

@@ -166,6 +166,7 @@ impl Ending {
                 | Refusal::Group { .. }
                 | Refusal::Stop { .. }
                 | Refusal::CauseLimit { .. }
+                | Refusal::UnhealthyStop { .. }
                 | Refusal::NoWay { .. } => Outcome::Blocked,
             },
             Self::WaitedTooLong { .. } => Outcome::Deferred,

@@ -182,7 +182,7 @@ impl Seen {
                 impaired_since: None,
                 cluster_tags: Tags::default(),
             });
-            seen.group = Fact::Known(Group { name: Arc::from("blue"), size: 12, zone_size: 4 });
+            seen.group = Fact::Known(Group { name: Arc::from("blue"), size: 12, zone_size: 4, unhealthy: 1 });
         })
     }
 

@@ -11,7 +11,7 @@ use crate::diagnose::{Cause, Channel, Diagnosis, Family, Severity, diagnose};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
-use crate::guard::{Refusal, Sight, gates, mode, ownership};
+use crate::guard::{Refusal, Sight, fleet, gates, mode, ownership};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     ANSWER_FRESH_SECS, Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer,
@@ -394,7 +394,15 @@ fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: R
     ownership::check_remedy(seen, remedy, standby)?;
     gates::sessions(seen, draft.policy, remedy)?;
     gates::other_work(seen, health)?;
+    if remedy.is_disruptive() {
+        surroundings(draft, seen)?;
+    }
     approval(draft, remedy)
+}
+
+/// The rails of what stops workload that rest on more than this node.
+fn surroundings(draft: &Draft<'_>, seen: &Observation) -> Result<(), Refusal> {
+    fleet::unhealthy_stop(seen, draft.policy)
 }
 
 fn approval(draft: &Draft<'_>, remedy: Remedy) -> Result<(), Refusal> {

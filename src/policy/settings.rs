@@ -260,6 +260,13 @@ pub const SETTINGS: &[Setting] = &[
         true,
         group_percent
     ),
+    budget!(
+        "unhealthy-percent",
+        "No disruptive remedy while more than this share of a group of six or more is unhealthy, in percent, rounded up.",
+        1..=100,
+        true,
+        unhealthy_percent
+    ),
     budget!("account-an-hour", "Disruptive remedies in any hour in the account.", 0..=1_000, false, account_an_hour),
     budget!("account-a-day", "Disruptive remedies in any day in the account.", 0..=10_000, false, account_a_day),
     budget!("node-an-hour", "Disruptive remedies in any hour on one node.", 0..=10, true, node_an_hour),

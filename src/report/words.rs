@@ -206,6 +206,9 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::Cooldown { .. } => "Nothing for you to do; Defib looks again after the pause.".to_owned(),
         Refusal::Group { .. } => "Please look at its Auto Scaling group, or repair the node yourself.".to_owned(),
         Refusal::Stop { .. } => "Please replace the instance, or repair it by hand.".to_owned(),
+        Refusal::UnhealthyStop { .. } => {
+            "Please look for what so many nodes of its group have in common, or repair this one yourself.".to_owned()
+        }
         Refusal::NoWay { .. } => "Please repair it by hand: Defib has no way to reach it.".to_owned(),
     }
 }

@@ -22,6 +22,7 @@ use crate::ports::Switch;
 use crate::time::after;
 
 mod ending;
+mod fleet;
 mod landing;
 mod rails;
 mod saving;

@@ -25,6 +25,7 @@ use crate::diagnose::Cause;
 use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Busy, InvocationStatus, Manager, Platform, Tags};
+use crate::policy::settings::{Kind, SETTINGS, Value};
 use crate::policy::{Mode, Policy, SessionsRule};
 
 /// A script, read and checked.
@@ -185,16 +186,27 @@ impl Scenario {
                 self.policy.approve_from =
                     Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
             }
-            "node-an-hour" => {
-                self.policy.budgets.node_an_hour = value.parse().map_err(|_| format!("not a number: {value}"))?;
-            }
             "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
-            _ => {
-                return Err(format!(
-                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, parked-max"
-                ));
-            }
+            _ => self.budget(key, value)?,
         }
+        Ok(())
+    }
+
+    /// A setting that stands under a section of a policy document.
+    fn budget(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let in_sections = || SETTINGS.iter().filter(|setting| setting.is_budget);
+        let Some(setting) = in_sections().find(|setting| setting.name == key) else {
+            let names: Vec<&str> = in_sections().map(|setting| setting.name).collect();
+            let own = "sessions, allow-probes, approve-from, parked-max";
+            return Err(format!("no such policy setting: {key}; allowed are {own}, {}", names.join(", ")));
+        };
+        let value = match setting.kind {
+            Kind::Number { .. } => value.parse().ok().map(Value::Number),
+            Kind::Flag => value.parse().ok().map(Value::Flag),
+            Kind::Word(words) => words.iter().find(|word| **word == value).map(|word| Value::Word(word)),
+        };
+        let value = value.ok_or_else(|| format!("{key} is {}", setting.kind.allowed()))?;
+        setting.set(&mut self.policy, value);
         Ok(())
     }
 

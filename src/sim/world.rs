@@ -23,6 +23,7 @@ use crate::observe::{Busy, Findings, InstanceState, Lifecycle, Tags};
 
 mod act;
 mod add;
+mod census;
 mod group;
 mod happen;
 mod look;
@@ -31,6 +32,7 @@ mod run;
 mod truth;
 
 pub use super::machine::MachineSpec;
+use census::Census;
 pub use people::GroupSettings;
 pub use truth::{Landed, Truth};
 
@@ -176,6 +178,7 @@ pub struct World {
     pub(crate) commands: Commands,
     pub(crate) documents: Documents,
     pub(crate) nothing: Findings,
+    census: Census,
     signals: Vec<(Timestamp, Signal)>,
     landed: Vec<Landed>,
     ran: Vec<Landed>,
@@ -206,6 +209,7 @@ impl World {
             commands: Commands::seeded(settings.seed),
             documents: Documents::new(),
             nothing: Findings::default(),
+            census: Census::default(),
             signals: Vec::new(),
             landed: Vec::new(),
             ran: Vec::new(),

@@ -136,10 +136,11 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
         [asg.ec2_health_only, asg.suspended, asg.refreshing] = flags;
         asg
     });
-    let group = (1_u32..40, 1_u32..20).prop_map(|(size, zone_size)| crate::observe::Group {
+    let group = (1_u32..40, 1_u32..20, 0_u32..8).prop_map(|(size, zone_size, unhealthy)| crate::observe::Group {
         name: Arc::from("blue"),
         size,
         zone_size,
+        unhealthy: unhealthy.min(size),
     });
     let statuses = vec![
         InvocationStatus::Open,

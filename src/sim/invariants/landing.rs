@@ -34,6 +34,9 @@ impl Inspector {
         self.only_willing_nodes(landing);
         self.within_the_rails(landing);
         self.only_with_sight(landing);
+        if matches!(weight, Weight::Guarding | Weight::Disruptive) {
+            self.with_regard_to_others(landing);
+        }
         if weight == Weight::Disruptive {
             self.never_a_healthy_node(landing);
             self.never_while_paused(landing);

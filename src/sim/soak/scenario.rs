@@ -57,7 +57,11 @@ impl Scenario {
     pub(super) fn new(seed: u64, home: &Home, load_percent: u32, trace: bool) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5eed_0f0d_efb1_b000);
         let start = Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH);
-        let policy = random_policy(&mut rng);
+        // Rails that rest on what stands around a node have a source of chance of their own, so that a new one of them leaves
+        // the rest of every schedule as it was.
+        let mut aside = Rng::with_seed(seed ^ 0x0b57_ac1e_5eed_0002);
+        let mut policy = random_policy(&mut rng);
+        surroundings(&mut aside, &mut policy);
         let mut world = World::new(WorldSettings {
             home: home.clone(),
             start,
@@ -68,7 +72,8 @@ impl Scenario {
         let mut scenario_tags = Vec::with_capacity(NODES);
         let mut spots = BTreeMap::new();
         let mut nodes = Vec::with_capacity(NODES);
-        for (spec, spot) in fleet(&mut rng, start) {
+        let whole = aside.u8(0..4) == 0;
+        for (spec, spot) in fleet(&mut rng, start, whole) {
             let tags = spec.tags;
             let node = world.add(spec);
             scenario_tags.push((node, tags));
@@ -93,8 +98,10 @@ impl Scenario {
 }
 
 /// Eight nodes: a cluster in an Auto Scaling group, some single ones, now and then a managed node.
-fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
+fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(MachineSpec, Spot)> {
     let in_group = rng.usize(2..7);
+    // Now and then nearly all of them, so that what counts for large groups only counts at all.
+    let in_group = if whole { in_group.max(4) + 2 } else { in_group };
     let hybrid = rng.u8(0..3) == 0;
     let cluster: Arc<str> = Arc::from("blue");
     let scaling: Arc<str> = Arc::from("blue-asg");
@@ -156,6 +163,7 @@ fn random_policy(rng: &mut Rng) -> Policy {
             account_at_once: rng.u32(1..5),
             group_at_once: rng.u32(1..4),
             group_percent: rng.u32(5..50),
+            unhealthy_percent: Budgets::default().unhealthy_percent,
             account_an_hour: rng.u32(1..20),
             account_a_day: rng.u32(2..50),
             node_an_hour: rng.u32(1..4),
@@ -183,6 +191,12 @@ fn random_policy(rng: &mut Rng) -> Policy {
         policy.approve_from = rng.choice(Remedy::ALL);
     }
     policy
+}
+
+/// What the policy says about the nodes around: half of the schedules let it be, so that everything else goes on.
+fn surroundings(rng: &mut Rng, policy: &mut Policy) {
+    let budgets = &mut policy.budgets;
+    budgets.unhealthy_percent = if rng.bool() { 100 } else { *rng.choice(&[10, 20, 20, 35, 50]).unwrap_or(&20) };
 }
 
 fn random_faults(rng: &mut Rng) -> FaultPlan {

@@ -14,6 +14,7 @@ impl World {
     /// Carries out an effect. It lands now, or is refused.
     pub fn perform(&mut self, effect: Effect, target: &Target, now: Timestamp) -> Performed {
         self.advance(now);
+        self.census.outdate();
         let Some(index) = self.index(target.node) else { return Performed::Refused };
         let noted = self.note_of(index, effect, None);
         let performed = self.accept(effect, target, index);
@@ -158,6 +159,7 @@ impl World {
     /// `StartInstances`.
     pub(super) fn start(&mut self, index: usize) -> Performed {
         let now = self.now;
+        self.census.outdate();
         let Some(machine) = self.machines.get_mut(index) else { return Performed::Refused };
         match machine.state {
             InstanceState::Stopped => {}

@@ -74,6 +74,7 @@ impl World {
 
     /// Puts a machine into the account, launched but not yet running.
     fn place(&mut self, spec: MachineSpec, launched_at: Secs) -> usize {
+        self.census.outdate();
         let index = self.machines.len();
         let id = spec.id.unwrap_or_else(|| self.fresh_id(spec.hybrid));
         let zone_index = self.zone(&spec);

@@ -16,6 +16,7 @@ const FLAKY_DOWN: std::ops::RangeInclusive<i64> = 30..=120;
 impl World {
     /// One planned moment has come.
     pub(super) fn happen(&mut self, machine: usize, due: Due) {
+        self.census.outdate();
         match due {
             Due::FallIll { ailment, lasts } => self.fall_ill(machine, ailment, lasts),
             Due::Recover { generation } => {
@@ -128,6 +129,7 @@ impl World {
     /// Brings the agents, the checks and the record of health in line with what is true now.
     pub(crate) fn settle(&mut self, index: usize) {
         let now = self.now;
+        self.census.outdate();
         let Some(machine) = self.machines.get_mut(index) else { return };
         let (ssm, ecs_up) = (machine.ssm_wanted(now), machine.ecs_wanted(now));
         if machine.ssm.up != ssm {

@@ -17,6 +17,7 @@ impl World {
     /// Looks at a node as AWS shows it.
     pub fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         self.advance(now);
+        self.take_census();
         let mut seen = nothing_of(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
@@ -149,7 +150,7 @@ impl World {
             (None, Some(fleet)) => (&fleet.label, fleet.size),
             (None, None) => (&self.account_label, self.account_size),
         };
-        Group { name: name.clone(), size, zone_size }
+        Group { name: name.clone(), size, zone_size, unhealthy: self.census.of(machine).unhealthy }
     }
 
     fn invocation(&self, look: &Look) -> Fact<Invocation> {
