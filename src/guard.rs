@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
-use crate::node::{AvailabilityZone, NodeId};
+use crate::node::{AutoScalingGroupName, AvailabilityZone, NodeId};
 use crate::observe::{Blind, Busy, Manager};
 use crate::policy::Mode;
 use crate::time::{moment, spoken};
@@ -148,6 +148,19 @@ pub enum Refusal {
         /// At most.
         limit: u32,
     },
+    /// One node less, and the group would have less capacity than it must keep.
+    CapacityFloor {
+        /// Which group.
+        scope: Scope,
+        /// Nodes that there should be.
+        of: u32,
+        /// Nodes that must stay.
+        stay: u32,
+        /// Nodes in repair now.
+        held: u32,
+        /// Nodes that are missing for other reasons.
+        missing: u32,
+    },
     /// The remedy cannot be carried out on this kind of node.
     NoWay {
         /// Which remedy.
@@ -177,6 +190,8 @@ pub enum Scope {
     Node(NodeId),
     /// A cluster or Auto Scaling group.
     Group(Arc<str>),
+    /// An Auto Scaling group: its capacity.
+    ScalingGroup(AutoScalingGroupName),
     /// An Availability Zone.
     Zone(AvailabilityZone),
     /// The account in this region.
@@ -291,7 +306,9 @@ impl Refusal {
             | Self::CallRefused { .. }
             | Self::LiveSessions { .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
-            Self::Budget { .. } | Self::CannotSee { .. } | Self::UnhealthyStop { .. } => Lasts::Secs(120),
+            Self::Budget { .. } | Self::CannotSee { .. } | Self::UnhealthyStop { .. } | Self::CapacityFloor { .. } => {
+                Lasts::Secs(120)
+            }
         }
     }
 
@@ -319,6 +336,7 @@ impl Refusal {
             Self::Group { .. } => "group",
             Self::Stop { .. } => "stop",
             Self::UnhealthyStop { .. } => "unhealthy-stop",
+            Self::CapacityFloor { .. } => "capacity-floor",
             Self::NoWay { .. } => "no-way",
         }
     }
@@ -390,6 +408,12 @@ impl fmt::Display for Refusal {
             Self::UnhealthyStop { group, unhealthy, size, limit } => {
                 write!(f, "{unhealthy} of {size} nodes of {group} are unhealthy, limit {limit}")
             }
+            Self::CapacityFloor { scope, of, stay, held, missing } => {
+                write!(
+                    f,
+                    "capacity floor: {stay} of {of} nodes of {scope} must stay; {held} in repair, {missing} missing"
+                )
+            }
             Self::NoWay { remedy, why } => match why {
                 NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
                 NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),
@@ -415,6 +439,7 @@ impl fmt::Display for Scope {
         match self {
             Self::Node(node) => write!(f, "{node}"),
             Self::Group(group) => write!(f, "group {group}"),
+            Self::ScalingGroup(group) => write!(f, "Auto Scaling group {group}"),
             Self::Zone(zone) => write!(f, "{zone}"),
             Self::Account => f.write_str("the account"),
         }

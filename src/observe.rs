@@ -336,6 +336,10 @@ pub struct Asg {
     pub min: u32,
     /// Members in service.
     pub in_service: u32,
+    /// Members in Standby or on their way in: `DesiredCapacity` was lowered by one for each.
+    pub standby: u32,
+    /// Members that are there at all and not on their way out: pending, in service or in Standby.
+    pub existing: u32,
     /// The health check is EC2's only, so a reboot does not make it replace the member.
     pub ec2_health_only: bool,
     /// `Launch` or `Terminate` is suspended.

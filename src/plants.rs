@@ -73,6 +73,7 @@ plants! {
     IgnoreApproval, "ignore-approval", "Nobody is asked.";
     IgnoreSessions, "ignore-sessions", "Live sessions are cut.";
     NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
+    NoCapacityFloor, "no-capacity-floor", "Members that are missing already leave the budget as it is.";
     RebootForIdentity, "reboot-for-identity", "A node without credentials is rebooted.";
     RestartFutile, "restart-futile", "Agents are restarted against network, clock and configuration.";
     LadderDown, "ladder-down", "After a remedy that failed, gentler ones are tried again.";

@@ -131,6 +131,7 @@ fn refusals() -> Vec<Refusal> {
         Scope::Group(Arc::from("blue")),
         Scope::Zone("us-east-1a".parse().unwrap()),
         Scope::Account,
+        Scope::ScalingGroup("blue-asg".parse().unwrap()),
     ];
     for scope in scopes {
         all.push(Refusal::Budget { scope: scope.clone(), held: 3, limit: 2 });
@@ -164,6 +165,8 @@ fn refusals() -> Vec<Refusal> {
         all.push(Refusal::Stop { why });
     }
     all.push(Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 });
+    let scope = Scope::ScalingGroup("blue-asg".parse().unwrap());
+    all.push(Refusal::CapacityFloor { scope, of: 10, stay: 9, held: 1, missing: 0 });
     for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
         all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
     }
@@ -438,7 +441,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | R::Rate { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
-        R::UnhealthyStop { .. } => {}
+        R::UnhealthyStop { .. } | R::CapacityFloor { .. } => {}
     }
     use Ending as E;
     match ending {
@@ -464,7 +467,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 21, "{rails:?}");
+    assert_eq!(rails.len(), 22, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -167,6 +167,7 @@ impl Ending {
                 | Refusal::Stop { .. }
                 | Refusal::CauseLimit { .. }
                 | Refusal::UnhealthyStop { .. }
+                | Refusal::CapacityFloor { .. }
                 | Refusal::NoWay { .. } => Outcome::Blocked,
             },
             Self::WaitedTooLong { .. } => Outcome::Deferred,

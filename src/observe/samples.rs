@@ -195,6 +195,8 @@ impl Seen {
                 desired: 12,
                 min: 10,
                 in_service: 12,
+                standby: 0,
+                existing: 12,
                 ec2_health_only: false,
                 suspended: false,
                 refreshing: false,

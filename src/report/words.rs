@@ -209,6 +209,9 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::UnhealthyStop { .. } => {
             "Please look for what so many nodes of its group have in common, or repair this one yourself.".to_owned()
         }
+        Refusal::CapacityFloor { .. } => {
+            "Please bring its group back to its desired capacity, or repair this one yourself.".to_owned()
+        }
         Refusal::NoWay { .. } => "Please repair it by hand: Defib has no way to reach it.".to_owned(),
     }
 }

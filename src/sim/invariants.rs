@@ -18,9 +18,10 @@ use crate::incident::{Incident, IncidentId, Remedy};
 use crate::node::NodeId;
 use crate::observe::{Observation, Tags};
 use crate::policy::Policy;
-use crate::ports::Switch;
+use crate::ports::{Permits, Switch};
 use crate::time::after;
 
+mod capacity;
 mod ending;
 mod fleet;
 mod landing;
@@ -89,7 +90,9 @@ pub struct Inspector {
     mutes: BTreeMap<NodeId, (Timestamp, Timestamp)>,
     intents: Vec<(IncidentId, IntentId)>,
     remedies: BTreeMap<IncidentId, LastRemedy>,
-    decided: Vec<(Timestamp, NodeId, IncidentId)>,
+    /// When the ledger last granted permits to each.
+    granted: BTreeMap<IncidentId, Timestamp>,
+    counted: Vec<(Timestamp, NodeId, IncidentId)>,
     published_seen: usize,
     /// When each incident was first seen, as its first record said.
     opened: BTreeMap<IncidentId, Timestamp>,
@@ -122,7 +125,8 @@ impl Inspector {
             mutes: BTreeMap::new(),
             intents: Vec::new(),
             remedies: BTreeMap::new(),
-            decided: Vec::new(),
+            granted: BTreeMap::new(),
+            counted: Vec::new(),
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
@@ -213,6 +217,9 @@ impl Watch for Inspector {
             if let Some(Request::Commit(commit)) = what.request
                 && let Some(saved) = account.ledger.incident(commit.next.id)
             {
+                if matches!(commit.permits, Permits::Take(_)) {
+                    self.granted.insert(commit.next.id, what.at);
+                }
                 self.check_saved(account, saved, what.at);
             }
         }

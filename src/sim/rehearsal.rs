@@ -214,6 +214,10 @@ impl Rehearsal {
                 self.say(at, format!("somebody terminates {name}"));
                 self.driver.account_mut().world.terminate_by_hand(node, at);
             }
+            What::Group(name, settings) => {
+                self.say(at, format!("somebody changes the Auto Scaling group {}", name.as_str()));
+                self.driver.account_mut().world.set_group(&name, &settings);
+            }
             What::Again(name) => {
                 let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };
                 self.say(at, format!("the last event about {name} is delivered once more"));

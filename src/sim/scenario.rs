@@ -75,6 +75,8 @@ pub enum What {
     Stop(String),
     /// Somebody terminates a node.
     Terminate(String),
+    /// Somebody changes an Auto Scaling group.
+    Group(AutoScalingGroupName, GroupSettings),
     /// An operator says something.
     Operator(Word),
     /// The last event about a node is delivered once more.
@@ -235,6 +237,14 @@ impl Scenario {
             ["busy", node, work, "for", span] => What::Busy(self.node(node)?, busy(work)?, span_secs(span)?),
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
+            ["group", name, settings @ ..] => {
+                let name: AutoScalingGroupName = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
+                let mut group = GroupSettings::default();
+                for setting in settings {
+                    group_setting(&mut group, setting)?;
+                }
+                What::Group(name, group)
+            }
             ["again", node] => What::Again(self.node(node)?),
             ["operator", "pause"] => What::Operator(Word::Pause),
             ["operator", "resume"] => What::Operator(Word::Resume),
@@ -249,7 +259,7 @@ impl Scenario {
             ["operator", "close", node] => What::Operator(Word::Close(self.node(node)?)),
             _ => {
                 return Err("expected fault, repair, command, session-refused, tag, sessions, busy, stop, terminate, \
-                            again or operator"
+                            group, again or operator"
                     .to_owned());
             }
         })

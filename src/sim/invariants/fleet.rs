@@ -6,6 +6,7 @@ impl Inspector {
     /// For every step of a disruptive remedy, the drain and Standby before it too.
     pub(super) fn with_regard_to_others(&mut self, landing: &Landing<'_>) {
         self.never_in_a_sick_group(landing);
+        self.above_the_floor(landing);
     }
 
     /// Not while more of the group is unhealthy than the policy lets be.

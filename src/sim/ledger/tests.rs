@@ -66,7 +66,7 @@ fn claims(limit: u32, rate: u32) -> Permits {
 fn claims_since(limit: u32, rate: u32, chosen: i64) -> Permits {
     Permits::Take(Claims {
         chosen_at: moment(chosen),
-        at_once: vec![Claim { scope: Scope::Account, limit }],
+        at_once: vec![Claim { scope: Scope::Account, limit, floor: None }],
         rates: vec![
             RateClaim { scope: Scope::Account, window_secs: 3_600, limit: rate },
             RateClaim { scope: Scope::Account, window_secs: 86_400, limit: rate + 1 },

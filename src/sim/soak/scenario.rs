@@ -82,6 +82,9 @@ impl Scenario {
         }
         if let Ok(group) = "blue-asg".parse() {
             world.set_group(&group, &random_group(&mut rng, start));
+            // A group that asks for one more than it gets, as where an instance type is sold out.
+            let more = if aside.u8(0..6) == 0 { 1 } else { 0 };
+            world.want_more(&group, more);
         }
         fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
         let settings = DriverSettings {

@@ -145,6 +145,45 @@ impl World {
     }
 }
 
+/// How much of a group's capacity there is, for whoever judges: with the most leave that recent changes give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Nodes that there should be.
+    pub of: u32,
+    /// Nodes that are there, those included that were a short time ago.
+    pub existing: u32,
+}
+
+impl World {
+    /// The capacity that a node is a part of: its Auto Scaling group's, else its cluster's; none for a node in neither.
+    #[must_use]
+    pub fn capacity(&self, node: NodeId) -> Option<Capacity> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        let Some(member) = &machine.member else {
+            let of = machine.ecs.as_ref().map(|_| self.group_crowd(node).most)?;
+            return Some(Capacity { of, existing: of });
+        };
+        let fleet = self.fleets.get(member.group)?;
+        let of = fleet.desired.saturating_add(self.count_members(member.group, super::look::is_standby));
+        let lately = |machine: &&Machine| machine.exists() || self.now - machine.state_since <= LOOK_SECS;
+        let members = self.machines.iter().filter(lately);
+        let existing = members.filter(|other| other.member.as_ref().is_some_and(|own| own.group == member.group));
+        Some(Capacity { of, existing: u32::try_from(existing.count()).unwrap_or(u32::MAX) })
+    }
+
+    /// Whether two nodes are part of the same capacity.
+    #[must_use]
+    pub fn shares_capacity(&self, one: NodeId, other: NodeId) -> bool {
+        let machine = |node| self.index(node).and_then(|index| self.machines.get(index));
+        let (Some(one), Some(other)) = (machine(one), machine(other)) else { return false };
+        match (&one.member, &other.member) {
+            (Some(one), Some(other)) => one.group == other.group,
+            (None, _) => one.ecs.is_some() && Kin::of(one) == Kin::of(other),
+            (Some(_), None) => false,
+        }
+    }
+}
+
 /// Whether a machine is one that stays: neither gone nor on its way out.
 fn stays(machine: &Machine) -> bool {
     !matches!(machine.state, InstanceState::ShuttingDown | InstanceState::Terminated)

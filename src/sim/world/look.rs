@@ -134,6 +134,8 @@ impl World {
             desired: fleet.desired,
             min: fleet.min,
             in_service: self.count_members(group, |lifecycle| lifecycle == Lifecycle::InService),
+            standby: self.count_members(group, is_standby),
+            existing: self.count_members(group, |lifecycle| lifecycle != Lifecycle::Terminating),
             ec2_health_only: fleet.ec2_health_only,
             suspended: fleet.suspended,
             refreshing: fleet.refreshing,
@@ -172,6 +174,11 @@ impl World {
         };
         Fact::Known(Probe { sent_at: moment(command.sent_at), answer })
     }
+}
+
+/// Whether the desired capacity was lowered for a member like this.
+pub(super) fn is_standby(lifecycle: Lifecycle) -> bool {
+    matches!(lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)
 }
 
 fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
