@@ -161,6 +161,26 @@ pub enum Refusal {
         /// Nodes that are missing for other reasons.
         missing: u32,
     },
+    /// So much of the Availability Zone is unhealthy that it is frozen.
+    ZoneFrozen {
+        /// The zone.
+        zone: AvailabilityZone,
+        /// Unhealthy nodes.
+        unhealthy: u32,
+        /// All nodes.
+        size: u32,
+        /// From this share on, in percent.
+        percent: u32,
+    },
+    /// It is the last of its group that serves in its Availability Zone.
+    LastInZone {
+        /// The zone.
+        zone: AvailabilityZone,
+        /// Members there, this one included.
+        members: u32,
+        /// The unhealthy ones: all others.
+        unhealthy: u32,
+    },
     /// The remedy cannot be carried out on this kind of node.
     NoWay {
         /// Which remedy.
@@ -305,6 +325,8 @@ impl Refusal {
             | Self::Group { .. }
             | Self::CallRefused { .. }
             | Self::LiveSessions { .. }
+            | Self::ZoneFrozen { .. }
+            | Self::LastInZone { .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
             Self::Budget { .. } | Self::CannotSee { .. } | Self::UnhealthyStop { .. } | Self::CapacityFloor { .. } => {
                 Lasts::Secs(120)
@@ -337,6 +359,8 @@ impl Refusal {
             Self::Stop { .. } => "stop",
             Self::UnhealthyStop { .. } => "unhealthy-stop",
             Self::CapacityFloor { .. } => "capacity-floor",
+            Self::ZoneFrozen { .. } => "zone-frozen",
+            Self::LastInZone { .. } => "last-in-zone",
             Self::NoWay { .. } => "no-way",
         }
     }
@@ -413,6 +437,12 @@ impl fmt::Display for Refusal {
                     f,
                     "capacity floor: {stay} of {of} nodes of {scope} must stay; {held} in repair, {missing} missing"
                 )
+            }
+            Self::ZoneFrozen { zone, unhealthy, size, percent } => {
+                write!(f, "{unhealthy} of {size} nodes in {zone} are unhealthy; from {percent} % on the zone is frozen")
+            }
+            Self::LastInZone { zone, members, unhealthy } => {
+                write!(f, "it is the last that serves of {members} nodes of its group in {zone}; {unhealthy} unhealthy")
             }
             Self::NoWay { remedy, why } => match why {
                 NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),

@@ -380,6 +380,12 @@ pub struct Group {
     /// Members that AWS shows as unhealthy, this node included: an agent that is shown as gone, a status check that fails, or
     /// an instance that stands still though it should run.
     pub unhealthy: u32,
+    /// Nodes in this node's Availability Zone that AWS shows as unhealthy, this node included.
+    pub zone_unhealthy: u32,
+    /// Other members in this node's Availability Zone.
+    pub zone_peers: u32,
+    /// Those of them that AWS shows as unhealthy.
+    pub zone_peers_unhealthy: u32,
 }
 
 /// A Run Command invocation, read again.

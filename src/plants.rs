@@ -73,6 +73,8 @@ plants! {
     IgnoreApproval, "ignore-approval", "Nobody is asked.";
     IgnoreSessions, "ignore-sessions", "Live sessions are cut.";
     NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
+    NoZoneFreeze, "no-zone-freeze", "Nobody minds how much of a zone is unhealthy.";
+    TakeTheLastOfAZone, "take-the-last-of-a-zone", "The last node that serves in its zone is cycled like any other.";
     NoCapacityFloor, "no-capacity-floor", "Members that are missing already leave the budget as it is.";
     RebootForIdentity, "reboot-for-identity", "A node without credentials is rebooted.";
     RestartFutile, "restart-futile", "Agents are restarted against network, clock and configuration.";

@@ -153,6 +153,8 @@ pub struct Budgets {
     /// No disruptive remedy while more than this share of the group is unhealthy, in percent and rounded up, and one node at
     /// least; there is no such stop in groups under six.
     pub unhealthy_percent: u32,
+    /// No disruptive remedy in an Availability Zone of which this share is unhealthy, in percent; zones under four nodes aside.
+    pub zone_freeze_percent: u32,
     /// In any hour, in the account.
     pub account_an_hour: u32,
     /// In any day, in the account.
@@ -192,6 +194,7 @@ impl Default for Budgets {
             group_at_once: 3,
             group_percent: 10,
             unhealthy_percent: 20,
+            zone_freeze_percent: 50,
             account_an_hour: 20,
             account_a_day: 50,
             node_an_hour: 1,
@@ -221,7 +224,16 @@ impl Policy {
 /// Groups under this size know no unhealthy stop: one sick node of four would already be more than a fifth.
 const UNHEALTHY_STOP_FROM: u32 = 6;
 
+/// Zones under this size are never frozen: one sick node of two would already be half.
+const ZONE_FREEZE_FROM: u32 = 4;
+
 impl Budgets {
+    /// Whether a zone of `size` nodes is frozen with so many unhealthy.
+    #[must_use]
+    pub fn freezes(&self, size: u32, unhealthy: u32) -> bool {
+        size >= ZONE_FREEZE_FROM && unhealthy.saturating_mul(100) >= size.saturating_mul(self.zone_freeze_percent)
+    }
+
     /// How many of a group of `size` nodes may be unhealthy at most, for a disruptive remedy on one of them; none in small
     /// groups, where one at a time is all that holds.
     #[must_use]

@@ -167,6 +167,9 @@ fn refusals() -> Vec<Refusal> {
     all.push(Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 });
     let scope = Scope::ScalingGroup("blue-asg".parse().unwrap());
     all.push(Refusal::CapacityFloor { scope, of: 10, stay: 9, held: 1, missing: 0 });
+    let zone: defib::node::AvailabilityZone = "us-east-1a".parse().unwrap();
+    all.push(Refusal::ZoneFrozen { zone: zone.clone(), unhealthy: 2, size: 4, percent: 50 });
+    all.push(Refusal::LastInZone { zone, members: 3, unhealthy: 2 });
     for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
         all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
     }
@@ -441,7 +444,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | R::Rate { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
-        R::UnhealthyStop { .. } | R::CapacityFloor { .. } => {}
+        R::UnhealthyStop { .. } | R::CapacityFloor { .. } | R::ZoneFrozen { .. } | R::LastInZone { .. } => {}
     }
     use Ending as E;
     match ending {
@@ -467,7 +470,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 22, "{rails:?}");
+    assert_eq!(rails.len(), 24, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -232,6 +232,13 @@ pub const VARIABLES: &[Variable] = &[
         policy.budgets.unhealthy_percent
     ),
     number!(
+        "DEFIB_ZONE_FREEZE_PERCENT",
+        "No disruptive remedy in an Availability Zone of four or more nodes of which this share is unhealthy, in percent.",
+        50,
+        1..=100,
+        policy.budgets.zone_freeze_percent
+    ),
+    number!(
         "DEFIB_ACCOUNT_AN_HOUR",
         "Disruptive remedies in any hour in the account.",
         20,

@@ -2,7 +2,7 @@
 //! node's own, and cycling one after the other makes an outage worse.
 
 use super::{Refusal, Sight};
-use crate::observe::{Fact, Group, Observation};
+use crate::observe::{Check, EcsStatus, Fact, Group, InstanceState, Observation};
 use crate::policy::Policy;
 
 /// The group, or why nobody knows it. None: the node is in no group that anybody counts.
@@ -30,6 +30,51 @@ pub fn unhealthy_stop(seen: &Observation, policy: &Policy) -> Result<(), Refusal
         }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether the node's Availability Zone is not frozen.
+///
+/// # Errors
+/// The refusal, with the numbers of the zone.
+pub fn zone_freeze(seen: &Observation, policy: &Policy) -> Result<(), Refusal> {
+    planted!(NoZoneFreeze => return Ok(()));
+    // A managed node stands in no zone.
+    let (Some(group), Some(ec2)) = (group(seen)?, seen.ec2.known()) else { return Ok(()) };
+    let (size, unhealthy) = (group.zone_size, group.zone_unhealthy);
+    if !policy.budgets.freezes(size, unhealthy) {
+        return Ok(());
+    }
+    let percent = policy.budgets.zone_freeze_percent;
+    Err(Refusal::ZoneFrozen { zone: ec2.zone.clone(), unhealthy, size, percent })
+}
+
+/// Whether others of the node's group could take over in its zone, or it serves no more itself.
+///
+/// A node that is the only member in its zone is no last one: there is no redundancy that its repair takes away. Nor is one that is in no
+/// cluster and no Auto Scaling group. What we drained would serve again once it is given back.
+///
+/// # Errors
+/// The refusal, with the zone and its numbers.
+pub fn last_in_zone(seen: &Observation, drained_by_us: bool) -> Result<(), Refusal> {
+    planted!(TakeTheLastOfAZone => return Ok(()));
+    let (Some(group), Some(ec2)) = (group(seen)?, seen.ec2.known()) else { return Ok(()) };
+    let has_fellows = seen.ecs.known().is_some() || seen.asg.known().is_some();
+    if !has_fellows || group.zone_peers == 0 || group.zone_peers_unhealthy < group.zone_peers {
+        return Ok(());
+    }
+    let serves = match &seen.ecs {
+        Fact::Known(ecs) => ecs.connected && ecs.status != EcsStatus::Inactive && (ecs.tasks > 0 || drained_by_us),
+        Fact::Absent => {
+            let checks = [ec2.system_check, ec2.instance_check];
+            ec2.state == InstanceState::Running && !checks.contains(&Check::Impaired)
+        }
+        Fact::Unknown(blind) => return Err(Refusal::CannotSee { what: Sight::Ecs, blind: *blind }),
+    };
+    if !serves {
+        return Ok(());
+    }
+    let members = group.zone_peers.saturating_add(1);
+    Err(Refusal::LastInZone { zone: ec2.zone.clone(), members, unhealthy: group.zone_peers_unhealthy })
 }
 
 #[cfg(test)]
@@ -79,6 +124,49 @@ mod tests {
             unhealthy_stop(&seen, &policy).is_ok()
         };
         assert_eq!([of(50, 1), of(50, 2), of(300, 3), of(300, 4)], [true, false, true, false]);
+    }
+
+    #[test]
+    fn a_zone_of_which_half_is_unhealthy_is_frozen() {
+        let frozen = |size, unhealthy| {
+            let seen = blue(|group| (group.zone_size, group.zone_unhealthy) = (size, unhealthy));
+            text(zone_freeze(&seen, &Policy::default()))
+        };
+        assert_eq!((frozen(4, 1).as_str(), frozen(9, 4).as_str()), ("", ""));
+        assert_eq!(frozen(4, 2), "2 of 4 nodes in us-east-1a are unhealthy; from 50 % on the zone is frozen");
+        assert_eq!(frozen(3, 3), "", "too small a zone to tell");
+        let hybrid = blue(|group| (group.zone_size, group.zone_unhealthy) = (9, 9)).hybrid();
+        assert_eq!(zone_freeze(&hybrid, &Policy::default()), Ok(()), "it stands in no zone");
+    }
+
+    fn last(peers: u32, unhealthy: u32, change: impl FnOnce(Seen) -> Seen) -> String {
+        let seen = change(blue(|group| (group.zone_peers, group.zone_peers_unhealthy) = (peers, unhealthy)));
+        text(last_in_zone(&seen, false))
+    }
+
+    #[test]
+    fn the_last_of_its_group_that_serves_in_a_zone_is_left_alone() {
+        let words = "it is the last that serves of 3 nodes of its group in us-east-1a; 2 unhealthy";
+        assert_eq!(last(2, 2, |seen| seen), words);
+        assert_eq!(last(2, 1, |seen| seen), "", "another one serves");
+    }
+
+    #[test]
+    fn the_only_one_in_its_zone_had_no_redundancy_to_lose() {
+        assert_eq!(last(0, 0, |seen| seen), "");
+        assert_eq!(last(2, 2, |seen| seen.with(|seen| seen.ecs = Fact::Absent)), "", "it is in no group");
+    }
+
+    #[test]
+    fn a_node_that_serves_no_more_is_no_last_one() {
+        assert_eq!(last(2, 2, |seen| seen.with_ecs(|ecs| ecs.connected = false)), "");
+        assert_eq!(last(2, 2, |seen| seen.with_ecs(|ecs| ecs.tasks = 0)), "");
+        let drained = blue(|group| (group.zone_peers, group.zone_peers_unhealthy) = (1, 1));
+        let drained = drained.with_ecs(|ecs| ecs.tasks = 0);
+        assert!(last_in_zone(&drained, true).is_err(), "given back, it would serve again");
+        let without_ecs = |seen: Seen| seen.in_group().with(|seen| seen.ecs = Fact::Absent);
+        assert_ne!(last(1, 1, without_ecs), "");
+        assert_eq!(last(1, 1, |seen| without_ecs(seen).with_ec2(|ec2| ec2.system_check = Check::Impaired)), "");
     }
 
     #[test]

@@ -167,6 +167,8 @@ impl Ending {
                 | Refusal::Stop { .. }
                 | Refusal::CauseLimit { .. }
                 | Refusal::UnhealthyStop { .. }
+                | Refusal::ZoneFrozen { .. }
+                | Refusal::LastInZone { .. }
                 | Refusal::CapacityFloor { .. }
                 | Refusal::NoWay { .. } => Outcome::Blocked,
             },

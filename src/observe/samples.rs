@@ -182,7 +182,15 @@ impl Seen {
                 impaired_since: None,
                 cluster_tags: Tags::default(),
             });
-            seen.group = Fact::Known(Group { name: Arc::from("blue"), size: 12, zone_size: 4, unhealthy: 1 });
+            seen.group = Fact::Known(Group {
+                name: Arc::from("blue"),
+                size: 12,
+                zone_size: 4,
+                unhealthy: 1,
+                zone_unhealthy: 1,
+                zone_peers: 3,
+                zone_peers_unhealthy: 0,
+            });
         })
     }
 

@@ -402,7 +402,9 @@ fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: R
 
 /// The rails of what stops workload that rest on more than this node.
 fn surroundings(draft: &Draft<'_>, seen: &Observation) -> Result<(), Refusal> {
-    fleet::unhealthy_stop(seen, draft.policy)
+    fleet::unhealthy_stop(seen, draft.policy)?;
+    fleet::zone_freeze(seen, draft.policy)?;
+    fleet::last_in_zone(seen, draft.next.holds.draining)
 }
 
 fn approval(draft: &Draft<'_>, remedy: Remedy) -> Result<(), Refusal> {

@@ -267,6 +267,13 @@ pub const SETTINGS: &[Setting] = &[
         true,
         unhealthy_percent
     ),
+    budget!(
+        "zone-freeze-percent",
+        "No disruptive remedy in an Availability Zone of four or more nodes of which this share is unhealthy, in percent.",
+        1..=100,
+        true,
+        zone_freeze_percent
+    ),
     budget!("account-an-hour", "Disruptive remedies in any hour in the account.", 0..=1_000, false, account_an_hour),
     budget!("account-a-day", "Disruptive remedies in any day in the account.", 0..=10_000, false, account_a_day),
     budget!("node-an-hour", "Disruptive remedies in any hour on one node.", 0..=10, true, node_an_hour),

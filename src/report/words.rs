@@ -212,6 +212,10 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::CapacityFloor { .. } => {
             "Please bring its group back to its desired capacity, or repair this one yourself.".to_owned()
         }
+        Refusal::ZoneFrozen { zone, .. } => format!("Please look what ails {zone}, or repair this node yourself."),
+        Refusal::LastInZone { zone, .. } => {
+            format!("Please repair another node of its group in {zone} first, or this one yourself.")
+        }
         Refusal::NoWay { .. } => "Please repair it by hand: Defib has no way to reach it.".to_owned(),
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct EcsSide {
     pub link: Link,
     pub status: EcsStatus,
     pub tasks: u32,
+    /// Since when there have been tasks, or none.
+    pub tasks_since: Secs,
     pub version: u64,
     /// ECS has called the agent's connectivity impaired.
     pub impaired: bool,
@@ -89,6 +91,16 @@ pub(crate) struct EcsSide {
     pub runtime_impaired: bool,
     /// A natural reconnect is going on until then.
     pub gap_until: Secs,
+}
+
+impl EcsSide {
+    /// From now on it has so many tasks.
+    pub(crate) fn set_tasks(&mut self, tasks: u32, now: Secs) {
+        if (tasks == 0) != (self.tasks == 0) {
+            self.tasks_since = now;
+        }
+        self.tasks = tasks;
+    }
 }
 
 /// A machine's place in its Auto Scaling group.

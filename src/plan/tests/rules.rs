@@ -136,11 +136,16 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
         [asg.ec2_health_only, asg.suspended, asg.refreshing] = flags;
         asg
     });
-    let group = (1_u32..40, 1_u32..20, 0_u32..8).prop_map(|(size, zone_size, unhealthy)| crate::observe::Group {
-        name: Arc::from("blue"),
-        size,
-        zone_size,
-        unhealthy: unhealthy.min(size),
+    let group = (1_u32..40, 1_u32..20, 0_u32..8, 0_u32..4).prop_map(|(size, zone_size, unhealthy, peers)| {
+        crate::observe::Group {
+            name: Arc::from("blue"),
+            size,
+            zone_size,
+            unhealthy: unhealthy.min(size),
+            zone_unhealthy: unhealthy.min(zone_size),
+            zone_peers: peers,
+            zone_peers_unhealthy: peers.min(unhealthy),
+        }
     });
     let statuses = vec![
         InvocationStatus::Open,

@@ -167,6 +167,7 @@ fn random_policy(rng: &mut Rng) -> Policy {
             group_at_once: rng.u32(1..4),
             group_percent: rng.u32(5..50),
             unhealthy_percent: Budgets::default().unhealthy_percent,
+            zone_freeze_percent: Budgets::default().zone_freeze_percent,
             account_an_hour: rng.u32(1..20),
             account_a_day: rng.u32(2..50),
             node_an_hour: rng.u32(1..4),
@@ -200,6 +201,7 @@ fn random_policy(rng: &mut Rng) -> Policy {
 fn surroundings(rng: &mut Rng, policy: &mut Policy) {
     let budgets = &mut policy.budgets;
     budgets.unhealthy_percent = if rng.bool() { 100 } else { *rng.choice(&[10, 20, 20, 35, 50]).unwrap_or(&20) };
+    budgets.zone_freeze_percent = if rng.bool() { 100 } else { *rng.choice(&[20, 35, 50, 50, 75]).unwrap_or(&50) };
 }
 
 fn random_faults(rng: &mut Rng) -> FaultPlan {

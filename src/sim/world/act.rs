@@ -86,6 +86,7 @@ impl World {
 
     /// The container instance is forgotten, and ECS says `INACTIVE`.
     pub(super) fn deregister(&mut self, index: usize) -> Performed {
+        let now = self.now;
         let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut()) else {
             return Performed::Refused;
         };
@@ -93,7 +94,7 @@ impl World {
             return Performed::Refused;
         }
         ecs.registered = false;
-        ecs.tasks = 0;
+        ecs.set_tasks(0, now);
         self.emit(index, SignalKind::Gone { what: GoneKind::ContainerInstanceInactive });
         DONE
     }
@@ -127,7 +128,7 @@ impl World {
         (machine.host_up, machine.units_up, machine.sessions) = (false, false, 0);
         machine.busy_until = self.now;
         if let Some(ecs) = machine.ecs.as_mut() {
-            ecs.tasks = 0;
+            ecs.set_tasks(0, self.now);
         }
         let boots = machine.boots;
         self.settle(index);

@@ -207,6 +207,7 @@ impl World {
             link: Link::new(false, since),
             status: EcsStatus::Active,
             tasks: 0,
+            tasks_since: since,
             version: 1,
             impaired: false,
             runtime_bad_since: None,

@@ -34,8 +34,17 @@ impl Kin {
 /// Counts of one group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
+    /// Members that stay.
+    pub size: u32,
     /// Unhealthy members.
     pub unhealthy: u32,
+}
+
+impl Tally {
+    fn count(&mut self, unhealthy: bool) {
+        self.size += 1;
+        self.unhealthy += u32::from(unhealthy);
+    }
 }
 
 /// The counts of one moment. They are taken once and hold until something happens or time goes on.
@@ -44,6 +53,9 @@ pub(super) struct Census {
     at: Option<Secs>,
     account: Tally,
     groups: BTreeMap<Kin, Tally>,
+    zones: BTreeMap<usize, Tally>,
+    /// Members of one group in one zone.
+    parts: BTreeMap<(Kin, usize), Tally>,
 }
 
 impl Census {
@@ -60,10 +72,22 @@ impl Census {
         }
     }
 
+    /// The counts of a machine's zone.
+    pub(super) fn of_zone(&self, machine: &Machine) -> Tally {
+        self.zones.get(&machine.zone_index).copied().unwrap_or_default()
+    }
+
+    /// The counts of those who share a machine's group and its zone.
+    pub(super) fn of_part(&self, machine: &Machine) -> Tally {
+        self.parts.get(&(Kin::of(machine), machine.zone_index)).copied().unwrap_or_default()
+    }
+
     fn add(&mut self, machine: &Machine, unhealthy: bool) {
-        let unhealthy = u32::from(unhealthy);
-        self.account.unhealthy += unhealthy;
-        self.groups.entry(Kin::of(machine)).or_default().unhealthy += unhealthy;
+        let (kin, zone) = (Kin::of(machine), machine.zone_index);
+        self.account.count(unhealthy);
+        self.groups.entry(kin).or_default().count(unhealthy);
+        self.zones.entry(zone).or_default().count(unhealthy);
+        self.parts.entry((kin, zone)).or_default().count(unhealthy);
     }
 }
 
@@ -86,11 +110,21 @@ impl World {
         }
         let mut census = std::mem::take(&mut self.census);
         census.groups.clear();
+        census.zones.clear();
+        census.parts.clear();
         (census.at, census.account) = (Some(self.now), Tally::default());
         for machine in self.machines.iter().filter(|machine| stays(machine)) {
             census.add(machine, self.shown_unhealthy(machine));
         }
         self.census = census;
+    }
+
+    /// The others who share a machine's group and its zone.
+    pub(super) fn peers(&self, machine: &Machine) -> Tally {
+        let all = self.census.of_part(machine);
+        let own = u32::from(stays(machine));
+        let own_unhealthy = u32::from(stays(machine) && self.shown_unhealthy(machine));
+        Tally { size: all.size.saturating_sub(own), unhealthy: all.unhealthy.saturating_sub(own_unhealthy) }
     }
 
     /// Whether AWS shows a machine as unhealthy.
@@ -142,6 +176,27 @@ impl World {
             return Crowd::default();
         };
         self.crowd(|machine| kin == Kin::Account || Kin::of(machine) == kin)
+    }
+}
+
+impl World {
+    /// The Availability Zone of a node.
+    #[must_use]
+    pub fn zone_crowd(&self, node: NodeId) -> Crowd {
+        let Some(zone) = self.index(node).and_then(|index| self.machines.get(index)).map(|own| own.zone_index) else {
+            return Crowd::default();
+        };
+        self.crowd(|machine| machine.zone_index == zone)
+    }
+
+    /// The others who share a node's group and its zone; nobody for a node that is in no group.
+    #[must_use]
+    pub fn peer_crowd(&self, node: NodeId) -> Crowd {
+        let Some(own) = self.index(node).and_then(|index| self.machines.get(index)) else { return Crowd::default() };
+        let (kin, zone) = (Kin::of(own), own.zone_index);
+        self.crowd(|machine| {
+            kin != Kin::Account && machine.id != node && Kin::of(machine) == kin && machine.zone_index == zone
+        })
     }
 }
 

@@ -256,12 +256,12 @@ impl World {
 
     /// Half of the tasks leave, then the rest; none while the agent is away, because nobody stops them.
     fn tasks_leave(&mut self, index: usize) {
-        let mut more = false;
+        let (now, mut more) = (self.now, false);
         if let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut())
             && ecs.status == EcsStatus::Draining
         {
             if ecs.link.up {
-                ecs.tasks /= 2;
+                ecs.set_tasks(ecs.tasks / 2, now);
             }
             more = ecs.tasks > 0;
         }
@@ -272,6 +272,7 @@ impl World {
 
     /// ECS places tasks on an active container instance whose agent is there.
     fn tasks_come(&mut self, index: usize) {
+        let now = self.now;
         let Some(machine) = self.machines.get_mut(index) else { return };
         let (tasks, running) = (machine.spec.tasks, machine.state == InstanceState::Running);
         if let Some(ecs) = machine.ecs.as_mut()
@@ -280,7 +281,7 @@ impl World {
             && ecs.link.up
             && ecs.status == EcsStatus::Active
         {
-            ecs.tasks = tasks;
+            ecs.set_tasks(tasks, now);
         }
     }
 

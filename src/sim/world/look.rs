@@ -152,7 +152,16 @@ impl World {
             (None, Some(fleet)) => (&fleet.label, fleet.size),
             (None, None) => (&self.account_label, self.account_size),
         };
-        Group { name: name.clone(), size, zone_size, unhealthy: self.census.of(machine).unhealthy }
+        let peers = self.peers(machine);
+        Group {
+            name: name.clone(),
+            size,
+            zone_size,
+            unhealthy: self.census.of(machine).unhealthy,
+            zone_unhealthy: self.census.of_zone(machine).unhealthy,
+            zone_peers: peers.size,
+            zone_peers_unhealthy: peers.unhealthy,
+        }
     }
 
     fn invocation(&self, look: &Look) -> Fact<Invocation> {

@@ -38,6 +38,12 @@ pub struct Truth {
     pub stopped: bool,
     /// Its container instance is registered, though the machine may be gone: a ghost.
     pub registered_in_ecs: bool,
+    /// Since when its ECS agent has been connected; none where it is not, or is registered nowhere.
+    pub ecs_up_since: Option<Timestamp>,
+    /// Tasks on it.
+    pub tasks: u32,
+    /// Since when it has had tasks, or none.
+    pub tasks_since: Option<Timestamp>,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
     /// Its tags.
@@ -89,7 +95,11 @@ pub struct Landed {
 
 fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
     let at = |secs: Option<Secs>| secs.map(moment);
+    let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered && !machine.is_deregistered());
     Truth {
+        ecs_up_since: at(ecs.filter(|ecs| ecs.link.up).map(|ecs| ecs.link.since)),
+        tasks: ecs.map_or(0, |ecs| ecs.tasks),
+        tasks_since: at(ecs.map(|ecs| ecs.tasks_since)),
         exists: machine.exists(),
         state: machine.state,
         running: machine.state == InstanceState::Running,
