@@ -19,6 +19,7 @@ pub mod fleet;
 pub mod gates;
 pub mod mode;
 pub mod ownership;
+pub mod workload;
 
 /// Why Defib keeps its hands off, with the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -181,6 +182,11 @@ pub enum Refusal {
         /// The unhealthy ones: all others.
         unhealthy: u32,
     },
+    /// Tasks on the node would end that must not.
+    Workload {
+        /// Which, and why.
+        why: WorkloadRefusal,
+    },
     /// The remedy cannot be carried out on this kind of node.
     NoWay {
         /// Which remedy.
@@ -240,6 +246,8 @@ pub enum Sight {
     Sessions,
     /// Somebody else's work.
     OtherWork,
+    /// The tasks on the node.
+    Workload,
     /// The invocation that told of it.
     Invocation,
     /// Whether the node takes a command.
@@ -263,6 +271,33 @@ pub enum GroupRefusal {
     },
     /// The instance is in no state to be moved.
     NotInService,
+}
+
+/// Which tasks a remedy would end, though they must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason", rename_all_fields = "kebab-case")]
+pub enum WorkloadRefusal {
+    /// Tasks that no service started, so nobody starts them again.
+    Standalone {
+        /// How many.
+        count: u32,
+    },
+    /// Tasks under scale-in protection.
+    Protected {
+        /// How many.
+        count: u32,
+        /// When the last of these protections expires.
+        until: Option<Timestamp>,
+    },
+    /// A service would fall below its `minimumHealthyPercent`.
+    ServiceMinimum {
+        /// Its tasks elsewhere.
+        elsewhere: u32,
+        /// Its desired count.
+        desired: u32,
+        /// Its minimum, in percent.
+        percent: u32,
+    },
 }
 
 /// Why an instance cannot be stopped and started.
@@ -328,6 +363,11 @@ impl Refusal {
             | Self::ZoneFrozen { .. }
             | Self::LastInZone { .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
+            Self::Workload { why } => match why {
+                WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => Lasts::Secs(300),
+                // Asked after a drain that moved too little: another one is not tried every few minutes.
+                WorkloadRefusal::ServiceMinimum { .. } => Lasts::Secs(1_800),
+            },
             Self::Budget { .. } | Self::CannotSee { .. } | Self::UnhealthyStop { .. } | Self::CapacityFloor { .. } => {
                 Lasts::Secs(120)
             }
@@ -361,6 +401,7 @@ impl Refusal {
             Self::CapacityFloor { .. } => "capacity-floor",
             Self::ZoneFrozen { .. } => "zone-frozen",
             Self::LastInZone { .. } => "last-in-zone",
+            Self::Workload { .. } => "workload",
             Self::NoWay { .. } => "no-way",
         }
     }
@@ -444,6 +485,20 @@ impl fmt::Display for Refusal {
             Self::LastInZone { zone, members, unhealthy } => {
                 write!(f, "it is the last that serves of {members} nodes of its group in {zone}; {unhealthy} unhealthy")
             }
+            Self::Workload { why } => match why {
+                WorkloadRefusal::Standalone { count } => {
+                    write!(f, "{} that no service started would end", tasks(*count))
+                }
+                WorkloadRefusal::Protected { count, until: Some(until) } => {
+                    write!(f, "{} under scale-in protection until {} would end", tasks(*count), moment(*until))
+                }
+                WorkloadRefusal::Protected { count, until: None } => {
+                    write!(f, "{} under scale-in protection would end", tasks(*count))
+                }
+                WorkloadRefusal::ServiceMinimum { elsewhere, desired, percent } => {
+                    write!(f, "a service would keep {elsewhere} of its {desired} tasks, and its minimum is {percent} %")
+                }
+            },
             Self::NoWay { remedy, why } => match why {
                 NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
                 NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),
@@ -452,6 +507,11 @@ impl fmt::Display for Refusal {
             },
         }
     }
+}
+
+/// So many tasks, in words.
+fn tasks(count: u32) -> String {
+    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 
 impl fmt::Display for Resource {
@@ -488,6 +548,7 @@ impl fmt::Display for Sight {
             Self::Console => "the console output",
             Self::Sessions => "the live sessions",
             Self::OtherWork => "whether other work runs on the node",
+            Self::Workload => "the tasks on the node",
             Self::Invocation => "the Run Command invocation",
             Self::Probe => "the probe's answer",
         })

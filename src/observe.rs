@@ -118,6 +118,8 @@ pub struct Observation {
     pub sessions: Fact<u16>,
     /// Somebody else's work on the node.
     pub busy: Fact<Busy>,
+    /// The tasks that would end with a disruptive remedy. Absent: no container instance. Close looks only.
+    pub workload: Fact<Workload>,
     /// Findings about role, profile, metadata and registration.
     pub identity: Fact<Findings>,
     /// Findings about the way from the node to AWS.
@@ -441,6 +443,41 @@ pub enum ProbeAnswer {
         /// What it found.
         findings: Findings,
     },
+}
+
+/// The tasks on a container instance, as far as their end matters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Workload {
+    /// Tasks that no service started.
+    pub standalone: u32,
+    /// Tasks under scale-in protection.
+    pub protected: u32,
+    /// When the last of these protections expires.
+    pub protected_until: Option<Timestamp>,
+    /// The service that would be left with the least of what it needs, had the tasks here ended; none: no service has any here.
+    pub service: Option<Share>,
+}
+
+/// A service's tasks here and elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Share {
+    /// Running on this node.
+    pub here: u32,
+    /// Running elsewhere, as ECS counts: those of disconnected agents too.
+    pub elsewhere: u32,
+    /// `desiredCount`.
+    pub desired: u32,
+    /// `minimumHealthyPercent`.
+    pub minimum_percent: u32,
+}
+
+impl Share {
+    /// Whether the service would keep its minimum, had the tasks here ended. ECS rounds the minimum up.
+    #[must_use]
+    pub fn keeps_minimum(self) -> bool {
+        let least = self.desired.saturating_mul(self.minimum_percent).div_ceil(100);
+        self.here == 0 || self.elsewhere >= least
+    }
 }
 
 /// Somebody else's work on a node, during which Defib keeps its hands off.

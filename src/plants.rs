@@ -75,6 +75,9 @@ plants! {
     NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
     NoZoneFreeze, "no-zone-freeze", "Nobody minds how much of a zone is unhealthy.";
     TakeTheLastOfAZone, "take-the-last-of-a-zone", "The last node that serves in its zone is cycled like any other.";
+    EndStandaloneTasks, "end-standalone-tasks", "Tasks that nobody starts again are ended.";
+    EndProtectedTasks, "end-protected-tasks", "Tasks under scale-in protection are ended.";
+    BelowTheServiceMinimum, "below-the-service-minimum", "A service may fall below its minimumHealthyPercent.";
     NoCapacityFloor, "no-capacity-floor", "Members that are missing already leave the budget as it is.";
     RebootForIdentity, "reboot-for-identity", "A node without credentials is rebooted.";
     RestartFutile, "restart-futile", "Agents are restarted against network, clock and configuration.";

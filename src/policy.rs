@@ -102,6 +102,27 @@ pub enum SessionsRule {
     Ignore,
 }
 
+/// What tasks of some kind mean for a remedy that would end them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TasksRule {
+    /// It waits until they have ended.
+    #[default]
+    Refuse,
+    /// It goes on.
+    Ignore,
+}
+
+/// Tasks that nobody starts again elsewhere by itself, or that asked not to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct WorkloadRules {
+    /// Tasks that no service started.
+    pub standalone: TasksRule,
+    /// Tasks under scale-in protection.
+    pub protected: TasksRule,
+}
+
 /// What Defib may do, and how patient it is. Times in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -132,6 +153,8 @@ pub struct Policy {
     pub quiet_secs: i64,
     /// Limits on what happens at the same time and how often.
     pub budgets: Budgets,
+    /// Tasks that a disruptive remedy would end.
+    pub workload: WorkloadRules,
     /// What a document says about single causes. Not part of the stored form.
     #[serde(skip)]
     pub causes: BTreeMap<Cause, places::CauseRule>,
@@ -181,6 +204,7 @@ impl Default for Policy {
             incident_max_secs: 5 * 3_600,
             quiet_secs: 24 * 3_600,
             budgets: Budgets::default(),
+            workload: WorkloadRules::default(),
             causes: BTreeMap::new(),
             blocks: None,
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use defib::diagnose::{Cause, Channel, Diagnosis, Finding, Severity};
 use defib::effect::{Effect, Intent, IntentId, IntentState};
 use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
-use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
+use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal, WorkloadRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
     Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Symptom, Then, record,
@@ -153,6 +153,7 @@ fn refusals() -> Vec<Refusal> {
         Sight::OtherWork,
         Sight::Invocation,
         Sight::Probe,
+        Sight::Workload,
     ];
     for (what, blind) in sights.into_iter().zip(blind.into_iter().cycle()) {
         all.push(Refusal::CannotSee { what, blind });
@@ -170,6 +171,15 @@ fn refusals() -> Vec<Refusal> {
     let zone: defib::node::AvailabilityZone = "us-east-1a".parse().unwrap();
     all.push(Refusal::ZoneFrozen { zone: zone.clone(), unhealthy: 2, size: 4, percent: 50 });
     all.push(Refusal::LastInZone { zone, members: 3, unhealthy: 2 });
+    use WorkloadRefusal::{Protected, ServiceMinimum, Standalone};
+    for why in [
+        Standalone { count: 1 },
+        Protected { count: 2, until: Some(at("16:00:00")) },
+        Protected { count: 2, until: None },
+        ServiceMinimum { elsewhere: 3, desired: 5, percent: 100 },
+    ] {
+        all.push(Refusal::Workload { why });
+    }
     for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
         all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
     }
@@ -445,6 +455,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
         R::UnhealthyStop { .. } | R::CapacityFloor { .. } | R::ZoneFrozen { .. } | R::LastInZone { .. } => {}
+        R::Workload { .. } => {}
     }
     use Ending as E;
     match ending {
@@ -470,7 +481,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 24, "{rails:?}");
+    assert_eq!(rails.len(), 25, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

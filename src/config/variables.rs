@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::settings::{AccountKind, Settings};
 use crate::incident::Remedy;
-use crate::policy::SessionsRule;
+use crate::policy::{SessionsRule, TasksRule};
 
 /// What the names of all settings begin with.
 pub const PREFIX: &str = "DEFIB_";
@@ -267,6 +267,26 @@ pub const VARIABLES: &[Variable] = &[
         policy.budgets.node_a_day
     ),
     row(
+        "DEFIB_WORKLOAD_STANDALONE",
+        "Tasks on the node that no service started: a remedy that would end them is refused, or they are ignored.",
+        "refuse",
+        "refuse or ignore",
+        |settings, value| {
+            settings.policy.workload.standalone = tasks(value)?;
+            Some(())
+        },
+    ),
+    row(
+        "DEFIB_WORKLOAD_PROTECTED",
+        "Tasks on the node under scale-in protection: a remedy that would end them is refused, or they are ignored.",
+        "refuse",
+        "refuse or ignore",
+        |settings, value| {
+            settings.policy.workload.protected = tasks(value)?;
+            Some(())
+        },
+    ),
+    row(
         "DEFIB_SIM_SEED",
         "The seed of the embedded account.",
         "1",
@@ -288,6 +308,14 @@ pub const VARIABLES: &[Variable] = &[
         },
     ),
 ];
+
+fn tasks(value: &str) -> Option<TasksRule> {
+    match value {
+        "refuse" => Some(TasksRule::Refuse),
+        "ignore" => Some(TasksRule::Ignore),
+        _ => None,
+    }
+}
 
 fn set<T: FromStr>(slot: &mut Option<T>, value: &str) -> Option<()> {
     *slot = Some(value.parse().ok()?);

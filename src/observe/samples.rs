@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     Asg, Blind, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Group, InstanceState, Invocation, InvocationStatus,
-    Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags,
+    Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Share, Ssm, StopGates, Tags, Workload,
 };
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::event::{CoarseStatus, HealthCheck, SignalKind, SweptAgent};
@@ -126,6 +126,7 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
         probe: Fact::Absent,
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
+        workload: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
         console: Fact::Known(Arc::from([])),
@@ -182,6 +183,8 @@ impl Seen {
                 impaired_since: None,
                 cluster_tags: Tags::default(),
             });
+            let service = Some(Share { here: 4, elsewhere: 44, desired: 48, minimum_percent: 50 });
+            seen.workload = Fact::Known(Workload { service, ..Workload::default() });
             seen.group = Fact::Known(Group {
                 name: Arc::from("blue"),
                 size: 12,

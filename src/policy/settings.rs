@@ -1,6 +1,6 @@
 //! Every setting of a policy, in one table: the reader, the JSON schema, the example and `policy explain` are made from it.
 
-use super::{Mode, Policy, SessionsRule};
+use super::{Mode, Policy, SessionsRule, TasksRule};
 use crate::incident::Remedy;
 
 /// One setting.
@@ -12,12 +12,46 @@ pub struct Setting {
     pub meaning: &'static str,
     /// What it may hold.
     pub kind: Kind,
-    /// Whether it stands under `budgets`.
-    pub is_budget: bool,
+    /// The section that it stands under; none: at the top.
+    pub section: Option<Section>,
     /// Whether blocks of clusters and groups may change it; what holds for the whole account stands at the top only.
     pub in_blocks: bool,
     get: fn(&Policy) -> Value,
     set: fn(&mut Policy, Value),
+}
+
+/// A section of a document, and of its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// Limits on disruptive remedies.
+    Budgets,
+    /// Tasks that a disruptive remedy would end.
+    Workload,
+}
+
+impl Section {
+    /// Every section.
+    pub const ALL: [Self; 2] = [Self::Budgets, Self::Workload];
+
+    /// Its key in a document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Budgets => "budgets",
+            Self::Workload => "workload",
+        }
+    }
+
+    /// What it is for, in a sentence.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Budgets => "Limits on disruptive remedies.",
+            Self::Workload => {
+                "Tasks that a disruptive remedy would end, and that nobody starts again elsewhere by itself."
+            }
+        }
+    }
 }
 
 /// What a setting may hold.
@@ -62,7 +96,10 @@ impl Setting {
     /// Its name with the section that it stands in.
     #[must_use]
     pub fn path(&self) -> String {
-        if self.is_budget { format!("budgets.{}", self.name) } else { self.name.to_owned() }
+        match self.section {
+            Some(section) => format!("{}.{}", section.as_str(), self.name),
+            None => self.name.to_owned(),
+        }
     }
 }
 
@@ -120,12 +157,12 @@ const APPROVE_FROM: &[&str] = &[
 
 /// A row that holds a number.
 macro_rules! number {
-    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $budget:literal, $blocks:literal, $($field:ident).+) => {
+    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $section:expr, $blocks:literal, $($field:ident).+) => {
         Setting {
             name: $name,
             meaning: $meaning,
             kind: Kind::Number { low: $low, high: $high },
-            is_budget: $budget,
+            section: $section,
             in_blocks: $blocks,
             get: |policy| number(policy.$($field).+),
             set: |policy, value| put(&mut policy.$($field).+, value),
@@ -136,14 +173,39 @@ macro_rules! number {
 /// A row of the policy's own, which blocks may change.
 macro_rules! own {
     ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $field:ident) => {
-        number!($name, $meaning, $low..=$high, false, true, $field)
+        number!($name, $meaning, $low..=$high, None, true, $field)
     };
 }
 
 /// A row of the budgets.
 macro_rules! budget {
     ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $blocks:literal, $field:ident) => {
-        number!($name, $meaning, $low..=$high, true, $blocks, budgets.$field)
+        number!($name, $meaning, $low..=$high, Some(Section::Budgets), $blocks, budgets.$field)
+    };
+}
+
+/// The words for [`TasksRule`].
+const TASKS: [(&str, TasksRule); 2] = [("refuse", TasksRule::Refuse), ("ignore", TasksRule::Ignore)];
+
+/// A row about tasks.
+macro_rules! tasks {
+    ($name:literal, $meaning:literal, $field:ident) => {
+        Setting {
+            name: $name,
+            meaning: $meaning,
+            kind: Kind::Word(&["refuse", "ignore"]),
+            section: Some(Section::Workload),
+            in_blocks: true,
+            get: |policy| {
+                let known = TASKS.iter().find(|(_, rule)| *rule == policy.workload.$field);
+                Value::Word(known.map_or("refuse", |(word, _)| word))
+            },
+            set: |policy, value| {
+                if let Some((_, rule)) = TASKS.iter().find(|(known, _)| word(value) == Some(known)) {
+                    policy.workload.$field = *rule;
+                }
+            },
+        }
     };
 }
 
@@ -153,7 +215,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "mode",
         meaning: "How far Defib may go. Never beyond the stack's own mode; a tag can lower it further.",
         kind: Kind::Word(&["off", "observe", "restart", "cycle", "replace"]),
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| Value::Word(policy.mode.as_str()),
         set: |policy, value| {
@@ -166,7 +228,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "allow-probes",
         meaning: "In mode observe, send the read-only probe to nodes all the same.",
         kind: Kind::Flag,
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| Value::Flag(policy.allow_probes),
         set: |policy, value| {
@@ -180,7 +242,7 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "What live Session Manager sessions mean for a remedy that would end them: wait until they have ended, \
                   go on and say so (warn), or go on (ignore).",
         kind: Kind::Word(&["wait", "warn", "ignore"]),
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| {
             let known = SESSIONS.iter().find(|(_, rule)| *rule == policy.sessions);
@@ -196,7 +258,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "approve-from",
         meaning: "From this remedy on, a person must approve.",
         kind: Kind::Word(APPROVE_FROM),
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| Value::Word(policy.approve_from.map_or("nobody", Remedy::as_str)),
         set: |policy, value| {
@@ -241,7 +303,7 @@ pub const SETTINGS: &[Setting] = &[
         "quiet-secs",
         "Seconds for which a node whose incident ended without a repair is not told about again, while nothing changes.",
         300..=604_800,
-        false,
+        None,
         false,
         quiet_secs
     ),
@@ -283,6 +345,16 @@ pub const SETTINGS: &[Setting] = &[
         0..=20,
         true,
         node_a_day
+    ),
+    tasks!(
+        "standalone",
+        "Tasks on the node that no service started: a remedy that would end them is refused, or they are ignored.",
+        standalone
+    ),
+    tasks!(
+        "protected",
+        "Tasks on the node under scale-in protection: a remedy that would end them is refused, or they are ignored.",
+        protected
     ),
 ];
 
@@ -348,7 +420,11 @@ mod tests {
     #[test]
     fn a_document_allows_what_the_environment_allows() {
         for setting in SETTINGS {
-            let name = format!("DEFIB_{}", setting.name.replace('-', "_").to_uppercase());
+            let name = match setting.section {
+                Some(Section::Workload) => setting.path().replace('.', "_"),
+                Some(Section::Budgets) | None => setting.name.to_owned(),
+            };
+            let name = format!("DEFIB_{}", name.replace('-', "_").to_uppercase());
             let variable = crate::config::VARIABLES.iter().find(|variable| variable.name == name);
             let variable = variable.unwrap_or_else(|| panic!("{name} is missing"));
             // Nothing to say in the environment means nobody; a document says so in a word.

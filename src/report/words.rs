@@ -1,7 +1,7 @@
 //! Words for outcomes and remedies, and the two sentences that every report begins with.
 
 use crate::diagnose::{Cause, please};
-use crate::guard::Refusal;
+use crate::guard::{Refusal, WorkloadRefusal};
 use crate::incident::{Ending, Outcome, Remedy};
 use crate::observe::Platform;
 
@@ -216,6 +216,14 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::LastInZone { zone, .. } => {
             format!("Please repair another node of its group in {zone} first, or this one yourself.")
         }
+        Refusal::Workload { why } => match why {
+            WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => {
+                "Please move or end these tasks, or repair the node yourself.".to_owned()
+            }
+            WorkloadRefusal::ServiceMinimum { .. } => {
+                "Please give its services room elsewhere in the cluster, or repair the node yourself.".to_owned()
+            }
+        },
         Refusal::NoWay { .. } => "Please repair it by hand: Defib has no way to reach it.".to_owned(),
     }
 }

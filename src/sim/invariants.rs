@@ -28,6 +28,7 @@ mod landing;
 mod rails;
 mod saving;
 mod telling;
+mod workload;
 
 /// How long AWS and people may take to see a change, in seconds, before a promise counts it.
 pub const GRACE_SECS: i64 = 90;

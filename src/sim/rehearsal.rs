@@ -97,6 +97,9 @@ impl Rehearsal {
         for (group, settings) in &scenario.groups {
             world.set_group(group, settings);
         }
+        for (cluster, percent) in &scenario.minimums {
+            world.set_minimum(cluster, *percent);
+        }
         world.advance(start);
         rehearsal.names = names;
         rehearsal.to_the_end = true;
@@ -198,6 +201,12 @@ impl Rehearsal {
                 let Some(node) = self.node(&name) else { return };
                 self.say(at, format!("{name} has {count} live sessions"));
                 self.driver.account_mut().world.set_sessions(node, count, at);
+            }
+            What::Tasks(name, standalone, protected) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("{name} has {standalone} tasks of no service, and {protected} protected ones"));
+                let world = &mut self.driver.account_mut().world;
+                world.set_special(node, (standalone, protected), after(at, 2 * 3_600), at);
             }
             What::Busy(name, work, secs) => {
                 let Some(node) = self.node(&name) else { return };

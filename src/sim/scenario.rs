@@ -39,6 +39,8 @@ pub struct Scenario {
     pub machines: Vec<(String, MachineSpec)>,
     /// What can be set of groups.
     pub groups: BTreeMap<AutoScalingGroupName, GroupSettings>,
+    /// `minimumHealthyPercent` of clusters' services, where it is not ECS's default.
+    pub minimums: BTreeMap<String, u32>,
     /// What happens, in order of time.
     pub steps: Vec<Step>,
     /// How long it lasts at most, in seconds.
@@ -69,6 +71,8 @@ pub enum What {
     Tag(String, Tags),
     /// Live sessions from now on.
     Sessions(String, u16),
+    /// From now on so many tasks of no service, and so many protected ones for two hours.
+    Tasks(String, u32, u32),
     /// Somebody works on a node, for so many seconds.
     Busy(String, Busy, i64),
     /// Somebody stops a node.
@@ -121,6 +125,7 @@ impl FromStr for Scenario {
             seed: 1,
             machines: Vec::new(),
             groups: BTreeMap::new(),
+            minimums: BTreeMap::new(),
             steps: Vec::new(),
             lasts_secs: 4 * 3_600,
         };
@@ -155,6 +160,11 @@ impl Scenario {
                     group_setting(group, setting)?;
                 }
             }
+            ["cluster", name, setting] => {
+                let percent = setting.strip_prefix("minimum=").and_then(|text| text.parse().ok());
+                let percent = percent.ok_or_else(|| format!("expected minimum=PERCENT: {setting}"))?;
+                self.minimums.insert((*name).to_owned(), percent);
+            }
             ["node", name, settings @ ..] => {
                 let mut spec = MachineSpec::new().named(name);
                 for setting in settings {
@@ -167,7 +177,7 @@ impl Scenario {
                 let what = self.what(step)?;
                 self.steps.push(Step { at_secs, what });
             }
-            _ => return Err("expected mode, seed, policy, group, node, at or until".to_owned()),
+            _ => return Err("expected mode, seed, policy, group, cluster, node, at or until".to_owned()),
         }
         Ok(())
     }
@@ -196,7 +206,7 @@ impl Scenario {
 
     /// A setting that stands under a section of a policy document.
     fn budget(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let in_sections = || SETTINGS.iter().filter(|setting| setting.is_budget);
+        let in_sections = || SETTINGS.iter().filter(|setting| setting.section.is_some());
         let Some(setting) = in_sections().find(|setting| setting.name == key) else {
             let names: Vec<&str> = in_sections().map(|setting| setting.name).collect();
             let own = "sessions, allow-probes, approve-from, parked-max";
@@ -234,6 +244,10 @@ impl Scenario {
             ["sessions", node, count] => {
                 What::Sessions(self.node(node)?, count.parse().map_err(|_| format!("not a number: {count}"))?)
             }
+            ["tasks", node, standalone, protected] => {
+                let number = |text: &str| text.parse().map_err(|_| format!("not a number: {text}"));
+                What::Tasks(self.node(node)?, number(standalone)?, number(protected)?)
+            }
             ["busy", node, work, "for", span] => What::Busy(self.node(node)?, busy(work)?, span_secs(span)?),
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
@@ -258,9 +272,11 @@ impl Scenario {
             ["operator", "approve", node] => What::Operator(Word::Approve(self.node(node)?)),
             ["operator", "close", node] => What::Operator(Word::Close(self.node(node)?)),
             _ => {
-                return Err("expected fault, repair, command, session-refused, tag, sessions, busy, stop, terminate, \
+                return Err(
+                    "expected fault, repair, command, session-refused, tag, sessions, tasks, busy, stop, terminate, \
                             group, again or operator"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         })
     }
@@ -356,6 +372,8 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         "group" => spec.in_group(value),
         "zone" => spec.in_zone(value.chars().next().unwrap_or('a')),
         "tasks" => spec.with_tasks(value.parse().map_err(|_| format!("not a number: {value}"))?),
+        "standalone" => spec.with_standalone(value.parse().map_err(|_| format!("not a number: {value}"))?),
+        "protected" => spec.with_protected(value.parse().map_err(|_| format!("not a number: {value}"))?),
         "sessions" => spec.with_sessions(value.parse().map_err(|_| format!("not a number: {value}"))?),
         "age" => spec.aged(span_secs(value)?),
         "id" => spec.with_id(value.parse::<NodeId>().map_err(|e| e.to_string())?),
@@ -386,7 +404,7 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         }
         _ => {
             return Err(format!(
-                "no such node setting: {key}; allowed are cluster, group, zone, tasks, sessions, age, id, hybrid, spot, \
+                "no such node setting: {key}; allowed are cluster, group, zone, tasks, standalone, protected, sessions, age, id, hybrid, spot, \
                  instance-store, platform, manager, managed, mode"
             ));
         }

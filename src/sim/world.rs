@@ -30,6 +30,7 @@ mod look;
 mod people;
 mod run;
 mod truth;
+mod workload;
 
 pub use super::machine::MachineSpec;
 use census::Census;
@@ -131,6 +132,10 @@ pub(crate) struct Cluster {
     pub arn: ClusterArn,
     pub name: Arc<str>,
     pub size: u32,
+    /// `desiredCount` of its one service.
+    pub desired: u32,
+    /// `minimumHealthyPercent` of that service.
+    pub minimum_percent: u32,
     pub tags: Tags,
 }
 

@@ -156,12 +156,23 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
     ];
     let invocation = select(statuses).prop_map(|status| crate::observe::Invocation { command: command_id(), status });
     let busy = select(vec![Busy::Idle, Busy::Idle, Busy::Idle, Busy::Patching, Busy::Command, Busy::Deployment]);
+    let service = (0_u32..5, 0_u32..9, 0_u32..9).prop_map(|(here, elsewhere, desired)| {
+        (here > 0).then_some(crate::observe::Share { here, elsewhere, desired, minimum_percent: 50 })
+    });
+    let kinds = prop_oneof![4 => Just((0_u32, 0_u32)), 1 => (0_u32..3, 0_u32..3)];
+    let workload = (kinds, service).prop_map(|((standalone, protected), service)| crate::observe::Workload {
+        standalone,
+        protected,
+        protected_until: None,
+        service,
+    });
     let first = (fact(ec2), fact(ssm), fact(ecs), fact(asg), fact(group), fact(invocation));
     let channels =
         (fact(findings(Channel::Identity)), fact(findings(Channel::Network)), fact(findings(Channel::Console)));
-    let second = (fact(probe), fact(prop_oneof![4 => Just(0_u16), 1 => Just(2_u16)]), fact(busy), channels);
+    let second =
+        (fact(probe), fact(prop_oneof![4 => Just(0_u16), 1 => Just(2_u16)]), fact(busy), fact(workload), channels);
     (first, second, 0_i64..40).prop_map(
-        move |((ec2, ssm, ecs, asg, group, invocation), (probe, sessions, busy, channels), age)| {
+        move |((ec2, ssm, ecs, asg, group, invocation), (probe, sessions, busy, workload, channels), age)| {
             let (identity, network, console) = channels;
             let at = after(now, -age);
             let node = node_id();
@@ -177,6 +188,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 probe,
                 sessions,
                 busy,
+                workload,
                 identity,
                 network,
                 console,

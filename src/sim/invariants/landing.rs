@@ -36,6 +36,7 @@ impl Inspector {
         self.only_with_sight(landing);
         if matches!(weight, Weight::Guarding | Weight::Disruptive) {
             self.with_regard_to_others(landing);
+            self.with_regard_to_tasks(landing);
         }
         if weight == Weight::Disruptive {
             self.never_a_healthy_node(landing);

@@ -27,6 +27,7 @@ fn blind(node: NodeId, at: Timestamp) -> Observation {
         probe: Fact::Unknown(Blind::NotRead),
         sessions: Fact::Unknown(Blind::NotRead),
         busy: Fact::Unknown(Blind::NotRead),
+        workload: Fact::Unknown(Blind::NotRead),
         identity: Fact::Unknown(Blind::NotRead),
         network: Fact::Unknown(Blind::NotRead),
         console: Fact::Unknown(Blind::NotRead),

@@ -13,7 +13,7 @@ use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, Swep
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
 use crate::observe::Tags;
-use crate::policy::{Budgets, Mode, Policy, SessionsRule};
+use crate::policy::{Budgets, Mode, Policy, SessionsRule, TasksRule, WorkloadRules};
 use crate::sim::ailment::Ailment;
 use crate::sim::driver::{DriverSettings, SignalChaos};
 use crate::sim::fault::FaultPlan;
@@ -73,7 +73,11 @@ impl Scenario {
         let mut spots = BTreeMap::new();
         let mut nodes = Vec::with_capacity(NODES);
         let whole = aside.u8(0..4) == 0;
-        for (spec, spot) in fleet(&mut rng, start, whole) {
+        let special = aside.u8(0..4) == 0;
+        for (mut spec, spot) in fleet(&mut rng, start, whole) {
+            if special && spec.cluster.is_some() && aside.bool() {
+                spec = spec.with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
+            }
             let tags = spec.tags;
             let node = world.add(spec);
             scenario_tags.push((node, tags));
@@ -95,7 +99,17 @@ impl Scenario {
             latency_max_ms: *rng.choice(&[50, 300, 300, 2_000]).unwrap_or(&300),
             trace,
         };
-        let steps = steps(&mut rng, &nodes, start);
+        let mut steps = steps(&mut rng, &nodes, start);
+        if aside.u8(0..4) == 0 {
+            for _ in 0..aside.usize(1..6) {
+                let at = after(start, aside.i64(0..LENGTH_SECS));
+                steps.extend(Deed::random_tasks(&mut aside, &nodes).map(|deed| (at, Step::Deed(deed))));
+            }
+            steps.sort_by_key(|(at, _)| *at);
+        }
+        for cluster in ["blue", "green"] {
+            world.set_minimum(cluster, *aside.choice(&[0, 0, 50, 50, 100]).unwrap_or(&50));
+        }
         Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, settings, steps }
     }
 }
@@ -201,6 +215,8 @@ fn random_policy(rng: &mut Rng) -> Policy {
 fn surroundings(rng: &mut Rng, policy: &mut Policy) {
     let budgets = &mut policy.budgets;
     budgets.unhealthy_percent = if rng.bool() { 100 } else { *rng.choice(&[10, 20, 20, 35, 50]).unwrap_or(&20) };
+    let mut rule = || if rng.u8(0..4) == 0 { TasksRule::Ignore } else { TasksRule::Refuse };
+    policy.workload = WorkloadRules { standalone: rule(), protected: rule() };
     budgets.zone_freeze_percent = if rng.bool() { 100 } else { *rng.choice(&[20, 35, 50, 50, 75]).unwrap_or(&50) };
 }
 

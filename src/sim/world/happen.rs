@@ -77,7 +77,7 @@ impl World {
             && let Some(ecs) = machine.ecs.as_mut()
         {
             // Deregistered: a drain ends with it, and whatever registers anew begins as ACTIVE.
-            ecs.status = EcsStatus::Active;
+            ecs.set_status(EcsStatus::Active, now);
         }
         if let Some(lasts) = lasts {
             self.queue.push(now + lasts.max(1), index, Due::Recover { generation });
@@ -254,14 +254,18 @@ impl World {
         self.emit(index, SignalKind::EcsHealthImpaired { check, container_instance, cluster, since });
     }
 
-    /// Half of the tasks leave, then the rest; none while the agent is away, because nobody stops them.
+    /// Half of the tasks leave, then the rest; none while the agent is away, because nobody stops them. Protected ones and
+    /// those of no service stay, and so do those that the service cannot spare.
     fn tasks_leave(&mut self, index: usize) {
-        let (now, mut more) = (self.now, false);
+        let (now, may_leave) = (self.now, self.may_leave(index));
+        let mut more = false;
         if let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut())
             && ecs.status == EcsStatus::Draining
         {
             if ecs.link.up {
-                ecs.set_tasks(ecs.tasks / 2, now);
+                let leaves = (ecs.tasks - ecs.tasks / 2).min(may_leave);
+                let stay = ecs.protected(now);
+                ecs.set_tasks(ecs.tasks.saturating_sub(leaves).max(stay), now);
             }
             more = ecs.tasks > 0;
         }

@@ -57,6 +57,8 @@ impl World {
             .is_some_and(|fleet| fleet.refreshing);
         seen.busy =
             Fact::Known(if refreshing { crate::observe::Busy::Deployment } else { Self::busy_now(machine, self.now) });
+        seen.workload =
+            if Self::service_down(machine) { Fact::Unknown(Blind::Unavailable) } else { self.workload(machine) };
         seen.identity = shows(|ill| &ill.identity);
         if machine.id.is_instance() {
             seen.network = shows(|ill| &ill.network);
@@ -108,7 +110,7 @@ impl World {
             arn: ecs.arn.clone(),
             connected,
             status: if machine.is_deregistered() { EcsStatus::Inactive } else { ecs.status },
-            tasks: ecs.tasks,
+            tasks: ecs.tasks + ecs.special.standalone,
             agent_check,
             runtime_check,
             impaired_since: impaired_since.map(moment),
@@ -229,6 +231,7 @@ fn nothing_of(node: NodeId, now: Timestamp) -> Observation {
         probe: Fact::Absent,
         sessions: Fact::Unknown(unread),
         busy: Fact::Unknown(unread),
+        workload: Fact::Unknown(unread),
         identity: Fact::Unknown(unread),
         network: Fact::Unknown(unread),
         console: Fact::Unknown(unread),

@@ -168,7 +168,7 @@ impl World {
             Effect::RestartEcsAgent => self.ecs_restarts(index, Remedy::RestartEcsAgent),
             Effect::RestartRuntime => {
                 if let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut()) {
-                    ecs.set_tasks(0, now);
+                    ecs.end_tasks(now);
                 }
                 self.ecs_restarts(index, Remedy::RestartRuntime);
             }

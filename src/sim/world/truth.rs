@@ -40,10 +40,16 @@ pub struct Truth {
     pub registered_in_ecs: bool,
     /// Since when its ECS agent has been connected; none where it is not, or is registered nowhere.
     pub ecs_up_since: Option<Timestamp>,
-    /// Tasks on it.
+    /// Tasks of a service on it.
     pub tasks: u32,
     /// Since when it has had tasks, or none.
     pub tasks_since: Option<Timestamp>,
+    /// Tasks on it that no service started.
+    pub standalone: u32,
+    /// Tasks on it under scale-in protection.
+    pub protected: u32,
+    /// Since when these two have been as they are.
+    pub special_since: Option<Timestamp>,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
     /// Its tags.
@@ -100,6 +106,9 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
         ecs_up_since: at(ecs.filter(|ecs| ecs.link.up).map(|ecs| ecs.link.since)),
         tasks: ecs.map_or(0, |ecs| ecs.tasks),
         tasks_since: at(ecs.map(|ecs| ecs.tasks_since)),
+        standalone: ecs.map_or(0, |ecs| ecs.special.standalone),
+        protected: ecs.map_or(0, |ecs| ecs.protected(now.as_second())),
+        special_since: at(ecs.map(|ecs| ecs.special.since)),
         exists: machine.exists(),
         state: machine.state,
         running: machine.state == InstanceState::Running,
