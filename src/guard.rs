@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
-use crate::node::{AutoScalingGroupName, AvailabilityZone, NodeId};
+use crate::node::{AutoScalingGroupName, AvailabilityZone, DocumentName, NodeId};
 use crate::observe::{Blind, Busy, Manager};
 use crate::policy::Mode;
 use crate::time::{moment, spoken};
 
 pub mod budget;
+pub mod calendar;
 pub mod fleet;
 pub mod gates;
 pub mod mode;
@@ -187,6 +188,13 @@ pub enum Refusal {
         /// Which, and why.
         why: WorkloadRefusal,
     },
+    /// The change calendar is closed.
+    CalendarClosed {
+        /// Which one.
+        name: DocumentName,
+        /// When it opens, as far as it says.
+        until: Option<Timestamp>,
+    },
     /// The remedy cannot be carried out on this kind of node.
     NoWay {
         /// Which remedy.
@@ -248,6 +256,8 @@ pub enum Sight {
     OtherWork,
     /// The tasks on the node.
     Workload,
+    /// The change calendar.
+    Calendar,
     /// The invocation that told of it.
     Invocation,
     /// Whether the node takes a command.
@@ -352,6 +362,7 @@ impl Refusal {
             | Self::Stop { .. }
             | Self::NoWay { .. } => Lasts::ForGood,
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
+            Self::CalendarClosed { until: Some(until), .. } => Lasts::Until(*until),
             Self::Rate { free_at, .. } => Lasts::Until(*free_at),
             Self::LaunchGrace { age_secs, grace_secs } => Lasts::Secs(grace_secs.saturating_sub(*age_secs).max(15)),
             Self::Paused
@@ -362,6 +373,7 @@ impl Refusal {
             | Self::LiveSessions { .. }
             | Self::ZoneFrozen { .. }
             | Self::LastInZone { .. }
+            | Self::CalendarClosed { until: None, .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
             Self::Workload { why } => match why {
                 WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => Lasts::Secs(300),
@@ -402,6 +414,7 @@ impl Refusal {
             Self::ZoneFrozen { .. } => "zone-frozen",
             Self::LastInZone { .. } => "last-in-zone",
             Self::Workload { .. } => "workload",
+            Self::CalendarClosed { .. } => "calendar-closed",
             Self::NoWay { .. } => "no-way",
         }
     }
@@ -499,6 +512,12 @@ impl fmt::Display for Refusal {
                     write!(f, "a service would keep {elsewhere} of its {desired} tasks, and its minimum is {percent} %")
                 }
             },
+            Self::CalendarClosed { name, until: Some(until) } => {
+                write!(f, "the change calendar {} is closed until {}", name.as_str(), moment(*until))
+            }
+            Self::CalendarClosed { name, until: None } => {
+                write!(f, "the change calendar {} is closed", name.as_str())
+            }
             Self::NoWay { remedy, why } => match why {
                 NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
                 NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),
@@ -549,6 +568,7 @@ impl fmt::Display for Sight {
             Self::Sessions => "the live sessions",
             Self::OtherWork => "whether other work runs on the node",
             Self::Workload => "the tasks on the node",
+            Self::Calendar => "the change calendar",
             Self::Invocation => "the Run Command invocation",
             Self::Probe => "the probe's answer",
         })

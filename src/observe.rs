@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
 use crate::node::{
-    AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, NodeId,
+    AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, DocumentName,
+    NodeId,
 };
 use crate::policy::Mode;
 
@@ -89,6 +90,8 @@ pub struct Look {
     pub probe: Option<CommandId>,
     /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
     pub group: Option<AutoScalingGroupName>,
+    /// The change calendar that the policy names.
+    pub calendar: Option<DocumentName>,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
 }
@@ -120,6 +123,8 @@ pub struct Observation {
     pub busy: Fact<Busy>,
     /// The tasks that would end with a disruptive remedy. Absent: no container instance. Close looks only.
     pub workload: Fact<Workload>,
+    /// The change calendar that the look named. Absent: it named none. Close looks only.
+    pub calendar: Fact<Calendar>,
     /// Findings about role, profile, metadata and registration.
     pub identity: Fact<Findings>,
     /// Findings about the way from the node to AWS.
@@ -443,6 +448,17 @@ pub enum ProbeAnswer {
         /// What it found.
         findings: Findings,
     },
+}
+
+/// A change calendar's state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Calendar {
+    /// Which one.
+    pub name: DocumentName,
+    /// `OPEN`: changes may be made.
+    pub open: bool,
+    /// When that changes, as far as the calendar says.
+    pub changes_at: Option<Timestamp>,
 }
 
 /// The tasks on a container instance, as far as their end matters.

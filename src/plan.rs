@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
-use crate::node::CommandId;
+use crate::node::{CommandId, DocumentName};
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
 use crate::policy::Policy;
 use crate::ports::Rails;
@@ -46,7 +46,7 @@ pub enum Wants {
 
 /// What a pass over an open incident needs before it can decide.
 #[must_use]
-pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
+pub fn wants(incident: &Incident, policy: &Policy, now: Timestamp) -> Wants {
     if let Some(intent) = incident.phase.intent()
         && intent.state == IntentState::Pending
     {
@@ -66,7 +66,8 @@ pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
         | Phase::Resting { .. } => false,
         Phase::Closed { .. } => return Wants::Wait(None),
     };
-    Wants::Look(look(incident, close))
+    let calendar = policy.calendar.clone().filter(|_| close);
+    Wants::Look(look(incident, calendar, close))
 }
 
 /// When an intent may be given up: nobody can be sending it any more.
@@ -76,9 +77,9 @@ fn burnable(intent: &Intent) -> Timestamp {
 }
 
 /// The look that fits an incident.
-fn look(incident: &Incident, close: bool) -> Look {
+fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Look {
     let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
-    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), close }
+    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), calendar, close }
 }
 
 /// Decides what happens next in an open incident.

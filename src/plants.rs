@@ -78,6 +78,7 @@ plants! {
     EndStandaloneTasks, "end-standalone-tasks", "Tasks that nobody starts again are ended.";
     EndProtectedTasks, "end-protected-tasks", "Tasks under scale-in protection are ended.";
     BelowTheServiceMinimum, "below-the-service-minimum", "A service may fall below its minimumHealthyPercent.";
+    IgnoreCalendar, "ignore-calendar", "A closed change calendar is not read.";
     NoCapacityFloor, "no-capacity-floor", "Members that are missing already leave the budget as it is.";
     RebootForIdentity, "reboot-for-identity", "A node without credentials is rebooted.";
     RestartFutile, "restart-futile", "Agents are restarted against network, clock and configuration.";

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Cause;
 use crate::incident::Remedy;
+use crate::node::DocumentName;
 
 pub mod document;
 pub mod layers;
@@ -135,6 +136,8 @@ pub struct Policy {
     pub sessions: SessionsRule,
     /// From this remedy on, a person must approve.
     pub approve_from: Option<Remedy>,
+    /// The change calendar that must be open for a disruptive remedy.
+    pub calendar: Option<DocumentName>,
     /// From the first look to an agent restart, with two looks at least.
     pub restart_hold_down_secs: i64,
     /// From the first look to a disruptive remedy.
@@ -195,6 +198,7 @@ impl Default for Policy {
             allow_probes: false,
             sessions: SessionsRule::Wait,
             approve_from: None,
+            calendar: None,
             restart_hold_down_secs: 5 * 60,
             disruptive_hold_down_secs: 10 * 60,
             launch_grace_secs: 10 * 60,

@@ -154,6 +154,7 @@ fn refusals() -> Vec<Refusal> {
         Sight::Invocation,
         Sight::Probe,
         Sight::Workload,
+        Sight::Calendar,
     ];
     for (what, blind) in sights.into_iter().zip(blind.into_iter().cycle()) {
         all.push(Refusal::CannotSee { what, blind });
@@ -179,6 +180,9 @@ fn refusals() -> Vec<Refusal> {
         ServiceMinimum { elsewhere: 3, desired: 5, percent: 100 },
     ] {
         all.push(Refusal::Workload { why });
+    }
+    for until in [Some(at("16:00:00")), None] {
+        all.push(Refusal::CalendarClosed { name: "freeze".parse().unwrap(), until });
     }
     for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
         all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
@@ -433,7 +437,11 @@ fn policies_are_stored_as_ever() {
     frozen("policy-default", &Policy::default());
     let sessions = SessionsRule::Warn;
     let approve_from = Some(Remedy::StopStart);
-    frozen("policy", &Policy { sessions, approve_from, allow_probes: true, ..Policy::in_mode(Mode::Replace) });
+    let calendar = Some("freeze".parse().unwrap());
+    frozen(
+        "policy",
+        &Policy { calendar, sessions, approve_from, allow_probes: true, ..Policy::in_mode(Mode::Replace) },
+    );
 }
 
 /// A new variant breaks the build here: give it a sample above, count it below, and freeze it.
@@ -455,7 +463,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
         R::UnhealthyStop { .. } | R::CapacityFloor { .. } | R::ZoneFrozen { .. } | R::LastInZone { .. } => {}
-        R::Workload { .. } => {}
+        R::Workload { .. } | R::CalendarClosed { .. } => {}
     }
     use Ending as E;
     match ending {
@@ -481,7 +489,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 25, "{rails:?}");
+    assert_eq!(rails.len(), 26, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

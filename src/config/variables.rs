@@ -153,6 +153,16 @@ pub const VARIABLES: &[Variable] = &[
             Some(())
         },
     ),
+    open(
+        "DEFIB_CALENDAR",
+        "The change calendar of Systems Manager that must be open for a remedy that stops workload.",
+        "no calendar is asked",
+        "the name or ARN of a document of Systems Manager",
+        |settings, value| {
+            settings.policy.calendar = Some(value.parse().ok()?);
+            Some(())
+        },
+    ),
     number!(
         "DEFIB_RESTART_HOLD_DOWN_SECS",
         "Seconds from the first look to an agent restart.",

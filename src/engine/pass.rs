@@ -166,11 +166,13 @@ impl Pass {
                 let signal = signal.clone();
                 return self.told(&signal, &incident, loaded, now);
             }
-            (Trigger::Wake(_), Some(incident)) => match plan::wants(&incident, now) {
-                Wants::Look(look) => Request::Observe(incident.node, look),
-                Wants::Wait(_) if incident.is_closed() => return self.publish_next(),
-                Wants::Wait(wake_at) => return self.done_at(Verdict::Progress, wake_at),
-            },
+            (Trigger::Wake(_), Some(incident)) => {
+                match plan::wants(&incident, &self.context.policy_for(None, Some(&incident.place)), now) {
+                    Wants::Look(look) => Request::Observe(incident.node, look),
+                    Wants::Wait(_) if incident.is_closed() => return self.publish_next(),
+                    Wants::Wait(wake_at) => return self.done_at(Verdict::Progress, wake_at),
+                }
+            }
             (Trigger::Wake(_), None) => return self.done(Verdict::Ignored(IgnoreReason::NothingOpen)),
             (Trigger::Operator(request), incident) => {
                 let request = request.clone();

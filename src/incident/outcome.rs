@@ -169,6 +169,7 @@ impl Ending {
                 | Refusal::UnhealthyStop { .. }
                 | Refusal::ZoneFrozen { .. }
                 | Refusal::LastInZone { .. }
+                | Refusal::CalendarClosed { .. }
                 | Refusal::Workload { .. }
                 | Refusal::CapacityFloor { .. }
                 | Refusal::NoWay { .. } => Outcome::Blocked,

@@ -127,6 +127,7 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
         workload: Fact::Absent,
+        calendar: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
         console: Fact::Known(Arc::from([])),

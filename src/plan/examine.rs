@@ -11,7 +11,7 @@ use crate::diagnose::{Cause, Channel, Diagnosis, Family, Severity, diagnose};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
-use crate::guard::{Refusal, Sight, fleet, gates, mode, ownership, workload};
+use crate::guard::{Refusal, Sight, calendar, fleet, gates, mode, ownership, workload};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     ANSWER_FRESH_SECS, Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer,
@@ -402,6 +402,7 @@ fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: R
 
 /// The rails of what stops workload that rest on more than this node.
 fn surroundings(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -> Result<(), Refusal> {
+    calendar::open(seen, draft.policy)?;
     fleet::unhealthy_stop(seen, draft.policy)?;
     fleet::zone_freeze(seen, draft.policy)?;
     fleet::last_in_zone(seen, draft.next.holds.draining)?;

@@ -150,6 +150,8 @@ impl Reader {
             (Yaml::Text(text), Kind::Word(words)) => {
                 words.iter().find(|word| *word == text).map(|word| Value::Word(word))
             }
+            (Yaml::Text(text), Kind::Document) if text == "none" => Some(Value::Word("none")),
+            (Yaml::Text(text), Kind::Document) => text.parse().ok().map(Value::Document),
             _ => None,
         };
         if value.is_none() {

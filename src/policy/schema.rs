@@ -94,6 +94,9 @@ fn described(kind: Kind, meaning: &str) -> Value {
         Kind::Number { low, high } => {
             json!({ "description": meaning, "type": "integer", "minimum": low, "maximum": high })
         }
+        Kind::Document => {
+            json!({ "description": meaning, "type": "string", "pattern": r"^\s*[A-Za-z0-9_\-.:/]{1,256}\s*$" })
+        }
         Kind::Word(words) => json!({ "description": meaning, "enum": words }),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Mode, Policy, SessionsRule, TasksRule};
 use crate::incident::Remedy;
+use crate::node::DocumentName;
 
 /// One setting.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Setting {
     /// Whether blocks of clusters and groups may change it; what holds for the whole account stands at the top only.
     pub in_blocks: bool,
     get: fn(&Policy) -> Value,
-    set: fn(&mut Policy, Value),
+    set: fn(&mut Policy, &Value),
 }
 
 /// A section of a document, and of its blocks.
@@ -68,10 +69,12 @@ pub enum Kind {
     },
     /// One of these words.
     Word(&'static [&'static str]),
+    /// The name or ARN of a document of Systems Manager, or `none`.
+    Document,
 }
 
 /// What a setting holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// `true` or `false`.
     Flag(bool),
@@ -79,6 +82,8 @@ pub enum Value {
     Number(i64),
     /// A word.
     Word(&'static str),
+    /// A document of Systems Manager.
+    Document(DocumentName),
 }
 
 impl Setting {
@@ -89,7 +94,7 @@ impl Setting {
     }
 
     /// Changes a policy.
-    pub fn set(&self, policy: &mut Policy, value: Value) {
+    pub fn set(&self, policy: &mut Policy, value: &Value) {
         (self.set)(policy, value);
     }
 
@@ -115,6 +120,7 @@ impl Kind {
                 Some((last, _)) => (*last).to_owned(),
                 None => String::new(),
             },
+            Self::Document => "none, or the name or ARN of a document of Systems Manager".to_owned(),
         }
     }
 }
@@ -125,6 +131,7 @@ impl std::fmt::Display for Value {
             Self::Flag(flag) => f.pad(if *flag { "true" } else { "false" }),
             Self::Number(number) => f.pad(&number.to_string()),
             Self::Word(word) => f.pad(word),
+            Self::Document(name) => f.pad(name.as_str()),
         }
     }
 }
@@ -135,6 +142,7 @@ impl serde::Serialize for Value {
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Number(number) => serializer.serialize_i64(*number),
             Self::Word(word) => serializer.serialize_str(word),
+            Self::Document(name) => serializer.serialize_str(name.as_str()),
         }
     }
 }
@@ -233,7 +241,7 @@ pub const SETTINGS: &[Setting] = &[
         get: |policy| Value::Flag(policy.allow_probes),
         set: |policy, value| {
             if let Value::Flag(flag) = value {
-                policy.allow_probes = flag;
+                policy.allow_probes = *flag;
             }
         },
     },
@@ -265,6 +273,19 @@ pub const SETTINGS: &[Setting] = &[
             if let Some(word) = word(value) {
                 policy.approve_from = word.parse().ok();
             }
+        },
+    },
+    Setting {
+        name: "calendar",
+        meaning: "The change calendar of Systems Manager that must be open for a remedy that stops workload.",
+        kind: Kind::Document,
+        section: None,
+        in_blocks: true,
+        get: |policy| policy.calendar.clone().map_or(Value::Word("none"), Value::Document),
+        set: |policy, value| match value {
+            Value::Document(name) => policy.calendar = Some(name.clone()),
+            Value::Word("none") => policy.calendar = None,
+            Value::Word(_) | Value::Flag(_) | Value::Number(_) => {}
         },
     },
     own!(
@@ -358,10 +379,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-fn word(value: Value) -> Option<&'static str> {
+fn word(value: &Value) -> Option<&'static str> {
     match value {
         Value::Word(word) => Some(word),
-        Value::Flag(_) | Value::Number(_) => None,
+        Value::Flag(_) | Value::Number(_) | Value::Document(_) => None,
     }
 }
 
@@ -369,9 +390,9 @@ fn number(number: impl Into<i64>) -> Value {
     Value::Number(number.into())
 }
 
-fn put<T: TryFrom<i64>>(slot: &mut T, value: Value) {
+fn put<T: TryFrom<i64>>(slot: &mut T, value: &Value) {
     if let Value::Number(number) = value
-        && let Ok(number) = number.try_into()
+        && let Ok(number) = (*number).try_into()
     {
         *slot = number;
     }
@@ -388,10 +409,11 @@ mod tests {
                 Kind::Flag => vec![Value::Flag(true), Value::Flag(false)],
                 Kind::Number { low, high } => vec![Value::Number(low), Value::Number(high)],
                 Kind::Word(words) => words.iter().map(|word| Value::Word(word)).collect(),
+                Kind::Document => vec![Value::Document("freeze".parse().unwrap()), Value::Word("none")],
             };
             for value in values {
                 let mut policy = Policy::default();
-                setting.set(&mut policy, value);
+                setting.set(&mut policy, &value);
                 assert_eq!(setting.get(&policy), value, "{}", setting.name);
             }
         }
@@ -402,10 +424,10 @@ mod tests {
         for setting in SETTINGS {
             let mut policy = Policy::default();
             let other = match setting.kind {
-                Kind::Flag | Kind::Word(_) => Value::Number(7),
+                Kind::Flag | Kind::Word(_) | Kind::Document => Value::Number(7),
                 Kind::Number { .. } => Value::Flag(true),
             };
-            setting.set(&mut policy, other);
+            setting.set(&mut policy, &other);
             assert_eq!(policy, Policy::default(), "{}", setting.name);
         }
     }
@@ -427,8 +449,9 @@ mod tests {
             let name = format!("DEFIB_{}", name.replace('-', "_").to_uppercase());
             let variable = crate::config::VARIABLES.iter().find(|variable| variable.name == name);
             let variable = variable.unwrap_or_else(|| panic!("{name} is missing"));
-            // Nothing to say in the environment means nobody; a document says so in a word.
-            assert_eq!(setting.kind.allowed().replace("nobody, ", ""), variable.allowed, "{name}");
+            // Nothing to say in the environment means nobody, or none; a document says so in a word.
+            let allowed = setting.kind.allowed().replace("nobody, ", "").replace("none, or ", "");
+            assert_eq!(allowed, variable.allowed, "{name}");
         }
     }
 }

@@ -224,6 +224,9 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
                 "Please give its services room elsewhere in the cluster, or repair the node yourself.".to_owned()
             }
         },
+        Refusal::CalendarClosed { .. } => {
+            "Please repair it yourself, or wait until the change calendar opens.".to_owned()
+        }
         Refusal::NoWay { .. } => "Please repair it by hand: Defib has no way to reach it.".to_owned(),
     }
 }

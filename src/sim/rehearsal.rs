@@ -41,6 +41,8 @@ pub struct Rehearsal {
     world_lines: Vec<(Timestamp, String)>,
     last_told: BTreeMap<NodeId, Signal>,
     commands: u32,
+    /// The change calendar that the policy names.
+    calendar: Option<DocumentName>,
     /// Plays to the very end of its time, though nothing goes on any more: a mute may end, a reminder may be due.
     to_the_end: bool,
 }
@@ -112,8 +114,10 @@ impl Rehearsal {
         let settings =
             WorldSettings { home: home.clone(), start: begin, seed, flapping: true, background_commands: false };
         let account = Account::new(World::new(settings));
+        let calendar = policy.calendar.clone();
         let context = Arc::new(Context { home, policy });
         Self {
+            calendar,
             driver: Driver::new(account, context, DriverSettings::calm(seed), start),
             start,
             horizon: after(start, lasts_secs),
@@ -226,6 +230,14 @@ impl Rehearsal {
             What::Group(name, settings) => {
                 self.say(at, format!("somebody changes the Auto Scaling group {}", name.as_str()));
                 self.driver.account_mut().world.set_group(&name, &settings);
+            }
+            What::CloseCalendar(secs) => {
+                let Some(name) = self.calendar.clone() else { return };
+                self.say(
+                    at,
+                    format!("the change calendar {} is closed for {}", name.as_str(), crate::time::spoken(secs)),
+                );
+                self.driver.account_mut().world.close_calendar(&name, at, secs);
             }
             What::Again(name) => {
                 let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };

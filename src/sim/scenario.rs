@@ -79,6 +79,8 @@ pub enum What {
     Stop(String),
     /// Somebody terminates a node.
     Terminate(String),
+    /// Somebody closes the policy's change calendar for so many seconds.
+    CloseCalendar(i64),
     /// Somebody changes an Auto Scaling group.
     Group(AutoScalingGroupName, GroupSettings),
     /// An operator says something.
@@ -198,6 +200,9 @@ impl Scenario {
                 self.policy.approve_from =
                     Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
             }
+            "calendar" => {
+                self.policy.calendar = Some(value.parse().map_err(|e: crate::node::BadName| e.to_string())?);
+            }
             "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
             _ => self.budget(key, value)?,
         }
@@ -209,16 +214,17 @@ impl Scenario {
         let in_sections = || SETTINGS.iter().filter(|setting| setting.section.is_some());
         let Some(setting) = in_sections().find(|setting| setting.name == key) else {
             let names: Vec<&str> = in_sections().map(|setting| setting.name).collect();
-            let own = "sessions, allow-probes, approve-from, parked-max";
+            let own = "sessions, allow-probes, approve-from, calendar, parked-max";
             return Err(format!("no such policy setting: {key}; allowed are {own}, {}", names.join(", ")));
         };
         let value = match setting.kind {
             Kind::Number { .. } => value.parse().ok().map(Value::Number),
             Kind::Flag => value.parse().ok().map(Value::Flag),
+            Kind::Document => value.parse().ok().map(Value::Document),
             Kind::Word(words) => words.iter().find(|word| **word == value).map(|word| Value::Word(word)),
         };
         let value = value.ok_or_else(|| format!("{key} is {}", setting.kind.allowed()))?;
-        setting.set(&mut self.policy, value);
+        setting.set(&mut self.policy, &value);
         Ok(())
     }
 
@@ -251,6 +257,7 @@ impl Scenario {
             ["busy", node, work, "for", span] => What::Busy(self.node(node)?, busy(work)?, span_secs(span)?),
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
+            ["calendar", "closed", "for", span] => What::CloseCalendar(span_secs(span)?),
             ["group", name, settings @ ..] => {
                 let name: AutoScalingGroupName = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
                 let mut group = GroupSettings::default();
@@ -274,7 +281,7 @@ impl Scenario {
             _ => {
                 return Err(
                     "expected fault, repair, command, session-refused, tag, sessions, tasks, busy, stop, terminate, \
-                            group, again or operator"
+                            group, calendar, again or operator"
                         .to_owned(),
                 );
             }

@@ -23,6 +23,7 @@ use crate::observe::{Busy, Findings, InstanceState, Lifecycle, Tags};
 
 mod act;
 mod add;
+mod calendar;
 mod census;
 mod group;
 mod happen;
@@ -184,6 +185,7 @@ pub struct World {
     pub(crate) documents: Documents,
     pub(crate) nothing: Findings,
     census: Census,
+    pub(crate) calendars: calendar::Calendars,
     signals: Vec<(Timestamp, Signal)>,
     landed: Vec<Landed>,
     ran: Vec<Landed>,
@@ -215,6 +217,7 @@ impl World {
             documents: Documents::new(),
             nothing: Findings::default(),
             census: Census::default(),
+            calendars: calendar::Calendars::default(),
             signals: Vec::new(),
             landed: Vec::new(),
             ran: Vec::new(),

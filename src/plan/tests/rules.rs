@@ -189,6 +189,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 sessions,
                 busy,
                 workload,
+                calendar: Fact::Absent,
                 identity,
                 network,
                 console,

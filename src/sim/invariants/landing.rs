@@ -37,6 +37,7 @@ impl Inspector {
         if matches!(weight, Weight::Guarding | Weight::Disruptive) {
             self.with_regard_to_others(landing);
             self.with_regard_to_tasks(landing);
+            self.while_the_calendar_is_open(landing);
         }
         if weight == Weight::Disruptive {
             self.never_a_healthy_node(landing);

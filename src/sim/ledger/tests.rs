@@ -28,6 +28,7 @@ fn blind(node: NodeId, at: Timestamp) -> Observation {
         sessions: Fact::Unknown(Blind::NotRead),
         busy: Fact::Unknown(Blind::NotRead),
         workload: Fact::Unknown(Blind::NotRead),
+        calendar: Fact::Unknown(Blind::NotRead),
         identity: Fact::Unknown(Blind::NotRead),
         network: Fact::Unknown(Blind::NotRead),
         console: Fact::Unknown(Blind::NotRead),

@@ -73,6 +73,11 @@ impl Scenario {
         let mut spots = BTreeMap::new();
         let mut nodes = Vec::with_capacity(NODES);
         let whole = aside.u8(0..4) == 0;
+        if let Some(calendar) = &policy.calendar {
+            for _ in 0..aside.usize(1..4) {
+                world.close_calendar(calendar, after(start, aside.i64(0..LENGTH_SECS)), aside.i64(300..5_400));
+            }
+        }
         let special = aside.u8(0..4) == 0;
         for (mut spec, spot) in fleet(&mut rng, start, whole) {
             if special && spec.cluster.is_some() && aside.bool() {
@@ -217,6 +222,7 @@ fn surroundings(rng: &mut Rng, policy: &mut Policy) {
     budgets.unhealthy_percent = if rng.bool() { 100 } else { *rng.choice(&[10, 20, 20, 35, 50]).unwrap_or(&20) };
     let mut rule = || if rng.u8(0..4) == 0 { TasksRule::Ignore } else { TasksRule::Refuse };
     policy.workload = WorkloadRules { standalone: rule(), protected: rule() };
+    policy.calendar = if rng.u8(0..4) == 0 { "freeze".parse().ok() } else { None };
     budgets.zone_freeze_percent = if rng.bool() { 100 } else { *rng.choice(&[20, 35, 50, 50, 75]).unwrap_or(&50) };
 }
 

@@ -40,12 +40,12 @@ impl World {
             seen.ecs = self.ecs(machine, now);
         }
         if look.close {
-            self.look_closely(machine, &mut seen);
+            self.look_closely(machine, look, &mut seen);
         }
         seen
     }
 
-    fn look_closely(&self, machine: &Machine, seen: &mut Observation) {
+    fn look_closely(&self, machine: &Machine, look: &Look, seen: &mut Observation) {
         let shows = |pick: fn(&Illness) -> &Findings| {
             Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
         };
@@ -59,6 +59,7 @@ impl World {
             Fact::Known(if refreshing { crate::observe::Busy::Deployment } else { Self::busy_now(machine, self.now) });
         seen.workload =
             if Self::service_down(machine) { Fact::Unknown(Blind::Unavailable) } else { self.workload(machine) };
+        seen.calendar = self.calendar(look.calendar.as_ref());
         seen.identity = shows(|ill| &ill.identity);
         if machine.id.is_instance() {
             seen.network = shows(|ill| &ill.network);
@@ -232,6 +233,7 @@ fn nothing_of(node: NodeId, now: Timestamp) -> Observation {
         sessions: Fact::Unknown(unread),
         busy: Fact::Unknown(unread),
         workload: Fact::Unknown(unread),
+        calendar: Fact::Unknown(unread),
         identity: Fact::Unknown(unread),
         network: Fact::Unknown(unread),
         console: Fact::Unknown(unread),
