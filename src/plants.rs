@@ -71,6 +71,7 @@ plants! {
     ActInObserve, "act-in-observe", "Mode observe acts.";
     BeyondTheMode, "beyond-the-mode", "Any remedy in any mode that acts.";
     IgnoreApproval, "ignore-approval", "Nobody is asked.";
+    ForgetWhoApproved, "forget-who-approved", "Nobody writes down who approved a remedy.";
     IgnoreSessions, "ignore-sessions", "Live sessions are cut.";
     NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
     NoZoneFreeze, "no-zone-freeze", "Nobody minds how much of a zone is unhealthy.";

@@ -16,7 +16,7 @@ use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
 use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal, WorkloadRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
-    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Symptom, Then, record,
+    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
 use defib::observe::{Blind, Busy, InvocationStatus, Manager, Platform, Standing};
 use defib::policy::{Mode, Policy, SessionsRule};
@@ -241,7 +241,9 @@ fn events() -> Vec<Event> {
     let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
     all.extend(refusals().into_iter().map(Event::Parked));
-    all.extend([OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed].map(Event::Operator));
+    let by = || Some(Arc::from("ops \"night\" shift"));
+    let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed];
+    all.extend(words.map(|word| Event::Operator(Said { word, by: by() })));
     all.extend(endings().into_iter().map(Event::Closed));
     all
 }
@@ -398,6 +400,13 @@ fn incidents_in_every_phase_are_stored_as_ever() {
 fn every_line_of_a_history_is_stored_as_ever() {
     let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
     frozen("history", &lines);
+}
+
+#[test]
+fn an_operators_word_from_before_names_were_kept_still_reads() {
+    let old = r#"{"at": "2026-11-20T14:02:11Z", "event": "operator", "of": "approved"}"#;
+    let read: Entry = serde_json::from_str(old).unwrap();
+    assert_eq!(read.event, Event::Operator(Said { word: OperatorWord::Approved, by: None }));
 }
 
 #[test]

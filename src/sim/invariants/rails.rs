@@ -77,6 +77,8 @@ impl Inspector {
         let approved = at.is_some_and(|at| after(at, APPROVED_MAX_SECS) > landing.sent.at);
         if remedy >= from && !approved {
             self.breach("rail", landing, || "and nobody had approved it".to_owned());
+        } else if remedy >= from && landing.incident.is_some_and(|incident| incident.approved_by().is_none()) {
+            self.breach("rail", landing, || "and nobody can tell who approved it".to_owned());
         }
     }
 }
