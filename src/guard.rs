@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
-use crate::node::{AvailabilityZone, NodeId};
+use crate::node::{AutoScalingGroupName, AvailabilityZone, DocumentName, NodeId};
 use crate::observe::{Blind, Busy, Factor, Manager};
 use crate::policy::Mode;
 use crate::time::{moment, spoken};
@@ -17,10 +17,13 @@ use breaker::TripReason;
 
 pub mod breaker;
 pub mod budget;
+pub mod calendar;
+pub mod fleet;
 pub mod gates;
 pub mod mode;
 pub mod ownership;
 pub mod shared;
+pub mod workload;
 
 /// Why Defib keeps its hands off, with the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -171,6 +174,62 @@ pub enum Refusal {
         /// Why.
         why: StopRefusal,
     },
+    /// So much of the group is unhealthy that the fault is hardly the node's own.
+    UnhealthyStop {
+        /// The group.
+        group: Arc<str>,
+        /// Unhealthy members.
+        unhealthy: u32,
+        /// All members.
+        size: u32,
+        /// At most.
+        limit: u32,
+    },
+    /// One node less, and the group would have less capacity than it must keep.
+    CapacityFloor {
+        /// Which group.
+        scope: Scope,
+        /// Nodes that there should be.
+        of: u32,
+        /// Nodes that must stay.
+        stay: u32,
+        /// Nodes in repair now.
+        held: u32,
+        /// Nodes that are missing for other reasons.
+        missing: u32,
+    },
+    /// So much of the Availability Zone is unhealthy that it is frozen.
+    ZoneFrozen {
+        /// The zone.
+        zone: AvailabilityZone,
+        /// Unhealthy nodes.
+        unhealthy: u32,
+        /// All nodes.
+        size: u32,
+        /// From this share on, in percent.
+        percent: u32,
+    },
+    /// It is the last of its group that serves in its Availability Zone.
+    LastInZone {
+        /// The zone.
+        zone: AvailabilityZone,
+        /// Members there, this one included.
+        members: u32,
+        /// The unhealthy ones: all others.
+        unhealthy: u32,
+    },
+    /// Tasks on the node would end that must not.
+    Workload {
+        /// Which, and why.
+        why: WorkloadRefusal,
+    },
+    /// The change calendar is closed.
+    CalendarClosed {
+        /// Which one.
+        name: DocumentName,
+        /// When it opens, as far as it says.
+        until: Option<Timestamp>,
+    },
     /// The remedy cannot be carried out on this kind of node.
     NoWay {
         /// Which remedy.
@@ -200,6 +259,8 @@ pub enum Scope {
     Node(NodeId),
     /// A cluster or Auto Scaling group.
     Group(Arc<str>),
+    /// An Auto Scaling group: its capacity.
+    ScalingGroup(AutoScalingGroupName),
     /// An Availability Zone.
     Zone(AvailabilityZone),
     /// The account in this region.
@@ -230,6 +291,10 @@ pub enum Sight {
     Sessions,
     /// Somebody else's work.
     OtherWork,
+    /// The tasks on the node.
+    Workload,
+    /// The change calendar.
+    Calendar,
     /// The invocation that told of it.
     Invocation,
     /// Whether the node takes a command.
@@ -253,6 +318,33 @@ pub enum GroupRefusal {
     },
     /// The instance is in no state to be moved.
     NotInService,
+}
+
+/// Which tasks a remedy would end, though they must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason", rename_all_fields = "kebab-case")]
+pub enum WorkloadRefusal {
+    /// Tasks that no service started, so nobody starts them again.
+    Standalone {
+        /// How many.
+        count: u32,
+    },
+    /// Tasks under scale-in protection.
+    Protected {
+        /// How many.
+        count: u32,
+        /// When the last of these protections expires.
+        until: Option<Timestamp>,
+    },
+    /// A service would fall below its `minimumHealthyPercent`.
+    ServiceMinimum {
+        /// Its tasks elsewhere.
+        elsewhere: u32,
+        /// Its desired count.
+        desired: u32,
+        /// Its minimum, in percent.
+        percent: u32,
+    },
 }
 
 /// Why an instance cannot be stopped and started.
@@ -307,6 +399,7 @@ impl Refusal {
             | Self::Stop { .. }
             | Self::NoWay { .. } => Lasts::ForGood,
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
+            Self::CalendarClosed { until: Some(until), .. } => Lasts::Until(*until),
             Self::Rate { free_at, .. } => Lasts::Until(*free_at),
             Self::BreakerOpen { until, .. } => Lasts::Until(*until),
             Self::LaunchGrace { age_secs, grace_secs } => Lasts::Secs(grace_secs.saturating_sub(*age_secs).max(15)),
@@ -318,8 +411,20 @@ impl Refusal {
             | Self::LiveSessions { .. }
             | Self::SharedCause { .. }
             | Self::ActiveIncidents { .. }
+            | Self::ZoneFrozen { .. }
+            | Self::LastInZone { .. }
+            | Self::CalendarClosed { until: None, .. }
             | Self::OtherWork { .. } => Lasts::Secs(300),
-            Self::Budget { .. } | Self::Canary { .. } | Self::CannotSee { .. } => Lasts::Secs(120),
+            Self::Workload { why } => match why {
+                WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => Lasts::Secs(300),
+                // Asked after a drain that moved too little: another one is not tried every few minutes.
+                WorkloadRefusal::ServiceMinimum { .. } => Lasts::Secs(1_800),
+            },
+            Self::Budget { .. }
+            | Self::Canary { .. }
+            | Self::CannotSee { .. }
+            | Self::UnhealthyStop { .. }
+            | Self::CapacityFloor { .. } => Lasts::Secs(120),
         }
     }
 
@@ -350,6 +455,12 @@ impl Refusal {
             Self::Cooldown { .. } => "cooldown",
             Self::Group { .. } => "group",
             Self::Stop { .. } => "stop",
+            Self::UnhealthyStop { .. } => "unhealthy-stop",
+            Self::CapacityFloor { .. } => "capacity-floor",
+            Self::ZoneFrozen { .. } => "zone-frozen",
+            Self::LastInZone { .. } => "last-in-zone",
+            Self::Workload { .. } => "workload",
+            Self::CalendarClosed { .. } => "calendar-closed",
             Self::NoWay { .. } => "no-way",
         }
     }
@@ -428,6 +539,41 @@ impl fmt::Display for Refusal {
                 StopRefusal::Spot => "it is a Spot instance, which cannot be stopped and started",
                 StopRefusal::StopProtected => "stop protection (DisableApiStop) is on",
             }),
+            Self::UnhealthyStop { group, unhealthy, size, limit } => {
+                write!(f, "{unhealthy} of {size} nodes of {group} are unhealthy, limit {limit}")
+            }
+            Self::CapacityFloor { scope, of, stay, held, missing } => {
+                write!(
+                    f,
+                    "capacity floor: {stay} of {of} nodes of {scope} must stay; {held} in repair, {missing} missing"
+                )
+            }
+            Self::ZoneFrozen { zone, unhealthy, size, percent } => {
+                write!(f, "{unhealthy} of {size} nodes in {zone} are unhealthy; from {percent} % on the zone is frozen")
+            }
+            Self::LastInZone { zone, members, unhealthy } => {
+                write!(f, "it is the last that serves of {members} nodes of its group in {zone}; {unhealthy} unhealthy")
+            }
+            Self::Workload { why } => match why {
+                WorkloadRefusal::Standalone { count } => {
+                    write!(f, "{} that no service started would end", tasks(*count))
+                }
+                WorkloadRefusal::Protected { count, until: Some(until) } => {
+                    write!(f, "{} under scale-in protection until {} would end", tasks(*count), moment(*until))
+                }
+                WorkloadRefusal::Protected { count, until: None } => {
+                    write!(f, "{} under scale-in protection would end", tasks(*count))
+                }
+                WorkloadRefusal::ServiceMinimum { elsewhere, desired, percent } => {
+                    write!(f, "a service would keep {elsewhere} of its {desired} tasks, and its minimum is {percent} %")
+                }
+            },
+            Self::CalendarClosed { name, until: Some(until) } => {
+                write!(f, "the change calendar {} is closed until {}", name.as_str(), moment(*until))
+            }
+            Self::CalendarClosed { name, until: None } => {
+                write!(f, "the change calendar {} is closed", name.as_str())
+            }
             Self::NoWay { remedy, why } => match why {
                 NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
                 NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),
@@ -436,6 +582,11 @@ impl fmt::Display for Refusal {
             },
         }
     }
+}
+
+/// So many tasks, in words.
+fn tasks(count: u32) -> String {
+    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 
 impl fmt::Display for Resource {
@@ -453,6 +604,7 @@ impl fmt::Display for Scope {
         match self {
             Self::Node(node) => write!(f, "{node}"),
             Self::Group(group) => write!(f, "group {group}"),
+            Self::ScalingGroup(group) => write!(f, "Auto Scaling group {group}"),
             Self::Zone(zone) => write!(f, "{zone}"),
             Self::Account => f.write_str("the account"),
         }
@@ -472,6 +624,8 @@ impl fmt::Display for Sight {
             Self::Console => "the console output",
             Self::Sessions => "the live sessions",
             Self::OtherWork => "whether other work runs on the node",
+            Self::Workload => "the tasks on the node",
+            Self::Calendar => "the change calendar",
             Self::Invocation => "the Run Command invocation",
             Self::Probe => "the probe's answer",
         })

@@ -20,7 +20,7 @@ mod phase;
 pub mod record;
 mod remedy;
 
-pub use history::{Entry, Event, Milestone, OperatorWord};
+pub use history::{Entry, Event, Milestone, OperatorWord, Said};
 pub use id::IncidentId;
 pub use outcome::{Ending, Outcome};
 pub use parts::{Approval, Ask, Attempt, AttemptResult, Holds, Place, ProbeSent, Run, Symptom};
@@ -248,6 +248,15 @@ impl Incident {
     pub fn next_intent(&mut self) -> IntentId {
         self.intents = self.intents.saturating_add(1);
         IntentId(self.intents)
+    }
+
+    /// Who approved a remedy last, as claimed.
+    #[must_use]
+    pub fn approved_by(&self) -> Option<&str> {
+        self.history.iter().rev().find_map(|entry| match &entry.event {
+            Event::Operator(Said { word: OperatorWord::Approved, by }) => by.as_deref(),
+            _ => None,
+        })
     }
 
     /// The command that the incident began with, when it began with one.

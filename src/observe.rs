@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
 use crate::node::{
-    AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, NodeId,
+    AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, DocumentName,
+    NodeId,
 };
 use crate::policy::Mode;
 
@@ -19,7 +20,7 @@ mod health;
 #[cfg(test)]
 pub(crate) mod samples;
 
-pub use factors::{Factor, Factors, Share};
+pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 
 /// A fact about the world.
@@ -91,6 +92,8 @@ pub struct Look {
     pub probe: Option<CommandId>,
     /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
     pub group: Option<AutoScalingGroupName>,
+    /// The change calendar that the policy names.
+    pub calendar: Option<DocumentName>,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
 }
@@ -122,6 +125,10 @@ pub struct Observation {
     pub sessions: Fact<u16>,
     /// Somebody else's work on the node.
     pub busy: Fact<Busy>,
+    /// The tasks that would end with a disruptive remedy. Absent: no container instance. Close looks only.
+    pub workload: Fact<Workload>,
+    /// The change calendar that the look named. Absent: it named none. Close looks only.
+    pub calendar: Fact<Calendar>,
     /// Findings about role, profile, metadata and registration.
     pub identity: Fact<Findings>,
     /// Findings about the way from the node to AWS.
@@ -340,6 +347,10 @@ pub struct Asg {
     pub min: u32,
     /// Members in service.
     pub in_service: u32,
+    /// Members in Standby or on their way in: `DesiredCapacity` was lowered by one for each.
+    pub standby: u32,
+    /// Members that are there at all and not on their way out: pending, in service or in Standby.
+    pub existing: u32,
     /// The health check is EC2's only, so a reboot does not make it replace the member.
     pub ec2_health_only: bool,
     /// `Launch` or `Terminate` is suspended.
@@ -377,6 +388,15 @@ pub struct Group {
     pub size: u32,
     /// Nodes in this node's Availability Zone.
     pub zone_size: u32,
+    /// Members that AWS shows as unhealthy, this node included: an agent that is shown as gone, a status check that fails, or
+    /// an instance that stands still though it should run.
+    pub unhealthy: u32,
+    /// Nodes in this node's Availability Zone that AWS shows as unhealthy, this node included.
+    pub zone_unhealthy: u32,
+    /// Other members in this node's Availability Zone.
+    pub zone_peers: u32,
+    /// Those of them that AWS shows as unhealthy.
+    pub zone_peers_unhealthy: u32,
 }
 
 /// A Run Command invocation, read again.
@@ -432,6 +452,52 @@ pub enum ProbeAnswer {
         /// What it found.
         findings: Findings,
     },
+}
+
+/// A change calendar's state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Calendar {
+    /// Which one.
+    pub name: DocumentName,
+    /// `OPEN`: changes may be made.
+    pub open: bool,
+    /// When that changes, as far as the calendar says.
+    pub changes_at: Option<Timestamp>,
+}
+
+/// The tasks on a container instance, as far as their end matters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Workload {
+    /// Tasks that no service started.
+    pub standalone: u32,
+    /// Tasks under scale-in protection.
+    pub protected: u32,
+    /// When the last of these protections expires.
+    pub protected_until: Option<Timestamp>,
+    /// The service that would be left with the least of what it needs, had the tasks here ended; none: no service has any here.
+    pub service: Option<Share>,
+}
+
+/// A service's tasks here and elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Share {
+    /// Running on this node.
+    pub here: u32,
+    /// Running elsewhere, as ECS counts: those of disconnected agents too.
+    pub elsewhere: u32,
+    /// `desiredCount`.
+    pub desired: u32,
+    /// `minimumHealthyPercent`.
+    pub minimum_percent: u32,
+}
+
+impl Share {
+    /// Whether the service would keep its minimum, had the tasks here ended. ECS rounds the minimum up.
+    #[must_use]
+    pub fn keeps_minimum(self) -> bool {
+        let least = self.desired.saturating_mul(self.minimum_percent).div_ceil(100);
+        self.here == 0 || self.elsewhere >= least
+    }
 }
 
 /// Somebody else's work on a node, during which Defib keeps its hands off.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::guard::Refusal;
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
-use crate::node::CommandId;
+use crate::node::{CommandId, DocumentName};
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
 use crate::policy::Policy;
 use crate::ports::Rails;
@@ -47,7 +47,7 @@ pub enum Wants {
 
 /// What a pass over an open incident needs before it can decide.
 #[must_use]
-pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
+pub fn wants(incident: &Incident, policy: &Policy, now: Timestamp) -> Wants {
     if let Some(intent) = incident.phase.intent()
         && intent.state == IntentState::Pending
     {
@@ -67,7 +67,8 @@ pub fn wants(incident: &Incident, now: Timestamp) -> Wants {
         | Phase::Resting { .. } => false,
         Phase::Closed { .. } => return Wants::Wait(None),
     };
-    Wants::Look(look(incident, close))
+    let calendar = policy.calendar.clone().filter(|_| close);
+    Wants::Look(look(incident, calendar, close))
 }
 
 /// Lets an incident wait for others to end, once its hold-down is over and so many are worked on already. It costs no call.
@@ -107,9 +108,9 @@ fn burnable(intent: &Intent) -> Timestamp {
 }
 
 /// The look that fits an incident.
-fn look(incident: &Incident, close: bool) -> Look {
+fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Look {
     let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
-    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), close }
+    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), calendar, close }
 }
 
 /// Decides what happens next in an open incident.

@@ -71,7 +71,16 @@ plants! {
     ActInObserve, "act-in-observe", "Mode observe acts.";
     BeyondTheMode, "beyond-the-mode", "Any remedy in any mode that acts.";
     IgnoreApproval, "ignore-approval", "Nobody is asked.";
+    ForgetWhoApproved, "forget-who-approved", "Nobody writes down who approved a remedy.";
     IgnoreSessions, "ignore-sessions", "Live sessions are cut.";
+    NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
+    NoZoneFreeze, "no-zone-freeze", "Nobody minds how much of a zone is unhealthy.";
+    TakeTheLastOfAZone, "take-the-last-of-a-zone", "The last node that serves in its zone is cycled like any other.";
+    EndStandaloneTasks, "end-standalone-tasks", "Tasks that nobody starts again are ended.";
+    EndProtectedTasks, "end-protected-tasks", "Tasks under scale-in protection are ended.";
+    BelowTheServiceMinimum, "below-the-service-minimum", "A service may fall below its minimumHealthyPercent.";
+    IgnoreCalendar, "ignore-calendar", "A closed change calendar is not read.";
+    NoCapacityFloor, "no-capacity-floor", "Members that are missing already leave the budget as it is.";
     RebootForIdentity, "reboot-for-identity", "A node without credentials is rebooted.";
     RestartFutile, "restart-futile", "Agents are restarted against network, clock and configuration.";
     LadderDown, "ladder-down", "After a remedy that failed, gentler ones are tried again.";

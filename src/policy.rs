@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Cause;
 use crate::incident::Remedy;
+use crate::node::DocumentName;
 
 pub mod document;
 pub mod layers;
@@ -102,6 +103,27 @@ pub enum SessionsRule {
     Ignore,
 }
 
+/// What tasks of some kind mean for a remedy that would end them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TasksRule {
+    /// It waits until they have ended.
+    #[default]
+    Refuse,
+    /// It goes on.
+    Ignore,
+}
+
+/// Tasks that nobody starts again elsewhere by itself, or that asked not to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct WorkloadRules {
+    /// Tasks that no service started.
+    pub standalone: TasksRule,
+    /// Tasks under scale-in protection.
+    pub protected: TasksRule,
+}
+
 /// What Defib may do, and how patient it is. Times in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -114,6 +136,8 @@ pub struct Policy {
     pub sessions: SessionsRule,
     /// From this remedy on, a person must approve.
     pub approve_from: Option<Remedy>,
+    /// The change calendar that must be open for a disruptive remedy.
+    pub calendar: Option<DocumentName>,
     /// From the first look to an agent restart, with two looks at least.
     pub restart_hold_down_secs: i64,
     /// From the first look to a disruptive remedy.
@@ -136,6 +160,8 @@ pub struct Policy {
     pub breaker: BreakerPolicy,
     /// When nodes count as failing together.
     pub shared_cause: SharedCausePolicy,
+    /// Tasks that a disruptive remedy would end.
+    pub workload: WorkloadRules,
     /// What a document says about single causes. Not part of the stored form.
     #[serde(skip)]
     pub causes: BTreeMap<Cause, places::CauseRule>,
@@ -154,6 +180,11 @@ pub struct Budgets {
     pub group_at_once: u32,
     /// … and at most this share of it, in percent; one in groups under ten.
     pub group_percent: u32,
+    /// No disruptive remedy while more than this share of the group is unhealthy, in percent and rounded up, and one node at
+    /// least; there is no such stop in groups under six.
+    pub unhealthy_percent: u32,
+    /// No disruptive remedy in an Availability Zone of which this share is unhealthy, in percent; zones under four nodes aside.
+    pub zone_freeze_percent: u32,
     /// In any hour, in the account.
     pub account_an_hour: u32,
     /// In any day, in the account.
@@ -203,6 +234,7 @@ impl Default for Policy {
             allow_probes: false,
             sessions: SessionsRule::Wait,
             approve_from: None,
+            calendar: None,
             restart_hold_down_secs: 5 * 60,
             disruptive_hold_down_secs: 10 * 60,
             launch_grace_secs: 10 * 60,
@@ -214,6 +246,7 @@ impl Default for Policy {
             budgets: Budgets::default(),
             breaker: BreakerPolicy::default(),
             shared_cause: SharedCausePolicy::default(),
+            workload: WorkloadRules::default(),
             causes: BTreeMap::new(),
             blocks: None,
         }
@@ -226,6 +259,8 @@ impl Default for Budgets {
             account_at_once: 5,
             group_at_once: 3,
             group_percent: 10,
+            unhealthy_percent: 20,
+            zone_freeze_percent: 50,
             account_an_hour: 20,
             account_a_day: 50,
             node_an_hour: 1,
@@ -266,7 +301,27 @@ impl Policy {
     }
 }
 
+/// Groups under this size know no unhealthy stop: one sick node of four would already be more than a fifth.
+const UNHEALTHY_STOP_FROM: u32 = 6;
+
+/// Zones under this size are never frozen: one sick node of two would already be half.
+const ZONE_FREEZE_FROM: u32 = 4;
+
 impl Budgets {
+    /// Whether a zone of `size` nodes is frozen with so many unhealthy.
+    #[must_use]
+    pub fn freezes(&self, size: u32, unhealthy: u32) -> bool {
+        size >= ZONE_FREEZE_FROM && unhealthy.saturating_mul(100) >= size.saturating_mul(self.zone_freeze_percent)
+    }
+
+    /// How many of a group of `size` nodes may be unhealthy at most, for a disruptive remedy on one of them; none in small
+    /// groups, where one at a time is all that holds.
+    #[must_use]
+    pub fn unhealthy_at_most(&self, size: u32) -> Option<u32> {
+        let share = size.saturating_mul(self.unhealthy_percent).div_ceil(100);
+        (size >= UNHEALTHY_STOP_FROM).then_some(share.max(1))
+    }
+
     /// How many of a group or zone of `size` nodes may be in repair at once: one under ten nodes.
     #[must_use]
     pub fn at_once(&self, size: u32) -> u32 {

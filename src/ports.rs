@@ -150,6 +150,19 @@ pub struct Claim {
     pub scope: Scope,
     /// At most.
     pub limit: u32,
+    /// What must stay of the scope, where that is what sets the limit.
+    pub floor: Option<Floor>,
+}
+
+/// How much of a group must stay while some of it is out for repair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Floor {
+    /// Nodes that there should be.
+    pub of: u32,
+    /// Nodes that must stay.
+    pub stay: u32,
+    /// Nodes that are missing already, for other reasons.
+    pub missing: u32,
 }
 
 /// At most `limit` in a window of time.

@@ -14,10 +14,10 @@ use defib::diagnose::{Cause, Channel, Diagnosis, Finding, Severity};
 use defib::effect::{Effect, Intent, IntentId, IntentState};
 use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
 use defib::guard::breaker::{Breaker, Tried, Trip, TripReason};
-use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
+use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal, WorkloadRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
-    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Symptom, Then, record,
+    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
 use defib::observe::{Blind, Busy, Factor, InvocationStatus, Manager, Platform, Standing};
 use defib::policy::{Mode, Policy, SessionsRule};
@@ -153,6 +153,7 @@ fn refusals() -> Vec<Refusal> {
         Scope::Group(Arc::from("blue")),
         Scope::Zone("us-east-1a".parse().unwrap()),
         Scope::Account,
+        Scope::ScalingGroup("blue-asg".parse().unwrap()),
     ];
     for scope in scopes {
         all.push(Refusal::Budget { scope: scope.clone(), held: 3, limit: 2 });
@@ -175,6 +176,8 @@ fn refusals() -> Vec<Refusal> {
         Sight::OtherWork,
         Sight::Invocation,
         Sight::Probe,
+        Sight::Workload,
+        Sight::Calendar,
     ];
     for (what, blind) in sights.into_iter().zip(blind.into_iter().cycle()) {
         all.push(Refusal::CannotSee { what, blind });
@@ -185,6 +188,24 @@ fn refusals() -> Vec<Refusal> {
     use StopRefusal::{InstanceStoreData, InstanceStoreRoot, Spot, StopProtected};
     for why in [InstanceStoreRoot, InstanceStoreData, Spot, StopProtected] {
         all.push(Refusal::Stop { why });
+    }
+    all.push(Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 });
+    let scope = Scope::ScalingGroup("blue-asg".parse().unwrap());
+    all.push(Refusal::CapacityFloor { scope, of: 10, stay: 9, held: 1, missing: 0 });
+    let zone: defib::node::AvailabilityZone = "us-east-1a".parse().unwrap();
+    all.push(Refusal::ZoneFrozen { zone: zone.clone(), unhealthy: 2, size: 4, percent: 50 });
+    all.push(Refusal::LastInZone { zone, members: 3, unhealthy: 2 });
+    use WorkloadRefusal::{Protected, ServiceMinimum, Standalone};
+    for why in [
+        Standalone { count: 1 },
+        Protected { count: 2, until: Some(at("16:00:00")) },
+        Protected { count: 2, until: None },
+        ServiceMinimum { elsewhere: 3, desired: 5, percent: 100 },
+    ] {
+        all.push(Refusal::Workload { why });
+    }
+    for until in [Some(at("16:00:00")), None] {
+        all.push(Refusal::CalendarClosed { name: "freeze".parse().unwrap(), until });
     }
     for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
         all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
@@ -243,7 +264,9 @@ fn events() -> Vec<Event> {
     let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
     all.extend(refusals().into_iter().map(Event::Parked));
-    all.extend([OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed].map(Event::Operator));
+    let by = || Some(Arc::from("ops \"night\" shift"));
+    let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed];
+    all.extend(words.map(|word| Event::Operator(Said { word, by: by() })));
     all.extend(endings().into_iter().map(Event::Closed));
     all
 }
@@ -405,6 +428,13 @@ fn every_line_of_a_history_is_stored_as_ever() {
 }
 
 #[test]
+fn an_operators_word_from_before_names_were_kept_still_reads() {
+    let old = r#"{"at": "2026-11-20T14:02:11Z", "event": "operator", "of": "approved"}"#;
+    let read: Entry = serde_json::from_str(old).unwrap();
+    assert_eq!(read.event, Event::Operator(Said { word: OperatorWord::Approved, by: None }));
+}
+
+#[test]
 fn every_signal_refusal_and_ending_is_stored_as_ever() {
     frozen("signals", &signals());
     frozen("refusals", &refusals());
@@ -498,7 +528,11 @@ fn policies_are_stored_as_ever() {
     frozen("policy-default", &Policy::default());
     let sessions = SessionsRule::Warn;
     let approve_from = Some(Remedy::StopStart);
-    frozen("policy", &Policy { sessions, approve_from, allow_probes: true, ..Policy::in_mode(Mode::Replace) });
+    let calendar = Some("freeze".parse().unwrap());
+    frozen(
+        "policy",
+        &Policy { calendar, sessions, approve_from, allow_probes: true, ..Policy::in_mode(Mode::Replace) },
+    );
 }
 
 /// A new variant breaks the build here: give it a sample above, count it below, and freeze it.
@@ -520,6 +554,8 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         R::BreakerOpen { .. } | R::Canary { .. } | R::SharedCause { .. } | R::ActiveIncidents { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
+        R::UnhealthyStop { .. } | R::CapacityFloor { .. } | R::ZoneFrozen { .. } | R::LastInZone { .. } => {}
+        R::Workload { .. } | R::CalendarClosed { .. } => {}
     }
     use Ending as E;
     match ending {
@@ -545,7 +581,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 24, "{rails:?}");
+    assert_eq!(rails.len(), 30, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -222,8 +222,7 @@ fn played(name: &str, policy: &str, script: &str) -> serde_json::Value {
     serde_json::from_str(line.unwrap_or_else(|| panic!("{ran:?}"))).unwrap()
 }
 
-const HUNG: &str =
-    "node web-1 cluster=prod group=web\nat 10m fault web-1 ssm-agent.hung\nat 30m session-refused web-1\nuntil 3h\n";
+const HUNG: &str = "node web-1 cluster=prod group=web\nnode web-2 cluster=prod group=web\nat 10m fault web-1 ssm-agent.hung\nat 30m session-refused web-1\nuntil 3h\n";
 
 #[test]
 fn a_block_is_obeyed_where_it_matches_and_nowhere_else() {

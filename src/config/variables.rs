@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::settings::{AccountKind, Settings};
 use crate::incident::Remedy;
-use crate::policy::SessionsRule;
+use crate::policy::{SessionsRule, TasksRule};
 
 /// What the names of all settings begin with.
 pub const PREFIX: &str = "DEFIB_";
@@ -153,6 +153,16 @@ pub const VARIABLES: &[Variable] = &[
             Some(())
         },
     ),
+    open(
+        "DEFIB_CALENDAR",
+        "The change calendar of Systems Manager that must be open for a remedy that stops workload.",
+        "no calendar is asked",
+        "the name or ARN of a document of Systems Manager",
+        |settings, value| {
+            settings.policy.calendar = Some(value.parse().ok()?);
+            Some(())
+        },
+    ),
     number!(
         "DEFIB_RESTART_HOLD_DOWN_SECS",
         "Seconds from the first look to an agent restart.",
@@ -225,6 +235,20 @@ pub const VARIABLES: &[Variable] = &[
         policy.budgets.group_percent
     ),
     number!(
+        "DEFIB_UNHEALTHY_PERCENT",
+        "No disruptive remedy while more than this share of a group of six or more is unhealthy, in percent, rounded up.",
+        20,
+        1..=100,
+        policy.budgets.unhealthy_percent
+    ),
+    number!(
+        "DEFIB_ZONE_FREEZE_PERCENT",
+        "No disruptive remedy in an Availability Zone of four or more nodes of which this share is unhealthy, in percent.",
+        50,
+        1..=100,
+        policy.budgets.zone_freeze_percent
+    ),
+    number!(
         "DEFIB_ACCOUNT_AN_HOUR",
         "Disruptive remedies in any hour in the account.",
         20,
@@ -252,6 +276,96 @@ pub const VARIABLES: &[Variable] = &[
         0..=20,
         policy.budgets.node_a_day
     ),
+    number!(
+        "DEFIB_ACTIVE_INCIDENTS",
+        "Incidents that are worked on at the same time; the rest wait their turn.",
+        50,
+        1..=1000,
+        policy.budgets.active_incidents
+    ),
+    number!(
+        "DEFIB_WATCHED_INCIDENTS",
+        "Incidents in their hold-down at the same time; nodes beyond that are only noted.",
+        1000,
+        10..=20000,
+        policy.budgets.watched_incidents
+    ),
+    number!(
+        "DEFIB_BREAKER_NODES",
+        "Distinct nodes in trouble within the breaker's window that open it, at least.",
+        10,
+        1..=10000,
+        policy.breaker.nodes
+    ),
+    number!(
+        "DEFIB_BREAKER_PERCENT",
+        "The same as a share of the fleet, in percent; the larger of the two holds.",
+        5,
+        0..=100,
+        policy.breaker.percent
+    ),
+    number!(
+        "DEFIB_BREAKER_WINDOW_SECS",
+        "Seconds of the breaker's window.",
+        300,
+        60..=3600,
+        policy.breaker.window_secs
+    ),
+    number!(
+        "DEFIB_BREAKER_COOL_DOWN_SECS",
+        "Seconds that the breaker rests before one canary may try.",
+        600,
+        60..=86400,
+        policy.breaker.cool_down_secs
+    ),
+    number!(
+        "DEFIB_SHARED_CAUSE_NODES",
+        "Nodes that share something and must fail together to have a shared cause, at least.",
+        3,
+        2..=1000,
+        policy.shared_cause.nodes
+    ),
+    number!(
+        "DEFIB_SHARED_CAUSE_PERCENT",
+        "The same as a share of all that have it, in percent.",
+        50,
+        1..=100,
+        policy.shared_cause.percent
+    ),
+    number!(
+        "DEFIB_SHARED_CAUSE_WINDOW_SECS",
+        "Seconds within which they fail together.",
+        600,
+        60..=3600,
+        policy.shared_cause.window_secs
+    ),
+    number!(
+        "DEFIB_SHARED_CAUSE_TIMES",
+        "So many times as often as those without it.",
+        3,
+        1..=100,
+        policy.shared_cause.times
+    ),
+    row(
+        "DEFIB_WORKLOAD_STANDALONE",
+        "Tasks on the node that no service started: a remedy that would end them is refused, or they are ignored.",
+        "refuse",
+        "refuse or ignore",
+        |settings, value| {
+            settings.policy.workload.standalone = tasks(value)?;
+            Some(())
+        },
+    ),
+    row(
+        "DEFIB_WORKLOAD_PROTECTED",
+        "Tasks on the node under scale-in protection: a remedy that would end them is refused, or they are ignored.",
+        "refuse",
+        "refuse or ignore",
+        |settings, value| {
+            settings.policy.workload.protected = tasks(value)?;
+            Some(())
+        },
+    ),
     row(
         "DEFIB_SIM_SEED",
         "The seed of the embedded account.",
@@ -274,6 +388,14 @@ pub const VARIABLES: &[Variable] = &[
         },
     ),
 ];
+
+fn tasks(value: &str) -> Option<TasksRule> {
+    match value {
+        "refuse" => Some(TasksRule::Refuse),
+        "ignore" => Some(TasksRule::Ignore),
+        _ => None,
+    }
+}
 
 fn set<T: FromStr>(slot: &mut Option<T>, value: &str) -> Option<()> {
     *slot = Some(value.parse().ok()?);

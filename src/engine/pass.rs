@@ -200,20 +200,21 @@ impl Pass {
                 let signal = signal.clone();
                 return self.told(&signal, &incident, loaded, now);
             }
-            (Trigger::Wake(_), Some(incident)) => match plan::wants(&incident, now) {
-                Wants::Look(look) => {
-                    let waits = {
-                        let policy = self.context.policy_for(None, Some(&incident.place));
-                        plan::wait_for_room(&incident, &loaded.rails, &policy, now)
-                    };
-                    if let Some(plan) = waits {
-                        return self.commit(*plan);
-                    }
-                    Request::Observe(incident.node, look)
+            (Trigger::Wake(_), Some(incident)) => {
+                let policy = self.context.policy_for(None, Some(&incident.place));
+                let wants = plan::wants(&incident, &policy, now);
+                let waits = match &wants {
+                    Wants::Look(_) => plan::wait_for_room(&incident, &loaded.rails, &policy, now),
+                    Wants::Wait(_) => None,
+                };
+                drop(policy);
+                match (wants, waits) {
+                    (_, Some(plan)) => return self.commit(*plan),
+                    (Wants::Look(look), None) => Request::Observe(incident.node, look),
+                    (Wants::Wait(_), None) if incident.is_closed() => return self.publish_next(),
+                    (Wants::Wait(wake_at), None) => return self.done_at(Verdict::Progress, wake_at),
                 }
-                Wants::Wait(_) if incident.is_closed() => return self.publish_next(),
-                Wants::Wait(wake_at) => return self.done_at(Verdict::Progress, wake_at),
-            },
+            }
             (Trigger::Wake(_), None) => return self.done(Verdict::Ignored(IgnoreReason::NothingOpen)),
             (Trigger::Operator(request), incident) => {
                 let request = request.clone();

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::{Refusal, Scope};
 use crate::incident::{Incident, Remedy};
-use crate::observe::Observation;
-use crate::policy::Policy;
-use crate::ports::{Claim, Claims, RateClaim};
+use crate::observe::{Asg, Observation};
+use crate::policy::{Budgets, Policy};
+use crate::ports::{Claim, Claims, Floor, RateClaim};
 use crate::time::{after, secs_between};
 
 const HOUR: i64 = 3_600;
@@ -21,16 +21,20 @@ pub fn claims(incident: &Incident, seen: &Observation, policy: &Policy) -> Claim
     let budgets = &policy.budgets;
     let node = Scope::Node(incident.node);
     let mut at_once =
-        vec![Claim { scope: node.clone(), limit: 1 }, Claim { scope: Scope::Account, limit: budgets.account_at_once }];
+        vec![Claim::new(node.clone(), 1, None), Claim::new(Scope::Account, budgets.account_at_once, None)];
     // A group that could not be read is taken for a small one: the limit is one.
     if let Some(group) = seen.group.known() {
-        at_once.push(Claim { scope: Scope::Group(group.name.clone()), limit: budgets.at_once(group.size) });
+        // Container instances without an Auto Scaling group: what is registered is all the capacity there is.
+        let alone = seen.asg.known().is_none() && seen.ecs.known().is_some();
+        let floor = alone.then(|| Floor::new(group.size, 0));
+        at_once.push(Claim::new(Scope::Group(group.name.clone()), budgets.at_once(group.size), floor));
         if let Some(zone) = &incident.place.zone {
-            at_once.push(Claim { scope: Scope::Zone(zone.clone()), limit: budgets.at_once(group.zone_size) });
+            at_once.push(Claim::new(Scope::Zone(zone.clone()), budgets.at_once(group.zone_size), None));
         }
     } else if let Some(zone) = &incident.place.zone {
-        at_once.push(Claim { scope: Scope::Zone(zone.clone()), limit: 1 });
+        at_once.push(Claim::new(Scope::Zone(zone.clone()), 1, None));
     }
+    at_once.extend(seen.asg.known().map(|asg| of_scaling_group(asg, budgets)));
     let rates = vec![
         RateClaim { scope: node.clone(), window_secs: HOUR, limit: budgets.node_an_hour },
         RateClaim { scope: node, window_secs: DAY, limit: budgets.node_a_day },
@@ -42,16 +46,51 @@ pub fn claims(incident: &Incident, seen: &Observation, policy: &Policy) -> Claim
     Claims { at_once, rates, chosen_at, remedy, group: incident.place.scope() }
 }
 
+/// What an Auto Scaling group can spare: what there should be, less what is missing already.
+fn of_scaling_group(asg: &Asg, budgets: &Budgets) -> Claim {
+    // Standby lowers the desired capacity, and its members come back.
+    let of = asg.desired.saturating_add(asg.standby);
+    let floor = Floor::new(of, of.saturating_sub(asg.existing));
+    Claim::new(Scope::ScalingGroup(asg.name.clone()), budgets.at_once(of), Some(floor))
+}
+
+impl Claim {
+    /// A claim to one of so many places, or fewer where the floor allows fewer.
+    fn new(scope: Scope, limit: u32, floor: Option<Floor>) -> Self {
+        planted!(NoCapacityFloor => return Self { scope, limit, floor: None });
+        let floor = floor.filter(|floor| floor.room() < limit);
+        Self { scope, limit: floor.map_or(limit, Floor::room), floor }
+    }
+}
+
+impl Floor {
+    /// Nine tenths of so many nodes stay; all but one in groups under ten (S11).
+    #[must_use]
+    pub fn new(of: u32, missing: u32) -> Self {
+        let out = if of < 10 { 1 } else { of / 10 };
+        Self { of, stay: of.saturating_sub(out), missing }
+    }
+
+    /// How many may be out for repair at once.
+    #[must_use]
+    pub fn room(self) -> u32 {
+        self.of.saturating_sub(self.stay).saturating_sub(self.missing)
+    }
+}
+
 /// Whether one more holder fits.
 ///
 /// # Errors
 /// The refusal with both numbers.
 pub fn check(held: u32, claim: &Claim) -> Result<(), Refusal> {
     if held < claim.limit {
-        Ok(())
-    } else {
-        Err(Refusal::Budget { scope: claim.scope.clone(), held, limit: claim.limit })
+        return Ok(());
     }
+    let scope = claim.scope.clone();
+    Err(match claim.floor {
+        Some(Floor { of, stay, missing }) => Refusal::CapacityFloor { scope, of, stay, held, missing },
+        None => Refusal::Budget { scope, held, limit: claim.limit },
+    })
 }
 
 /// Whether one more fits into the window, given when the earlier ones were.
@@ -81,7 +120,8 @@ pub fn check_rate(earlier: &[Timestamp], claim: &RateClaim, now: Timestamp) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Budgets;
+    use crate::incident::Symptom;
+    use crate::observe::samples::{Seen, home, noon, seen, swept_ssm};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -95,9 +135,69 @@ mod tests {
 
     #[test]
     fn a_full_budget_refuses_with_its_numbers() {
-        let claim = Claim { scope: Scope::Group("blue".into()), limit: 2 };
+        let claim = Claim::new(Scope::Group("blue".into()), 2, None);
         assert_eq!(check(1, &claim), Ok(()));
         assert_eq!(check(2, &claim).unwrap_err().to_string(), "2 in repair in group blue, limit 2");
+    }
+
+    fn claimed(seen: &Seen, policy: &Policy) -> Vec<Claim> {
+        let symptom = Symptom { at: noon(), kind: swept_ssm() };
+        let incident = Incident::open(&home(), seen, symptom, noon(), noon());
+        claims(&incident, seen, policy).at_once
+    }
+
+    fn of_group(desired: u32, standby: u32, existing: u32) -> Claim {
+        let seen = seen(noon()).in_cluster().with_asg(|asg| {
+            (asg.desired, asg.standby, asg.existing) = (desired, standby, existing);
+        });
+        let wide = Budgets { group_at_once: 100, group_percent: 50, ..Budgets::default() };
+        let claims = claimed(&seen, &Policy { budgets: wide, ..Policy::default() });
+        claims.into_iter().find(|claim| matches!(claim.scope, Scope::ScalingGroup(_))).unwrap()
+    }
+
+    #[test]
+    fn nine_tenths_of_a_group_stay_whatever_the_budget() {
+        assert_eq!([10, 19, 20, 45].map(|desired| of_group(desired, 0, desired).limit), [1, 1, 2, 4]);
+        let refusal = check(1, &of_group(10, 0, 10)).unwrap_err().to_string();
+        let words = "capacity floor: 9 of 10 nodes of Auto Scaling group blue-asg must stay; 1 in repair, 0 missing";
+        assert_eq!(refusal, words);
+    }
+
+    #[test]
+    fn a_small_group_can_spare_one_and_a_group_that_lacks_one_can_spare_none() {
+        assert_eq!([1, 2, 9].map(|desired| of_group(desired, 0, desired).limit), [1, 1, 1]);
+        assert_eq!([2, 9, 10].map(|desired| of_group(desired, 0, desired - 1).limit), [0, 0, 0]);
+        assert_eq!((of_group(20, 0, 19).limit, of_group(20, 0, 17).limit), (1, 0));
+        let refusal = check(0, &of_group(2, 0, 1)).unwrap_err().to_string();
+        let words = "capacity floor: 1 of 2 nodes of Auto Scaling group blue-asg must stay; 0 in repair, 1 missing";
+        assert_eq!(refusal, words);
+    }
+
+    #[test]
+    fn a_member_in_standby_still_belongs_to_what_there_should_be() {
+        assert_eq!((of_group(1, 1, 2).limit, of_group(9, 1, 10).limit), (1, 1));
+        assert_eq!(of_group(19, 1, 20).limit, 2);
+    }
+
+    #[test]
+    fn where_the_budget_is_lower_it_is_the_budget_that_refuses() {
+        let blue = seen(noon()).in_cluster().in_group();
+        let claims = claimed(&blue, &Policy::default());
+        assert!(claims.iter().all(|claim| claim.floor.is_none() && claim.limit <= 5), "{claims:?}");
+        assert_eq!(claims.len(), 5);
+    }
+
+    #[test]
+    fn a_cluster_without_an_auto_scaling_group_keeps_nine_tenths_of_what_is_registered() {
+        let wide = Budgets { group_at_once: 100, group_percent: 50, ..Budgets::default() };
+        let policy = Policy { budgets: wide, ..Policy::default() };
+        let group = |seen: &Seen| {
+            let claims = claimed(seen, &policy);
+            claims.into_iter().find(|claim| matches!(claim.scope, Scope::Group(_))).unwrap().limit
+        };
+        // Twelve strong: half of them by the budget, one by the floor.
+        assert_eq!(group(&seen(noon()).in_cluster()), 1);
+        assert_eq!(group(&seen(noon()).in_cluster().in_group()), 6, "its Auto Scaling group is what counts");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Refusal;
 use crate::incident::{Incident, IncidentId};
 use crate::node::CommandId;
-use crate::observe::{Factor, Observation, Share};
+use crate::observe::{Common, Factor, Observation};
 use crate::policy::{Policy, SharedCausePolicy};
 use crate::time::secs_between;
 
@@ -68,7 +68,7 @@ pub fn check(incident: &Incident, seen: &Observation, peers: &[Peer], policy: &P
 
 fn fails_together<'a>(
     incident: &Incident,
-    share: &'a Share,
+    share: &'a Common,
     fleet: u32,
     peers: &[Peer],
     rule: &SharedCausePolicy,
@@ -123,8 +123,8 @@ mod tests {
         Factor::Role("web-role".parse().unwrap())
     }
 
-    fn share(factor: Factor, members: u32) -> Share {
-        Share { factor, members }
+    fn share(factor: Factor, members: u32) -> Common {
+        Common { factor, members }
     }
 
     fn incident() -> Incident {
@@ -138,8 +138,8 @@ mod tests {
         Peer { incident, first_seen, beyond_a_blip: true, factors: factors.into(), shared: None, command: None }
     }
 
-    fn told(peers: &[Peer], shares: &[Share], fleet: u32) -> Option<String> {
-        let shares: Arc<[Share]> = shares.into();
+    fn told(peers: &[Peer], shares: &[Common], fleet: u32) -> Option<String> {
+        let shares: Arc<[Common]> = shares.into();
         let seen = seen(noon()).with(|seen| seen.factors = Fact::Known(Factors { shared: shares.clone(), fleet }));
         check(&incident(), &seen, peers, &Policy::default()).err().map(|refusal| refusal.to_string())
     }

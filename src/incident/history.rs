@@ -1,5 +1,7 @@
 //! What happened in an incident, as typed lines; the words are chosen where they are shown.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +94,7 @@ pub enum Event {
     /// The rail is out of the way.
     Unparked,
     /// An operator said something.
-    Operator(OperatorWord),
+    Operator(Said),
     /// A person was reminded.
     Reminded,
     /// It ended, or came to rest.
@@ -119,6 +121,38 @@ pub enum Milestone {
     EcsConnected,
     /// The group is at its desired capacity again.
     GroupWhole,
+}
+
+/// What an operator said, and who it was.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "StoredSaid")]
+pub struct Said {
+    /// What.
+    pub word: OperatorWord,
+    /// Who, as claimed; none in records from before names were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<str>>,
+}
+
+/// Older records hold the word alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredSaid {
+    Word(OperatorWord),
+    Said {
+        word: OperatorWord,
+        #[serde(default)]
+        by: Option<Arc<str>>,
+    },
+}
+
+impl From<StoredSaid> for Said {
+    fn from(stored: StoredSaid) -> Self {
+        match stored {
+            StoredSaid::Word(word) => Self { word, by: None },
+            StoredSaid::Said { word, by } => Self { word, by },
+        }
+    }
 }
 
 /// What an operator said.

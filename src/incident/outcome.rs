@@ -170,6 +170,12 @@ impl Ending {
                 | Refusal::Group { .. }
                 | Refusal::Stop { .. }
                 | Refusal::CauseLimit { .. }
+                | Refusal::UnhealthyStop { .. }
+                | Refusal::ZoneFrozen { .. }
+                | Refusal::LastInZone { .. }
+                | Refusal::CalendarClosed { .. }
+                | Refusal::Workload { .. }
+                | Refusal::CapacityFloor { .. }
                 | Refusal::NoWay { .. } => Outcome::Blocked,
             },
             Self::WaitedTooLong { .. } => Outcome::Deferred,

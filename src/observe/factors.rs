@@ -62,14 +62,14 @@ impl Factor {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Factors {
     /// What it shares, each once.
-    pub shared: Arc<[Share]>,
+    pub shared: Arc<[Common]>,
     /// Nodes in the account and region.
     pub fleet: u32,
 }
 
 /// Something that a node shares, and how many nodes have it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Share {
+pub struct Common {
     /// What.
     pub factor: Factor,
     /// Nodes that have it, this one included.

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     Asg, Blind, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags,
+    InvocationStatus, Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Share, Ssm, StopGates, Tags,
+    Workload,
 };
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::event::{CoarseStatus, HealthCheck, SignalKind, SweptAgent};
@@ -127,6 +128,8 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
         probe: Fact::Absent,
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
+        workload: Fact::Absent,
+        calendar: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
         console: Fact::Known(Arc::from([])),
@@ -183,7 +186,17 @@ impl Seen {
                 impaired_since: None,
                 cluster_tags: Tags::default(),
             });
-            seen.group = Fact::Known(Group { name: Arc::from("blue"), size: 12, zone_size: 4 });
+            let service = Some(Share { here: 4, elsewhere: 44, desired: 48, minimum_percent: 50 });
+            seen.workload = Fact::Known(Workload { service, ..Workload::default() });
+            seen.group = Fact::Known(Group {
+                name: Arc::from("blue"),
+                size: 12,
+                zone_size: 4,
+                unhealthy: 1,
+                zone_unhealthy: 1,
+                zone_peers: 3,
+                zone_peers_unhealthy: 0,
+            });
         })
     }
 
@@ -196,6 +209,8 @@ impl Seen {
                 desired: 12,
                 min: 10,
                 in_service: 12,
+                standby: 0,
+                existing: 12,
                 ec2_health_only: false,
                 suspended: false,
                 refreshing: false,

@@ -68,7 +68,7 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
 }
 
 /// Until when to drain before this remedy; none where it needs no drain, or has it already, or somebody else drains.
-fn drain_for(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -> Option<Timestamp> {
+pub(super) fn drain_for(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -> Option<Timestamp> {
     let ecs = seen.ecs.known()?;
     if draft.next.holds.draining || ecs.status != EcsStatus::Active {
         return None;

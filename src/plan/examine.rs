@@ -11,7 +11,7 @@ use crate::diagnose::{Cause, Channel, Diagnosis, Family, Severity, diagnose};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::mode::Reach;
-use crate::guard::{Refusal, Sight, gates, mode, ownership, shared};
+use crate::guard::{Refusal, Sight, calendar, fleet, gates, mode, ownership, shared, workload};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     ANSWER_FRESH_SECS, Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer,
@@ -416,7 +416,21 @@ fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: R
     ownership::check_remedy(seen, remedy, standby)?;
     gates::sessions(seen, draft.policy, remedy)?;
     gates::other_work(seen, health)?;
+    if remedy.is_disruptive() {
+        surroundings(draft, seen, remedy)?;
+    }
     approval(draft, remedy)
+}
+
+/// The rails of what stops workload that rest on more than this node.
+fn surroundings(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -> Result<(), Refusal> {
+    calendar::open(seen, draft.policy)?;
+    fleet::unhealthy_stop(seen, draft.policy)?;
+    fleet::zone_freeze(seen, draft.policy)?;
+    fleet::last_in_zone(seen, draft.next.holds.draining)?;
+    workload::tasks(seen, draft.policy)?;
+    // A drain respects every service's minimum by itself; what it left ends with the remedy.
+    if cycle::drain_for(draft, seen, remedy).is_none() { workload::service_minimum(seen) } else { Ok(()) }
 }
 
 fn approval(draft: &Draft<'_>, remedy: Remedy) -> Result<(), Refusal> {

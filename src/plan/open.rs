@@ -50,11 +50,12 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
     if told_already(signal, loaded.last.as_ref(), context, now) {
         return Err(IgnoreReason::ToldAlready);
     }
-    planted!(NoActiveCap => return Ok(Look { command: signal.kind.command().cloned(), probe: None, group: None, close: false }));
+    let look = Look { command: signal.kind.command().cloned(), probe: None, group: None, calendar: None, close: false };
+    planted!(NoActiveCap => return Ok(look));
     if loaded.rails.around.as_ref().is_some_and(|around| around.room(&context.policy) == 0) {
         return Err(IgnoreReason::NoRoom);
     }
-    Ok(Look { command: signal.kind.command().cloned(), probe: None, group: None, close: false })
+    Ok(look)
 }
 
 /// Whether the node's last incident ended without a repair, a short time ago, and nothing new is told.
@@ -179,7 +180,7 @@ pub fn told(signal: &Signal, incident: &Incident, context: &Context, now: Timest
         Phase::Watching { .. } | Phase::Resting { .. } | Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. }
     );
     let gone = matches!(signal.kind, SignalKind::Gone { .. });
-    match wants(incident, now) {
+    match wants(incident, &context.policy_for(None, Some(&incident.place)), now) {
         Wants::Look(look) if waits || gone => Told::Look(look),
         // In the middle of a treatment the next look comes soon enough.
         Wants::Look(_) | Wants::Wait(_) => Told::Nothing,
@@ -220,5 +221,6 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
 
 /// The look that an operator's request for a node needs.
 pub(super) fn close_look(incident: Option<&Incident>) -> Look {
-    incident.map_or(Look { command: None, probe: None, group: None, close: true }, |incident| look(incident, true))
+    let nothing_known = Look { command: None, probe: None, group: None, calendar: None, close: true };
+    incident.map_or(nothing_known, |incident| look(incident, None, true))
 }

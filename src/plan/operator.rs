@@ -11,7 +11,7 @@ use crate::effect::IntentState;
 use crate::engine::Context;
 use crate::event::{SignalKind, SweptAgent};
 use crate::guard::{Refusal, ownership};
-use crate::incident::{Approval, Ask, Ending, Event, Incident, OperatorWord, Phase, Remedy, Symptom};
+use crate::incident::{Approval, Ask, Ending, Event, Incident, OperatorWord, Phase, Remedy, Said, Symptom};
 use crate::observe::{Health, Look, Observation, Standing};
 use crate::policy::Policy;
 use crate::time::after;
@@ -30,6 +30,12 @@ pub enum OperatorAnswer {
 
 fn refused(why: impl Into<String>) -> OperatorAnswer {
     OperatorAnswer::Refused(why.into())
+}
+
+/// The line that says who said what.
+fn said(word: OperatorWord, by: &Arc<str>) -> Event {
+    planted!(ForgetWhoApproved => return Event::Operator(Said { word, by: None }));
+    Event::Operator(Said { word, by: Some(Arc::clone(by)) })
 }
 
 /// The look that a fix needs.
@@ -102,7 +108,7 @@ pub fn fix(
         Draft::of(&opened, &policy, seen.at, now)
     };
     draft.next.asked = Some(ask);
-    draft.note(Event::Operator(OperatorWord::Fix));
+    draft.note(said(OperatorWord::Fix, by));
     let phase = Phase::Examining { since: now, deadline: after(now, examine::EXAMINE_SECS), sending: None };
     let wake = draft.in_secs(0);
     OperatorAnswer::Plan(Box::new(draft.go(phase, Some(wake))))
@@ -117,7 +123,7 @@ pub fn approve(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timesta
     };
     let mut draft = Draft::of(incident, policy, now, now);
     draft.next.approval = Some(Approval { by: Arc::clone(by), remedy, until: after(now, APPROVAL_SECS) });
-    draft.note(Event::Operator(OperatorWord::Approved));
+    draft.note(said(OperatorWord::Approved, by));
     let wake = draft.in_secs(0);
     OperatorAnswer::Plan(Box::new(draft.stay(Some(wake))))
 }
@@ -148,7 +154,7 @@ pub fn close(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timestamp
     }
     let rested = incident.is_resting();
     let mut draft = Draft::of(incident, policy, now, now);
-    draft.note(Event::Operator(OperatorWord::Closed));
+    draft.note(said(OperatorWord::Closed, by));
     let ending = Ending::ClosedBy { by: Arc::clone(by), rested };
     // A drain that is still ours is undone first.
     OperatorAnswer::Plan(Box::new(draft.end(ending)))

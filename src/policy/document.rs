@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::places::{Block, CauseRule, Given, Glob, Highest};
-use super::settings::{Kind, SETTINGS, Setting, Value};
+use super::settings::{Kind, SETTINGS, Section, Setting, Value};
 use super::tree::{Finding, Key, Node, Spot, Yaml};
 use crate::diagnose::Cause;
 use crate::event::Excerpt;
@@ -25,7 +25,7 @@ pub const HIGHEST: Kind = Kind::Word(&[
     "replace",
 ]);
 /// The tables and lists at the top, beside the settings.
-const PARTS: [&str; 4] = ["budgets", "causes", "clusters", "groups"];
+const PARTS: [&str; 6] = ["budgets", "workload", "storms", "causes", "clusters", "groups"];
 /// Blocks of one kind; each look at a node tries them in turn.
 pub const BLOCKS_MAX: usize = 200;
 /// Findings that are told; after so many the document is something else.
@@ -90,11 +90,13 @@ impl Reader {
         let mut document = Document::default();
         for (key, node) in self.table(tree, "the policy") {
             match key.text.as_str() {
-                "budgets" => self.budgets(node, Level::Top, &mut document.top),
+                "budgets" => self.section(Section::Budgets, node, Level::Top, &mut document.top),
+                "workload" => self.section(Section::Workload, node, Level::Top, &mut document.top),
+                "storms" => self.section(Section::Storms, node, Level::Top, &mut document.top),
                 "causes" => document.causes = self.causes(node),
                 "clusters" => document.clusters = self.blocks(node, "clusters"),
                 "groups" => document.groups = self.blocks(node, "groups"),
-                _ => self.setting(key, node, (Level::Top, false), &mut document.top),
+                _ => self.setting(key, node, (Level::Top, None), &mut document.top),
             }
         }
         document
@@ -112,19 +114,23 @@ impl Reader {
         }
     }
 
-    fn budgets(&mut self, node: &Node, level: Level, into: &mut Vec<Given>) {
-        for (key, value) in self.table(node, "budgets") {
-            self.setting(key, value, (level, true), into);
+    fn section(&mut self, section: Section, node: &Node, level: Level, into: &mut Vec<Given>) {
+        for (key, value) in self.table(node, section.as_str()) {
+            self.setting(key, value, (level, Some(section)), into);
         }
     }
 
-    fn setting(&mut self, key: &Key, node: &Node, (level, is_budget): (Level, bool), into: &mut Vec<Given>) {
+    fn setting(&mut self, key: &Key, node: &Node, (level, section): (Level, Option<Section>), into: &mut Vec<Given>) {
         let known = SETTINGS.iter().enumerate().find(|(_, setting)| setting.name == key.text);
         let Some((index, setting)) = known else {
-            return self.unknown(key, level, is_budget);
+            return self.unknown(key, level, section);
         };
-        if setting.is_budget != is_budget {
-            let place = if setting.is_budget { "under budgets" } else { "beside budgets, not under it" };
+        if setting.section != section {
+            let place = match (setting.section, section) {
+                (Some(right), _) => format!("under {}", right.as_str()),
+                (None, Some(wrong)) => format!("beside {}, not under it", wrong.as_str()),
+                (None, None) => String::new(),
+            };
             return self.tell(key.at, format!("{} stands {place}", setting.name));
         }
         if level == Level::Block && !setting.in_blocks {
@@ -145,6 +151,8 @@ impl Reader {
             (Yaml::Text(text), Kind::Word(words)) => {
                 words.iter().find(|word| *word == text).map(|word| Value::Word(word))
             }
+            (Yaml::Text(text), Kind::Document) if text == "none" => Some(Value::Word("none")),
+            (Yaml::Text(text), Kind::Document) => text.parse().ok().map(Value::Document),
             _ => None,
         };
         if value.is_none() {
@@ -153,13 +161,13 @@ impl Reader {
         value
     }
 
-    fn unknown(&mut self, key: &Key, level: Level, is_budget: bool) {
-        let settings = SETTINGS.iter().filter(|setting| setting.is_budget == is_budget);
+    fn unknown(&mut self, key: &Key, level: Level, section: Option<Section>) {
+        let settings = SETTINGS.iter().filter(|setting| setting.section == section);
         let settings = settings.filter(|setting| level == Level::Top || setting.in_blocks).map(|setting| setting.name);
-        let parts: &[&str] = match (level, is_budget) {
-            (_, true) => &[],
-            (Level::Top, false) => &PARTS,
-            (Level::Block, false) => &["match", "budgets"],
+        let parts: &[&str] = match (level, section) {
+            (_, Some(_)) => &[],
+            (Level::Top, None) => &PARTS,
+            (Level::Block, None) => &["match", "budgets", "workload"],
         };
         let known: Vec<&str> = settings.chain(parts.iter().copied()).collect();
         self.no_such("setting", key, &known);
@@ -257,8 +265,9 @@ impl Reader {
                         self.tell(node.at, problem);
                     }
                 }
-                "budgets" => self.budgets(node, Level::Block, &mut settings),
-                _ => self.setting(key, node, (Level::Block, false), &mut settings),
+                "budgets" => self.section(Section::Budgets, node, Level::Block, &mut settings),
+                "workload" => self.section(Section::Workload, node, Level::Block, &mut settings),
+                _ => self.setting(key, node, (Level::Block, None), &mut settings),
             }
         }
         if !has_match && matches!(node.yaml, Yaml::Map(_) | Yaml::Null) {
@@ -323,7 +332,8 @@ mod tests {
         );
         let findings = found("clusters:\n  - match: x\n    clusters: []\n");
         assert!(
-            findings[0].starts_with("3:5: there is no setting \"clusters\"") && findings[0].ends_with("match, budgets")
+            findings[0].starts_with("3:5: there is no setting \"clusters\"")
+                && findings[0].ends_with("match, budgets, workload")
         );
     }
 

@@ -146,9 +146,9 @@ pub fn resolve(
         }));
     for (given, layer) in layers {
         let Some(origin) = origins.get_mut(given.index) else { continue };
-        let asked = match given.value {
+        let asked = match &given.value {
             Value::Word(word) if is_mode(given.index) => word.parse::<Mode>().ok(),
-            Value::Flag(_) | Value::Number(_) | Value::Word(_) => None,
+            Value::Flag(_) | Value::Number(_) | Value::Word(_) | Value::Document(_) => None,
         };
         *origin = match asked {
             Some(asked) if asked > stack.mode => Layer::StackCap { asked: asked.as_str(), line: given.line },

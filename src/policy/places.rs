@@ -103,7 +103,7 @@ impl Glob {
 }
 
 /// A setting that somebody wrote down, and in which line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Given {
     /// Its place in [`SETTINGS`].
     pub index: usize,
@@ -146,7 +146,7 @@ pub fn first_match<'a>(blocks: &'a [Block], name: Option<&str>) -> Option<&'a Bl
 pub(super) fn overwrite(policy: &mut Policy, settings: &[Given]) {
     for given in settings {
         if let Some(setting) = SETTINGS.get(given.index) {
-            setting.set(policy, given.value);
+            setting.set(policy, &given.value);
         }
     }
 }
@@ -176,7 +176,7 @@ impl Policy {
     pub fn highest_mode(&self) -> Mode {
         let Some(blocks) = &self.blocks else { return self.mode };
         let given = blocks.clusters.iter().chain(&blocks.groups).flat_map(|block| &block.settings);
-        let modes = given.filter_map(|given| match (SETTINGS.get(given.index)?.name, given.value) {
+        let modes = given.filter_map(|given| match (SETTINGS.get(given.index)?.name, &given.value) {
             ("mode", Value::Word(word)) => word.parse::<Mode>().ok(),
             _ => None,
         });

@@ -5,14 +5,16 @@ use serde_json::{Map, Value, json};
 use super::Policy;
 use super::document::{BLOCKS_MAX, HIGHEST, WAIT_SECS};
 use super::places::Glob;
-use super::settings::{Kind, SETTINGS};
+use super::settings::{Kind, SETTINGS, Section};
 use crate::diagnose::Cause;
 
 /// The schema.
 #[must_use]
 pub fn schema() -> Value {
-    let mut top = settings(false, false);
-    top.insert("budgets".to_owned(), table("Limits on disruptive remedies.", &settings(true, false)));
+    let mut top = settings(None, false);
+    for section in Section::ALL {
+        top.insert(section.as_str().to_owned(), table(section.meaning(), &settings(Some(section), false)));
+    }
     let mut rule = Map::new();
     rule.insert(
         "wait-secs".to_owned(),
@@ -32,8 +34,13 @@ pub fn schema() -> Value {
         });
         top.insert(name.to_owned(), list);
     }
-    let mut block = settings(false, true);
-    block.insert("budgets".to_owned(), table("Limits on disruptive remedies.", &settings(true, true)));
+    let mut block = settings(None, true);
+    for section in Section::ALL {
+        let settings = settings(Some(section), true);
+        if !settings.is_empty() {
+            block.insert(section.as_str().to_owned(), table(section.meaning(), &settings));
+        }
+    }
     let pattern = json!({
         "description": "A name, in which * stands for any letters and ? for one.",
         "type": ["string", "integer"],
@@ -69,9 +76,9 @@ pub fn printed() -> String {
     serde_json::to_string_pretty(&schema()).map(|text| text + "\n").unwrap_or_default()
 }
 
-fn settings(budgets: bool, block: bool) -> Map<String, Value> {
+fn settings(section: Option<Section>, block: bool) -> Map<String, Value> {
     let default = Policy::default();
-    let rows = SETTINGS.iter().filter(|setting| setting.is_budget == budgets && (setting.in_blocks || !block));
+    let rows = SETTINGS.iter().filter(|setting| setting.section == section && (setting.in_blocks || !block));
     rows.map(|setting| {
         let mut row = described(setting.kind, setting.meaning);
         if let Some(row) = row.as_object_mut()
@@ -89,6 +96,9 @@ fn described(kind: Kind, meaning: &str) -> Value {
         Kind::Flag => json!({ "description": meaning, "type": "boolean" }),
         Kind::Number { low, high } => {
             json!({ "description": meaning, "type": "integer", "minimum": low, "maximum": high })
+        }
+        Kind::Document => {
+            json!({ "description": meaning, "type": "string", "pattern": r"^\s*[A-Za-z0-9_\-.:/]{1,256}\s*$" })
         }
         Kind::Word(words) => json!({ "description": meaning, "enum": words }),
     }

@@ -1,7 +1,8 @@
 //! Every setting of a policy, in one table: the reader, the JSON schema, the example and `policy explain` are made from it.
 
-use super::{Mode, Policy, SessionsRule};
+use super::{Mode, Policy, SessionsRule, TasksRule};
 use crate::incident::Remedy;
+use crate::node::DocumentName;
 
 /// One setting.
 #[derive(Debug)]
@@ -12,12 +13,52 @@ pub struct Setting {
     pub meaning: &'static str,
     /// What it may hold.
     pub kind: Kind,
-    /// Whether it stands under `budgets`.
-    pub is_budget: bool,
+    /// The section that it stands under; none: at the top.
+    pub section: Option<Section>,
     /// Whether blocks of clusters and groups may change it; what holds for the whole account stands at the top only.
     pub in_blocks: bool,
     get: fn(&Policy) -> Value,
-    set: fn(&mut Policy, Value),
+    set: fn(&mut Policy, &Value),
+}
+
+/// A section of a document, and of its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// Limits on disruptive remedies.
+    Budgets,
+    /// Tasks that a disruptive remedy would end.
+    Workload,
+    /// Many nodes at once.
+    Storms,
+}
+
+impl Section {
+    /// Every section.
+    pub const ALL: [Self; 3] = [Self::Budgets, Self::Workload, Self::Storms];
+
+    /// Its key in a document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Budgets => "budgets",
+            Self::Workload => "workload",
+            Self::Storms => "storms",
+        }
+    }
+
+    /// What it is for, in a sentence.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Budgets => "Limits on disruptive remedies.",
+            Self::Workload => {
+                "Tasks that a disruptive remedy would end, and that nobody starts again elsewhere by itself."
+            }
+            Self::Storms => {
+                "Many nodes at once: how many are worked on, when the breaker opens, what a shared cause is."
+            }
+        }
+    }
 }
 
 /// What a setting may hold.
@@ -34,10 +75,12 @@ pub enum Kind {
     },
     /// One of these words.
     Word(&'static [&'static str]),
+    /// The name or ARN of a document of Systems Manager, or `none`.
+    Document,
 }
 
 /// What a setting holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// `true` or `false`.
     Flag(bool),
@@ -45,6 +88,8 @@ pub enum Value {
     Number(i64),
     /// A word.
     Word(&'static str),
+    /// A document of Systems Manager.
+    Document(DocumentName),
 }
 
 impl Setting {
@@ -55,14 +100,17 @@ impl Setting {
     }
 
     /// Changes a policy.
-    pub fn set(&self, policy: &mut Policy, value: Value) {
+    pub fn set(&self, policy: &mut Policy, value: &Value) {
         (self.set)(policy, value);
     }
 
     /// Its name with the section that it stands in.
     #[must_use]
     pub fn path(&self) -> String {
-        if self.is_budget { format!("budgets.{}", self.name) } else { self.name.to_owned() }
+        match self.section {
+            Some(section) => format!("{}.{}", section.as_str(), self.name),
+            None => self.name.to_owned(),
+        }
     }
 }
 
@@ -78,6 +126,7 @@ impl Kind {
                 Some((last, _)) => (*last).to_owned(),
                 None => String::new(),
             },
+            Self::Document => "none, or the name or ARN of a document of Systems Manager".to_owned(),
         }
     }
 }
@@ -88,6 +137,7 @@ impl std::fmt::Display for Value {
             Self::Flag(flag) => f.pad(if *flag { "true" } else { "false" }),
             Self::Number(number) => f.pad(&number.to_string()),
             Self::Word(word) => f.pad(word),
+            Self::Document(name) => f.pad(name.as_str()),
         }
     }
 }
@@ -98,6 +148,7 @@ impl serde::Serialize for Value {
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Number(number) => serializer.serialize_i64(*number),
             Self::Word(word) => serializer.serialize_str(word),
+            Self::Document(name) => serializer.serialize_str(name.as_str()),
         }
     }
 }
@@ -120,12 +171,12 @@ const APPROVE_FROM: &[&str] = &[
 
 /// A row that holds a number.
 macro_rules! number {
-    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $budget:literal, $blocks:literal, $($field:ident).+) => {
+    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $section:expr, $blocks:literal, $($field:ident).+) => {
         Setting {
             name: $name,
             meaning: $meaning,
             kind: Kind::Number { low: $low, high: $high },
-            is_budget: $budget,
+            section: $section,
             in_blocks: $blocks,
             get: |policy| number(policy.$($field).+),
             set: |policy, value| put(&mut policy.$($field).+, value),
@@ -136,14 +187,46 @@ macro_rules! number {
 /// A row of the policy's own, which blocks may change.
 macro_rules! own {
     ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $field:ident) => {
-        number!($name, $meaning, $low..=$high, false, true, $field)
+        number!($name, $meaning, $low..=$high, None, true, $field)
+    };
+}
+
+/// A row about many nodes at once, which holds for the whole account.
+macro_rules! storms {
+    ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $($field:ident).+) => {
+        number!($name, $meaning, $low..=$high, Some(Section::Storms), false, $($field).+)
     };
 }
 
 /// A row of the budgets.
 macro_rules! budget {
     ($name:literal, $meaning:literal, $low:literal ..= $high:literal, $blocks:literal, $field:ident) => {
-        number!($name, $meaning, $low..=$high, true, $blocks, budgets.$field)
+        number!($name, $meaning, $low..=$high, Some(Section::Budgets), $blocks, budgets.$field)
+    };
+}
+
+/// The words for [`TasksRule`].
+const TASKS: [(&str, TasksRule); 2] = [("refuse", TasksRule::Refuse), ("ignore", TasksRule::Ignore)];
+
+/// A row about tasks.
+macro_rules! tasks {
+    ($name:literal, $meaning:literal, $field:ident) => {
+        Setting {
+            name: $name,
+            meaning: $meaning,
+            kind: Kind::Word(&["refuse", "ignore"]),
+            section: Some(Section::Workload),
+            in_blocks: true,
+            get: |policy| {
+                let known = TASKS.iter().find(|(_, rule)| *rule == policy.workload.$field);
+                Value::Word(known.map_or("refuse", |(word, _)| word))
+            },
+            set: |policy, value| {
+                if let Some((_, rule)) = TASKS.iter().find(|(known, _)| word(value) == Some(known)) {
+                    policy.workload.$field = *rule;
+                }
+            },
+        }
     };
 }
 
@@ -153,7 +236,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "mode",
         meaning: "How far Defib may go. Never beyond the stack's own mode; a tag can lower it further.",
         kind: Kind::Word(&["off", "observe", "restart", "cycle", "replace"]),
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| Value::Word(policy.mode.as_str()),
         set: |policy, value| {
@@ -166,12 +249,12 @@ pub const SETTINGS: &[Setting] = &[
         name: "allow-probes",
         meaning: "In mode observe, send the read-only probe to nodes all the same.",
         kind: Kind::Flag,
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| Value::Flag(policy.allow_probes),
         set: |policy, value| {
             if let Value::Flag(flag) = value {
-                policy.allow_probes = flag;
+                policy.allow_probes = *flag;
             }
         },
     },
@@ -180,7 +263,7 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "What live Session Manager sessions mean for a remedy that would end them: wait until they have ended, \
                   go on and say so (warn), or go on (ignore).",
         kind: Kind::Word(&["wait", "warn", "ignore"]),
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| {
             let known = SESSIONS.iter().find(|(_, rule)| *rule == policy.sessions);
@@ -196,13 +279,26 @@ pub const SETTINGS: &[Setting] = &[
         name: "approve-from",
         meaning: "From this remedy on, a person must approve.",
         kind: Kind::Word(APPROVE_FROM),
-        is_budget: false,
+        section: None,
         in_blocks: true,
         get: |policy| Value::Word(policy.approve_from.map_or("nobody", Remedy::as_str)),
         set: |policy, value| {
             if let Some(word) = word(value) {
                 policy.approve_from = word.parse().ok();
             }
+        },
+    },
+    Setting {
+        name: "calendar",
+        meaning: "The change calendar of Systems Manager that must be open for a remedy that stops workload.",
+        kind: Kind::Document,
+        section: None,
+        in_blocks: true,
+        get: |policy| policy.calendar.clone().map_or(Value::Word("none"), Value::Document),
+        set: |policy, value| match value {
+            Value::Document(name) => policy.calendar = Some(name.clone()),
+            Value::Word("none") => policy.calendar = None,
+            Value::Word(_) | Value::Flag(_) | Value::Number(_) => {}
         },
     },
     own!(
@@ -241,7 +337,7 @@ pub const SETTINGS: &[Setting] = &[
         "quiet-secs",
         "Seconds for which a node whose incident ended without a repair is not told about again, while nothing changes.",
         300..=604_800,
-        false,
+        None,
         false,
         quiet_secs
     ),
@@ -260,6 +356,20 @@ pub const SETTINGS: &[Setting] = &[
         true,
         group_percent
     ),
+    budget!(
+        "unhealthy-percent",
+        "No disruptive remedy while more than this share of a group of six or more is unhealthy, in percent, rounded up.",
+        1..=100,
+        true,
+        unhealthy_percent
+    ),
+    budget!(
+        "zone-freeze-percent",
+        "No disruptive remedy in an Availability Zone of four or more nodes of which this share is unhealthy, in percent.",
+        1..=100,
+        true,
+        zone_freeze_percent
+    ),
     budget!("account-an-hour", "Disruptive remedies in any hour in the account.", 0..=1_000, false, account_an_hour),
     budget!("account-a-day", "Disruptive remedies in any day in the account.", 0..=10_000, false, account_a_day),
     budget!("node-an-hour", "Disruptive remedies in any hour on one node.", 0..=10, true, node_an_hour),
@@ -270,12 +380,72 @@ pub const SETTINGS: &[Setting] = &[
         true,
         node_a_day
     ),
+    tasks!(
+        "standalone",
+        "Tasks on the node that no service started: a remedy that would end them is refused, or they are ignored.",
+        standalone
+    ),
+    tasks!(
+        "protected",
+        "Tasks on the node under scale-in protection: a remedy that would end them is refused, or they are ignored.",
+        protected
+    ),
+    storms!(
+        "active-incidents",
+        "Incidents that are worked on at the same time; the rest wait their turn.",
+        1..=1_000,
+        budgets.active_incidents
+    ),
+    storms!(
+        "watched-incidents",
+        "Incidents in their hold-down at the same time; nodes beyond that are only noted.",
+        10..=20_000,
+        budgets.watched_incidents
+    ),
+    storms!(
+        "breaker-nodes",
+        "Distinct nodes in trouble within the breaker's window that open it, at least.",
+        1..=10_000,
+        breaker.nodes
+    ),
+    storms!(
+        "breaker-percent",
+        "The same as a share of the fleet, in percent; the larger of the two holds.",
+        0..=100,
+        breaker.percent
+    ),
+    storms!("breaker-window-secs", "Seconds of the breaker's window.", 60..=3_600, breaker.window_secs),
+    storms!(
+        "breaker-cool-down-secs",
+        "Seconds that the breaker rests before one canary may try.",
+        60..=86_400,
+        breaker.cool_down_secs
+    ),
+    storms!(
+        "shared-cause-nodes",
+        "Nodes that share something and must fail together to have a shared cause, at least.",
+        2..=1_000,
+        shared_cause.nodes
+    ),
+    storms!(
+        "shared-cause-percent",
+        "The same as a share of all that have it, in percent.",
+        1..=100,
+        shared_cause.percent
+    ),
+    storms!(
+        "shared-cause-window-secs",
+        "Seconds within which they fail together.",
+        60..=3_600,
+        shared_cause.window_secs
+    ),
+    storms!("shared-cause-times", "So many times as often as those without it.", 1..=100, shared_cause.times),
 ];
 
-fn word(value: Value) -> Option<&'static str> {
+fn word(value: &Value) -> Option<&'static str> {
     match value {
         Value::Word(word) => Some(word),
-        Value::Flag(_) | Value::Number(_) => None,
+        Value::Flag(_) | Value::Number(_) | Value::Document(_) => None,
     }
 }
 
@@ -283,9 +453,9 @@ fn number(number: impl Into<i64>) -> Value {
     Value::Number(number.into())
 }
 
-fn put<T: TryFrom<i64>>(slot: &mut T, value: Value) {
+fn put<T: TryFrom<i64>>(slot: &mut T, value: &Value) {
     if let Value::Number(number) = value
-        && let Ok(number) = number.try_into()
+        && let Ok(number) = (*number).try_into()
     {
         *slot = number;
     }
@@ -302,10 +472,11 @@ mod tests {
                 Kind::Flag => vec![Value::Flag(true), Value::Flag(false)],
                 Kind::Number { low, high } => vec![Value::Number(low), Value::Number(high)],
                 Kind::Word(words) => words.iter().map(|word| Value::Word(word)).collect(),
+                Kind::Document => vec![Value::Document("freeze".parse().unwrap()), Value::Word("none")],
             };
             for value in values {
                 let mut policy = Policy::default();
-                setting.set(&mut policy, value);
+                setting.set(&mut policy, &value);
                 assert_eq!(setting.get(&policy), value, "{}", setting.name);
             }
         }
@@ -316,10 +487,10 @@ mod tests {
         for setting in SETTINGS {
             let mut policy = Policy::default();
             let other = match setting.kind {
-                Kind::Flag | Kind::Word(_) => Value::Number(7),
+                Kind::Flag | Kind::Word(_) | Kind::Document => Value::Number(7),
                 Kind::Number { .. } => Value::Flag(true),
             };
-            setting.set(&mut policy, other);
+            setting.set(&mut policy, &other);
             assert_eq!(policy, Policy::default(), "{}", setting.name);
         }
     }
@@ -334,11 +505,16 @@ mod tests {
     #[test]
     fn a_document_allows_what_the_environment_allows() {
         for setting in SETTINGS {
-            let name = format!("DEFIB_{}", setting.name.replace('-', "_").to_uppercase());
+            let name = match setting.section {
+                Some(Section::Workload) => setting.path().replace('.', "_"),
+                Some(Section::Budgets | Section::Storms) | None => setting.name.to_owned(),
+            };
+            let name = format!("DEFIB_{}", name.replace('-', "_").to_uppercase());
             let variable = crate::config::VARIABLES.iter().find(|variable| variable.name == name);
             let variable = variable.unwrap_or_else(|| panic!("{name} is missing"));
-            // Nothing to say in the environment means nobody; a document says so in a word.
-            assert_eq!(setting.kind.allowed().replace("nobody, ", ""), variable.allowed, "{name}");
+            // Nothing to say in the environment means nobody, or none; a document says so in a word.
+            let allowed = setting.kind.allowed().replace("nobody, ", "").replace("none, or ", "");
+            assert_eq!(allowed, variable.allowed, "{name}");
         }
     }
 }

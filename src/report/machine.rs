@@ -55,6 +55,8 @@ pub struct Machine {
     pub duration_seconds: i64,
     /// Remedies tried, in order.
     pub steps: Vec<Step>,
+    /// Who approved a remedy last, as claimed, redacted.
+    pub approved_by: Option<String>,
     /// What the evidence says, the weightiest first.
     pub findings: Vec<Evidence>,
     /// Why nothing more was done: a stable word.
@@ -128,6 +130,7 @@ pub(super) fn machine(story: &Story<'_>, id: &ReportId, limits: Limits) -> Machi
         ended_at: story.ended_at,
         duration_seconds: story.down_secs,
         steps: steps(story, limits.steps),
+        approved_by: incident.approved_by().map(redact::name),
         findings: findings(story, limits),
         stopped_because: stopped_because(story),
         stopped_because_text: incident

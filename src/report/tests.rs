@@ -13,7 +13,7 @@ use crate::diagnose::{Cause, Channel, Diagnosis, Finding, Severity};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::{Refusal, Scope};
-use crate::incident::{Attempt, AttemptResult, Ending, Entry, Event, Outcome, Remedy};
+use crate::incident::{Attempt, AttemptResult, Ending, Entry, Event, OperatorWord, Outcome, Remedy, Said};
 use crate::observe::Platform;
 use crate::time::after;
 
@@ -70,6 +70,21 @@ fn the_machine_form_keeps_to_its_schema() {
             "{name}: a field is not described"
         );
     }
+}
+
+#[test]
+fn who_approved_is_told_and_cannot_speak_for_defib() {
+    let mut tale = samples::cycled();
+    let by = Some(Arc::from("mallory\u{202e}\n<!channel> https://evil.example/x"));
+    tale.incident.note(tale.at, Event::Operator(Said { word: OperatorWord::Approved, by }));
+    let message = tale.message();
+    let named = message.machine.approved_by.clone().unwrap();
+    for text in [named.as_str(), message.email.as_str()] {
+        assert!(text.contains("mallory"), "{text}");
+        assert!(!text.contains('\u{202e}') && !text.contains("https://evil"), "{text}");
+    }
+    assert!(!named.contains('\n'));
+    assert_eq!(samples::cycled().message().machine.approved_by, None);
 }
 
 #[test]

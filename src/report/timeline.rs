@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::{redact, words};
 use crate::effect::Effect;
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
-use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Remedy};
+use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Remedy, Said};
 use crate::observe::{InvocationStatus, Standing};
 
 /// Lines are shorter than this.
@@ -45,12 +45,22 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
         Event::Ended { remedy, result } => return ended(*remedy, *result),
         Event::Parked(refusal) => format!("waiting: {}", redact::excerpt(&refusal.to_string())),
         Event::Unparked => "the way is free -> went on".to_owned(),
-        Event::Operator(OperatorWord::Fix) => "operator: repair it now".to_owned(),
-        Event::Operator(OperatorWord::Approved) => "operator: approved".to_owned(),
-        Event::Operator(OperatorWord::Closed) => "operator: closed it by hand".to_owned(),
+        Event::Operator(said) => operator(said),
         Event::Reminded => "reminded: it still needs a person".to_owned(),
         Event::Closed(ending) => closed(ending),
     })
+}
+
+fn operator(said: &Said) -> String {
+    let what = match said.word {
+        OperatorWord::Fix => "repair it now",
+        OperatorWord::Approved => "approved",
+        OperatorWord::Closed => "closed it by hand",
+    };
+    match &said.by {
+        Some(by) => format!("operator {}: {what}", redact::name(by)),
+        None => format!("operator: {what}"),
+    }
 }
 
 fn told(kind: &SignalKind) -> String {

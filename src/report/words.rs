@@ -1,7 +1,7 @@
 //! Words for outcomes and remedies, and the two sentences that every report begins with.
 
 use crate::diagnose::{Cause, please};
-use crate::guard::Refusal;
+use crate::guard::{Refusal, WorkloadRefusal};
 use crate::incident::{Ending, Outcome, Remedy};
 use crate::observe::Platform;
 
@@ -213,6 +213,27 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::Cooldown { .. } => "Nothing for you to do; Defib looks again after the pause.".to_owned(),
         Refusal::Group { .. } => "Please look at its Auto Scaling group, or repair the node yourself.".to_owned(),
         Refusal::Stop { .. } => "Please replace the instance, or repair it by hand.".to_owned(),
+        Refusal::UnhealthyStop { .. } => {
+            "Please look for what so many nodes of its group have in common, or repair this one yourself.".to_owned()
+        }
+        Refusal::CapacityFloor { .. } => {
+            "Please bring its group back to its desired capacity, or repair this one yourself.".to_owned()
+        }
+        Refusal::ZoneFrozen { zone, .. } => format!("Please look what ails {zone}, or repair this node yourself."),
+        Refusal::LastInZone { zone, .. } => {
+            format!("Please repair another node of its group in {zone} first, or this one yourself.")
+        }
+        Refusal::Workload { why } => match why {
+            WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => {
+                "Please move or end these tasks, or repair the node yourself.".to_owned()
+            }
+            WorkloadRefusal::ServiceMinimum { .. } => {
+                "Please give its services room elsewhere in the cluster, or repair the node yourself.".to_owned()
+            }
+        },
+        Refusal::CalendarClosed { .. } => {
+            "Please repair it yourself, or wait until the change calendar opens.".to_owned()
+        }
         Refusal::NoWay { .. } => "Please repair it by hand: Defib has no way to reach it.".to_owned(),
     }
 }

@@ -224,6 +224,8 @@ impl<P: Ports> Faulty<P> {
         hide(rng, rate, &mut seen.probe);
         hide(rng, rate, &mut seen.sessions);
         hide(rng, rate, &mut seen.busy);
+        hide(rng, rate, &mut seen.workload);
+        hide(rng, rate, &mut seen.calendar);
         hide(rng, rate, &mut seen.identity);
         hide(rng, rate, &mut seen.network);
         hide(rng, rate, &mut seen.console);

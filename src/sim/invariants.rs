@@ -18,15 +18,18 @@ use crate::incident::{Incident, IncidentId, Remedy};
 use crate::node::NodeId;
 use crate::observe::{Observation, Tags};
 use crate::policy::Policy;
-use crate::ports::Switch;
+use crate::ports::{Permits, Switch};
 use crate::time::after;
 
+mod capacity;
 mod ending;
+mod fleet;
 mod landing;
 mod rails;
 mod saving;
 mod storm;
 mod telling;
+mod workload;
 
 /// How long AWS and people may take to see a change, in seconds, before a promise counts it.
 pub const GRACE_SECS: i64 = 90;
@@ -89,7 +92,9 @@ pub struct Inspector {
     mutes: BTreeMap<NodeId, (Timestamp, Timestamp)>,
     intents: Vec<(IncidentId, IntentId)>,
     remedies: BTreeMap<IncidentId, LastRemedy>,
-    decided: Vec<(Timestamp, NodeId, IncidentId)>,
+    /// When the ledger last granted permits to each.
+    granted: BTreeMap<IncidentId, Timestamp>,
+    counted: Vec<(Timestamp, NodeId, IncidentId)>,
     published_seen: usize,
     /// When each incident was first seen, as its first record said.
     opened: BTreeMap<IncidentId, Timestamp>,
@@ -123,7 +128,8 @@ impl Inspector {
             mutes: BTreeMap::new(),
             intents: Vec::new(),
             remedies: BTreeMap::new(),
-            decided: Vec::new(),
+            granted: BTreeMap::new(),
+            counted: Vec::new(),
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
@@ -219,6 +225,9 @@ impl Watch for Inspector {
                 && let Some(saved) = account.ledger.incident(commit.next.id)
             {
                 self.follow_trouble(account, commit, what.at);
+                if matches!(commit.permits, Permits::Take(_)) {
+                    self.granted.insert(commit.next.id, what.at);
+                }
                 self.check_saved(account, saved, what.at);
             }
         }

@@ -79,7 +79,14 @@ pub(crate) struct EcsSide {
     pub known: bool,
     pub link: Link,
     pub status: EcsStatus,
+    /// Tasks of the cluster's service.
     pub tasks: u32,
+    /// Since when there have been tasks, or none.
+    pub tasks_since: Secs,
+    /// Tasks that nobody moves, beside those of the service.
+    pub special: Special,
+    /// Since when it has had its status.
+    pub status_since: Secs,
     pub version: u64,
     /// ECS has called the agent's connectivity impaired.
     pub impaired: bool,
@@ -89,6 +96,47 @@ pub(crate) struct EcsSide {
     pub runtime_impaired: bool,
     /// A natural reconnect is going on until then.
     pub gap_until: Secs,
+}
+
+/// Tasks that no drain moves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Special {
+    /// Tasks that no service started.
+    pub standalone: u32,
+    /// Tasks of the service under scale-in protection.
+    pub protected: u32,
+    /// When the protection expires.
+    pub protected_until: Secs,
+    /// Since when these numbers have been as they are.
+    pub since: Secs,
+}
+
+impl EcsSide {
+    /// Tasks of the service that are under scale-in protection now.
+    pub(crate) fn protected(&self, now: Secs) -> u32 {
+        if now < self.special.protected_until { self.special.protected.min(self.tasks) } else { 0 }
+    }
+
+    /// Everything on it has ended.
+    pub(crate) fn end_tasks(&mut self, now: Secs) {
+        self.set_tasks(0, now);
+        self.special = Special { since: now, ..Special::default() };
+    }
+
+    /// From now on it has this status.
+    pub(crate) fn set_status(&mut self, status: EcsStatus, now: Secs) {
+        if self.status != status {
+            (self.status, self.status_since) = (status, now);
+        }
+    }
+
+    /// From now on it has so many tasks.
+    pub(crate) fn set_tasks(&mut self, tasks: u32, now: Secs) {
+        if (tasks == 0) != (self.tasks == 0) {
+            self.tasks_since = now;
+        }
+        self.tasks = tasks;
+    }
 }
 
 /// A machine's place in its Auto Scaling group.

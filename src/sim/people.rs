@@ -42,6 +42,8 @@ pub enum Deed {
     Terminate(NodeId),
     /// Removes whatever ails a node.
     Repair(NodeId),
+    /// Starts or ends tasks of no service, and protects tasks for some seconds.
+    Tasks(NodeId, (u32, u32), i64),
 }
 
 impl Deed {
@@ -62,6 +64,13 @@ impl Deed {
             27 => Self::Terminate(node),
             _ => Self::Repair(node),
         })
+    }
+
+    /// Tasks come and go, on one of these nodes.
+    pub fn random_tasks(rng: &mut Rng, nodes: &[NodeId]) -> Option<Self> {
+        let node = *rng.choice(nodes)?;
+        let count = |rng: &mut Rng| if rng.bool() { 0 } else { rng.u32(1..3) };
+        Some(Self::Tasks(node, (count(rng), count(rng)), rng.i64(300..7_200)))
     }
 
     /// Does it.
@@ -95,6 +104,9 @@ impl Deed {
             Self::Start(node) => driver.account_mut().world.start_by_hand(node, now),
             Self::Terminate(node) => driver.account_mut().world.terminate_by_hand(node, now),
             Self::Repair(node) => driver.account_mut().world.repair(node, now),
+            Self::Tasks(node, special, secs) => {
+                driver.account_mut().world.set_special(node, special, after(now, secs), now);
+            }
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Rehearsal {
     commands: u32,
     /// Which command was last sent to a node, by its number.
     command_of: BTreeMap<String, u32>,
+    /// The change calendar that the policy names.
+    calendar: Option<DocumentName>,
     /// Plays to the very end of its time, though nothing goes on any more: a mute may end, a reminder may be due.
     to_the_end: bool,
     counts_only: bool,
@@ -108,6 +110,9 @@ impl Rehearsal {
         for (group, settings) in &scenario.groups {
             world.set_group(group, settings);
         }
+        for (cluster, percent) in &scenario.minimums {
+            world.set_minimum(cluster, *percent);
+        }
         world.advance(start);
         rehearsal.names = names;
         rehearsal.to_the_end = true;
@@ -121,8 +126,10 @@ impl Rehearsal {
         let settings =
             WorldSettings { home: home.clone(), start: begin, seed, flapping: true, background_commands: false };
         let account = Account::new(World::new(settings));
+        let calendar = policy.calendar.clone();
         let context = Arc::new(Context { home, policy });
         Self {
+            calendar,
             driver: Driver::new(account, context, DriverSettings::calm(seed), start),
             start,
             horizon: after(start, lasts_secs),
@@ -229,6 +236,12 @@ impl Rehearsal {
                 self.say(at, format!("{name} has {count} live sessions"));
                 self.driver.account_mut().world.set_sessions(node, count, at);
             }
+            What::Tasks(name, standalone, protected) => {
+                let Some(node) = self.node(&name) else { return };
+                self.say(at, format!("{name} has {standalone} tasks of no service, and {protected} protected ones"));
+                let world = &mut self.driver.account_mut().world;
+                world.set_special(node, (standalone, protected), after(at, 2 * 3_600), at);
+            }
             What::Busy(name, work, secs) => {
                 let Some(node) = self.node(&name) else { return };
                 self.say(at, format!("somebody works on {name} for {}", crate::time::spoken(secs)));
@@ -243,6 +256,18 @@ impl Rehearsal {
                 let Some(node) = self.node(&name) else { return };
                 self.say(at, format!("somebody terminates {name}"));
                 self.driver.account_mut().world.terminate_by_hand(node, at);
+            }
+            What::Group(name, settings) => {
+                self.say(at, format!("somebody changes the Auto Scaling group {}", name.as_str()));
+                self.driver.account_mut().world.set_group(&name, &settings);
+            }
+            What::CloseCalendar(secs) => {
+                let Some(name) = self.calendar.clone() else { return };
+                self.say(
+                    at,
+                    format!("the change calendar {} is closed for {}", name.as_str(), crate::time::spoken(secs)),
+                );
+                self.driver.account_mut().world.close_calendar(&name, at, secs);
             }
             What::Again(name) => {
                 let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };

@@ -27,6 +27,7 @@ use crate::diagnose::Cause;
 use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Busy, Factor, InvocationStatus, Manager, Platform, Tags};
+use crate::policy::settings::{Kind, SETTINGS, Value};
 use crate::policy::{Mode, Policy, SessionsRule};
 
 /// A script, read and checked.
@@ -40,6 +41,8 @@ pub struct Scenario {
     pub machines: Vec<(String, MachineSpec)>,
     /// What can be set of groups.
     pub groups: BTreeMap<AutoScalingGroupName, GroupSettings>,
+    /// `minimumHealthyPercent` of clusters' services, where it is not ECS's default.
+    pub minimums: BTreeMap<String, u32>,
     /// What happens, in order of time.
     pub steps: Vec<Step>,
     /// How long it lasts at most, in seconds.
@@ -72,12 +75,18 @@ pub enum What {
     Tag(String, Tags),
     /// Live sessions from now on.
     Sessions(String, u16),
+    /// From now on so many tasks of no service, and so many protected ones for two hours.
+    Tasks(String, u32, u32),
     /// Somebody works on a node, for so many seconds.
     Busy(String, Busy, i64),
     /// Somebody stops a node.
     Stop(String),
     /// Somebody terminates a node.
     Terminate(String),
+    /// Somebody closes the policy's change calendar for so many seconds.
+    CloseCalendar(i64),
+    /// Somebody changes an Auto Scaling group.
+    Group(AutoScalingGroupName, GroupSettings),
     /// An operator says something.
     Operator(Word),
     /// The last event about a node is delivered once more.
@@ -122,6 +131,7 @@ impl FromStr for Scenario {
             seed: 1,
             machines: Vec::new(),
             groups: BTreeMap::new(),
+            minimums: BTreeMap::new(),
             steps: Vec::new(),
             lasts_secs: 4 * 3_600,
             counts_only: false,
@@ -157,6 +167,11 @@ impl Scenario {
                     group_setting(group, setting)?;
                 }
             }
+            ["cluster", name, setting] => {
+                let percent = setting.strip_prefix("minimum=").and_then(|text| text.parse().ok());
+                let percent = percent.ok_or_else(|| format!("expected minimum=PERCENT: {setting}"))?;
+                self.minimums.insert((*name).to_owned(), percent);
+            }
             ["node", name, settings @ ..] => {
                 let mut spec = MachineSpec::new().named(name);
                 for setting in settings {
@@ -186,7 +201,7 @@ impl Scenario {
                     self.steps.push(Step { at_secs, what });
                 }
             }
-            _ => return Err("expected mode, seed, policy, group, node, nodes, print, at or until".to_owned()),
+            _ => return Err("expected mode, seed, policy, group, cluster, node, nodes, print, at or until".to_owned()),
         }
         Ok(())
     }
@@ -207,22 +222,11 @@ impl Scenario {
                 self.policy.approve_from =
                     Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
             }
-            "node-an-hour" => {
-                self.policy.budgets.node_an_hour = value.parse().map_err(|_| format!("not a number: {value}"))?;
+            "calendar" => {
+                self.policy.calendar = Some(value.parse().map_err(|e: crate::node::BadName| e.to_string())?);
             }
             "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
-            "active-incidents" => {
-                self.policy.budgets.active_incidents = value.parse().map_err(|_| format!("not a number: {value}"))?;
-            }
-            "breaker-nodes" => {
-                self.policy.breaker.nodes = value.parse().map_err(|_| format!("not a number: {value}"))?;
-            }
-            _ => {
-                return Err(format!(
-                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, \
-                     parked-max, active-incidents, breaker-nodes"
-                ));
-            }
+            _ => self.budget(key, value)?,
         }
         Ok(())
     }
@@ -240,6 +244,25 @@ impl Scenario {
         }
         let one = |node: &str| self.what(&[&[*verb, node], rest].concat());
         named.into_iter().map(one).collect()
+    }
+
+    /// A setting that stands under a section of a policy document.
+    fn budget(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let in_sections = || SETTINGS.iter().filter(|setting| setting.section.is_some());
+        let Some(setting) = in_sections().find(|setting| setting.name == key) else {
+            let names: Vec<&str> = in_sections().map(|setting| setting.name).collect();
+            let own = "sessions, allow-probes, approve-from, calendar, parked-max";
+            return Err(format!("no such policy setting: {key}; allowed are {own}, {}", names.join(", ")));
+        };
+        let value = match setting.kind {
+            Kind::Number { .. } => value.parse().ok().map(Value::Number),
+            Kind::Flag => value.parse().ok().map(Value::Flag),
+            Kind::Document => value.parse().ok().map(Value::Document),
+            Kind::Word(words) => words.iter().find(|word| **word == value).map(|word| Value::Word(word)),
+        };
+        let value = value.ok_or_else(|| format!("{key} is {}", setting.kind.allowed()))?;
+        setting.set(&mut self.policy, &value);
+        Ok(())
     }
 
     /// The machine that a step names.
@@ -268,9 +291,22 @@ impl Scenario {
             ["sessions", node, count] => {
                 What::Sessions(self.node(node)?, count.parse().map_err(|_| format!("not a number: {count}"))?)
             }
+            ["tasks", node, standalone, protected] => {
+                let number = |text: &str| text.parse().map_err(|_| format!("not a number: {text}"));
+                What::Tasks(self.node(node)?, number(standalone)?, number(protected)?)
+            }
             ["busy", node, work, "for", span] => What::Busy(self.node(node)?, busy(work)?, span_secs(span)?),
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
+            ["calendar", "closed", "for", span] => What::CloseCalendar(span_secs(span)?),
+            ["group", name, settings @ ..] => {
+                let name: AutoScalingGroupName = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
+                let mut group = GroupSettings::default();
+                for setting in settings {
+                    group_setting(&mut group, setting)?;
+                }
+                What::Group(name, group)
+            }
             ["again", node] => What::Again(self.node(node)?),
             ["operator", "pause"] => What::Operator(Word::Pause),
             ["operator", "resume"] => What::Operator(Word::Resume),
@@ -284,9 +320,11 @@ impl Scenario {
             ["operator", "approve", node] => What::Operator(Word::Approve(self.node(node)?)),
             ["operator", "close", node] => What::Operator(Word::Close(self.node(node)?)),
             _ => {
-                return Err("expected fault, repair, command, session-refused, tag, sessions, busy, stop, terminate, \
-                            again or operator"
-                    .to_owned());
+                return Err(
+                    "expected fault, repair, command, session-refused, tag, sessions, tasks, busy, stop, terminate, \
+                            group, calendar, again or operator"
+                        .to_owned(),
+                );
             }
         })
     }
@@ -385,6 +423,8 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         "group" => spec.in_group(value),
         "zone" => spec.in_zone(value.chars().next().unwrap_or('a')),
         "tasks" => spec.with_tasks(value.parse().map_err(|_| format!("not a number: {value}"))?),
+        "standalone" => spec.with_standalone(value.parse().map_err(|_| format!("not a number: {value}"))?),
+        "protected" => spec.with_protected(value.parse().map_err(|_| format!("not a number: {value}"))?),
         "sessions" => spec.with_sessions(value.parse().map_err(|_| format!("not a number: {value}"))?),
         "age" => spec.aged(span_secs(value)?),
         "dead" => spec.dead_for(span_secs(value)?),
@@ -420,8 +460,8 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         }
         _ => {
             return Err(format!(
-                "no such node setting: {key}; allowed are cluster, group, zone, tasks, sessions, age, dead, id, hybrid, spot, \
-                 instance-store, subnet, endpoint, role, image, platform, manager, managed, mode"
+                "no such node setting: {key}; allowed are cluster, group, zone, tasks, standalone, protected, sessions, age, \
+                 dead, id, hybrid, spot, instance-store, subnet, endpoint, role, image, platform, manager, managed, mode"
             ));
         }
     })

@@ -23,6 +23,8 @@ use crate::observe::{Busy, Findings, InstanceState, Lifecycle, Tags};
 
 mod act;
 mod add;
+mod calendar;
+mod census;
 mod group;
 mod happen;
 mod look;
@@ -30,8 +32,10 @@ mod people;
 mod run;
 mod share;
 mod truth;
+mod workload;
 
 pub use super::machine::MachineSpec;
+use census::Census;
 pub use people::GroupSettings;
 pub use truth::{Landed, Truth};
 
@@ -130,6 +134,10 @@ pub(crate) struct Cluster {
     pub arn: ClusterArn,
     pub name: Arc<str>,
     pub size: u32,
+    /// `desiredCount` of its one service.
+    pub desired: u32,
+    /// `minimumHealthyPercent` of that service.
+    pub minimum_percent: u32,
     pub tags: Tags,
 }
 
@@ -178,6 +186,8 @@ pub struct World {
     pub(crate) documents: Documents,
     pub(crate) nothing: Findings,
     shares: Option<share::Shares>,
+    census: Census,
+    pub(crate) calendars: calendar::Calendars,
     signals: Vec<(Timestamp, Signal)>,
     landed: Vec<Landed>,
     ran: Vec<Landed>,
@@ -209,6 +219,8 @@ impl World {
             documents: Documents::new(),
             nothing: Findings::default(),
             shares: None,
+            census: Census::default(),
+            calendars: calendar::Calendars::default(),
             signals: Vec::new(),
             landed: Vec::new(),
             ran: Vec::new(),

@@ -106,7 +106,7 @@ fn a_parked_node_that_recovers_closes_whatever_the_rail_was() {
 #[test]
 fn a_closed_incident_is_left_alone() {
     let case = silent().patient().look(|seen| seen.host_says(&[]));
-    assert_eq!(wants(&case.incident, case.now), Wants::Wait(None));
+    assert_eq!(wants(&case.incident, &case.policy, case.now), Wants::Wait(None));
     let plan = case.plan(dead);
     assert_eq!((plan.changed, effect(&plan), plan.next), (false, None, case.incident));
 }

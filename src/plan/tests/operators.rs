@@ -1,7 +1,7 @@
 //! What operators may ask for, and what they are refused.
 
 use super::*;
-use crate::incident::OperatorWord;
+use crate::incident::{OperatorWord, Said};
 use crate::observe::samples::swept_ssm;
 
 fn context() -> Context {
@@ -35,7 +35,10 @@ fn a_fix_opens_an_incident_past_its_hold_down() {
     assert_eq!((plan.next.phase.name(), effect(&plan)), ("examining", None));
     assert_eq!(plan.next.asked.as_ref().unwrap().by.as_ref(), "ops");
     assert_eq!(plan.next.symptoms[0].kind, swept_ssm());
-    assert_eq!(plan.next.history.last().unwrap().event, Event::Operator(OperatorWord::Fix));
+    assert_eq!(
+        plan.next.history.last().unwrap().event,
+        Event::Operator(Said { word: OperatorWord::Fix, by: Some(Arc::from("ops")) })
+    );
     let case = Case { incident: plan.next, policy: context().policy, rails: RUNNING, now: noon(), last: None };
     assert_eq!(case.wait(15).look(dead).effect(), Some(Effect::Reboot), "fifteen seconds later");
 }
@@ -103,6 +106,7 @@ fn an_approval_is_for_one_remedy_and_for_an_hour() {
     let plan = approved(&waiting).unwrap();
     let approval = plan.next.approval.clone().unwrap();
     assert_eq!((approval.remedy, approval.until), (Remedy::Reboot, after(waiting.now, 3_600)));
+    assert_eq!(plan.next.approved_by(), Some("ops"));
     let approved = Case { incident: plan.next, ..waiting };
     assert_eq!(approved.clone().wait(15).look(dead).effect(), Some(Effect::Reboot));
     assert_eq!(approved.clone().wait(3_600).look(dead).effect(), None, "it has run out");

@@ -136,10 +136,16 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
         [asg.ec2_health_only, asg.suspended, asg.refreshing] = flags;
         asg
     });
-    let group = (1_u32..40, 1_u32..20).prop_map(|(size, zone_size)| crate::observe::Group {
-        name: Arc::from("blue"),
-        size,
-        zone_size,
+    let group = (1_u32..40, 1_u32..20, 0_u32..8, 0_u32..4).prop_map(|(size, zone_size, unhealthy, peers)| {
+        crate::observe::Group {
+            name: Arc::from("blue"),
+            size,
+            zone_size,
+            unhealthy: unhealthy.min(size),
+            zone_unhealthy: unhealthy.min(zone_size),
+            zone_peers: peers,
+            zone_peers_unhealthy: peers.min(unhealthy),
+        }
     });
     let statuses = vec![
         InvocationStatus::Open,
@@ -150,12 +156,23 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
     ];
     let invocation = select(statuses).prop_map(|status| crate::observe::Invocation { command: command_id(), status });
     let busy = select(vec![Busy::Idle, Busy::Idle, Busy::Idle, Busy::Patching, Busy::Command, Busy::Deployment]);
+    let service = (0_u32..5, 0_u32..9, 0_u32..9).prop_map(|(here, elsewhere, desired)| {
+        (here > 0).then_some(crate::observe::Share { here, elsewhere, desired, minimum_percent: 50 })
+    });
+    let kinds = prop_oneof![4 => Just((0_u32, 0_u32)), 1 => (0_u32..3, 0_u32..3)];
+    let workload = (kinds, service).prop_map(|((standalone, protected), service)| crate::observe::Workload {
+        standalone,
+        protected,
+        protected_until: None,
+        service,
+    });
     let first = (fact(ec2), fact(ssm), fact(ecs), fact(asg), fact(group), fact(invocation));
     let channels =
         (fact(findings(Channel::Identity)), fact(findings(Channel::Network)), fact(findings(Channel::Console)));
-    let second = (fact(probe), fact(prop_oneof![4 => Just(0_u16), 1 => Just(2_u16)]), fact(busy), channels);
+    let second =
+        (fact(probe), fact(prop_oneof![4 => Just(0_u16), 1 => Just(2_u16)]), fact(busy), fact(workload), channels);
     (first, second, 0_i64..40).prop_map(
-        move |((ec2, ssm, ecs, asg, group, invocation), (probe, sessions, busy, channels), age)| {
+        move |((ec2, ssm, ecs, asg, group, invocation), (probe, sessions, busy, workload, channels), age)| {
             let (identity, network, console) = channels;
             let at = after(now, -age);
             let node = node_id();
@@ -172,6 +189,8 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 probe,
                 sessions,
                 busy,
+                workload,
+                calendar: Fact::Absent,
                 identity,
                 network,
                 console,

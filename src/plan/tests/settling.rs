@@ -31,9 +31,9 @@ fn while_an_intent_is_under_way_nobody_looks_and_then_it_is_burned() {
     let case = silent().patient().look(dead);
     let burnable = after(case.now, SEND_WINDOW_SECS + BURN_AFTER_SECS);
     for secs in [0, 15, 49] {
-        assert_eq!(wants(&case.incident, after(case.now, secs)), Wants::Wait(Some(burnable)));
+        assert_eq!(wants(&case.incident, &case.policy, after(case.now, secs)), Wants::Wait(Some(burnable)));
     }
-    assert!(matches!(wants(&case.incident, burnable), Wants::Look(_)));
+    assert!(matches!(wants(&case.incident, &case.policy, burnable), Wants::Look(_)));
     let burned = case.wait(50).look(dead);
     assert_eq!(burned.effect(), None, "it counts as if it had been sent");
     assert_eq!(burned.incident.phase.name(), "verifying");

@@ -66,6 +66,7 @@ fn what_is_too_late_is_never_sent() {
 #[test]
 fn a_blind_look_sees_unknown_facts_and_never_false_ones() {
     let (mut ports, node) = faulty(FaultPlan { blind_look: 10_000, blind_fact: 10_000, ..FaultPlan::NONE });
-    let seen = ports.observe(node, &Look { command: None, probe: None, group: None, close: true }, start());
+    let seen =
+        ports.observe(node, &Look { command: None, probe: None, group: None, calendar: None, close: true }, start());
     assert!(seen.ec2.blind().is_some() && seen.ssm.blind().is_some() && seen.sessions.blind().is_some());
 }

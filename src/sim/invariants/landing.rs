@@ -34,6 +34,11 @@ impl Inspector {
         self.only_willing_nodes(landing);
         self.within_the_rails(landing);
         self.only_with_sight(landing);
+        if matches!(weight, Weight::Guarding | Weight::Disruptive) {
+            self.with_regard_to_others(landing);
+            self.with_regard_to_tasks(landing);
+            self.while_the_calendar_is_open(landing);
+        }
         if weight == Weight::Disruptive {
             self.never_a_healthy_node(landing);
             self.never_while_paused(landing);
@@ -181,21 +186,22 @@ impl Inspector {
                 self.breach("S2", landing, || format!("as number {count} at once {what}, limit {most}"));
             }
         }
-        let Some(decided_at) = landing.incident.and_then(last_disruptive) else { return };
-        let entry = (decided_at, node, landing.sent.incident);
-        if self.decided.contains(&entry) {
+        // A remedy counts from the moment at which the ledger let it, not from when it was thought of.
+        let Some(granted_at) = self.granted.get(&landing.sent.incident).copied() else { return };
+        let entry = (granted_at, node, landing.sent.incident);
+        if self.counted.contains(&entry) {
             return;
         }
-        self.decided.push(entry);
+        self.counted.push(entry);
         for (what, window, most, own_only) in [
             ("on the node within an hour", HOUR, budgets.node_an_hour, true),
             ("on the node within a day", DAY, budgets.node_a_day, true),
             ("in the account within an hour", HOUR, budgets.account_an_hour, false),
             ("in the account within a day", DAY, budgets.account_a_day, false),
         ] {
-            let inside = |at: Timestamp| at <= decided_at && secs_between(at, decided_at) < window;
+            let inside = |at: Timestamp| at <= granted_at && secs_between(at, granted_at) < window;
             let count =
-                self.decided.iter().filter(|(at, other, _)| inside(*at) && (!own_only || *other == node)).count();
+                self.counted.iter().filter(|(at, other, _)| inside(*at) && (!own_only || *other == node)).count();
             if u32::try_from(count).unwrap_or(u32::MAX) > most {
                 self.breach("S2", landing, || format!("as number {count} {what}, limit {most}"));
             }
@@ -261,11 +267,6 @@ fn disrupted(incident: &Incident) -> bool {
     incident.attempts.last().is_some_and(|attempt| {
         attempt.remedy.is_disruptive() && attempt.result == AttemptResult::Running && attempt.acted_at.is_some()
     })
-}
-
-/// When the newest disruptive remedy of an incident was decided.
-fn last_disruptive(incident: &Incident) -> Option<Timestamp> {
-    incident.attempts.iter().rev().find(|attempt| attempt.remedy.is_disruptive()).map(|attempt| attempt.at)
 }
 
 /// Whether two nodes share a place that both have.

@@ -60,6 +60,16 @@ impl Inspector {
         }
     }
 
+    /// No step of a disruptive remedy while the change calendar has been closed for long enough to be seen.
+    pub(super) fn while_the_calendar_is_open(&mut self, landing: &Landing<'_>) {
+        let Some(name) = &self.policy.calendar else { return };
+        if let Some(since) = landing.account.world.calendar_closed_since(name)
+            && secs_between(since, landing.sent.at) > GRACE_SECS
+        {
+            self.breach("rail", landing, || format!("though the change calendar has been closed since {since}"));
+        }
+    }
+
     /// From some remedy on a person must have approved this very incident, a short time ago.
     fn with_leave(&mut self, landing: &Landing<'_>) {
         let (Some(remedy), Some(from)) = (remedy_of(landing.sent.effect), self.policy.approve_from) else { return };
@@ -67,6 +77,8 @@ impl Inspector {
         let approved = at.is_some_and(|at| after(at, APPROVED_MAX_SECS) > landing.sent.at);
         if remedy >= from && !approved {
             self.breach("rail", landing, || "and nobody had approved it".to_owned());
+        } else if remedy >= from && landing.incident.is_some_and(|incident| incident.approved_by().is_none()) {
+            self.breach("rail", landing, || "and nobody can tell who approved it".to_owned());
         }
     }
 }

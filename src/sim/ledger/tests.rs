@@ -30,6 +30,8 @@ fn blind(node: NodeId, at: Timestamp) -> Observation {
         probe: Fact::Unknown(Blind::NotRead),
         sessions: Fact::Unknown(Blind::NotRead),
         busy: Fact::Unknown(Blind::NotRead),
+        workload: Fact::Unknown(Blind::NotRead),
+        calendar: Fact::Unknown(Blind::NotRead),
         identity: Fact::Unknown(Blind::NotRead),
         network: Fact::Unknown(Blind::NotRead),
         console: Fact::Unknown(Blind::NotRead),
@@ -77,7 +79,7 @@ fn claims_since(limit: u32, rate: u32, chosen: i64) -> Permits {
         chosen_at: moment(chosen),
         remedy: Remedy::Reboot,
         group: Scope::Account,
-        at_once: vec![Claim { scope: Scope::Account, limit }],
+        at_once: vec![Claim { scope: Scope::Account, limit, floor: None }],
         rates: vec![
             RateClaim { scope: Scope::Account, window_secs: 3_600, limit: rate },
             RateClaim { scope: Scope::Account, window_secs: 86_400, limit: rate + 1 },

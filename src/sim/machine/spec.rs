@@ -34,6 +34,10 @@ pub struct MachineSpec {
     pub stop: StopGates,
     /// Tasks that ECS places on it.
     pub tasks: u32,
+    /// Tasks on it that no service started.
+    pub standalone: u32,
+    /// Those of its tasks that are under scale-in protection, for the first two hours.
+    pub protected: u32,
     /// How old it is when it is added.
     pub age_secs: i64,
     /// For how long its SSM agent has hung when it is added; 0: it is well.
@@ -69,6 +73,8 @@ impl MachineSpec {
             manager: None,
             stop: StopGates::default(),
             tasks: 0,
+            standalone: 0,
+            protected: 0,
             age_secs: 7 * 86_400,
             dead_secs: 0,
             sessions: 0,
@@ -168,6 +174,20 @@ impl MachineSpec {
     #[must_use]
     pub fn with_tasks(mut self, tasks: u32) -> Self {
         self.tasks = tasks;
+        self
+    }
+
+    /// With this many tasks that no service started.
+    #[must_use]
+    pub fn with_standalone(mut self, standalone: u32) -> Self {
+        self.standalone = standalone;
+        self
+    }
+
+    /// With this many of its tasks under scale-in protection.
+    #[must_use]
+    pub fn with_protected(mut self, protected: u32) -> Self {
+        self.protected = protected;
         self
     }
 

@@ -13,7 +13,7 @@ use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, Swep
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
 use crate::observe::{Factor, Tags};
-use crate::policy::{BreakerPolicy, Budgets, Mode, Policy, SessionsRule};
+use crate::policy::{BreakerPolicy, Budgets, Mode, Policy, SessionsRule, TasksRule, WorkloadRules};
 use crate::sim::ailment::Ailment;
 use crate::sim::driver::{DriverSettings, SignalChaos};
 use crate::sim::fault::FaultPlan;
@@ -57,7 +57,11 @@ impl Scenario {
     pub(super) fn new(seed: u64, home: &Home, load_percent: u32, trace: bool) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5eed_0f0d_efb1_b000);
         let start = Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH);
-        let policy = random_policy(&mut rng);
+        // Rails that rest on what stands around a node have a source of chance of their own, so that a new one of them leaves
+        // the rest of every schedule as it was.
+        let mut aside = Rng::with_seed(seed ^ 0x0b57_ac1e_5eed_0002);
+        let mut policy = random_policy(&mut rng);
+        surroundings(&mut aside, &mut policy);
         let mut world = World::new(WorldSettings {
             home: home.clone(),
             start,
@@ -68,7 +72,17 @@ impl Scenario {
         let mut scenario_tags = Vec::with_capacity(NODES);
         let mut spots = BTreeMap::new();
         let mut nodes = Vec::with_capacity(NODES);
-        for (spec, spot) in fleet(&mut rng, start) {
+        let whole = aside.u8(0..4) == 0;
+        if let Some(calendar) = &policy.calendar {
+            for _ in 0..aside.usize(1..4) {
+                world.close_calendar(calendar, after(start, aside.i64(0..LENGTH_SECS)), aside.i64(300..5_400));
+            }
+        }
+        let special = aside.u8(0..4) == 0;
+        for (mut spec, spot) in fleet(&mut rng, start, whole) {
+            if special && spec.cluster.is_some() && aside.bool() {
+                spec = spec.with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
+            }
             let tags = spec.tags;
             let node = world.add(spec);
             scenario_tags.push((node, tags));
@@ -77,6 +91,9 @@ impl Scenario {
         }
         if let Ok(group) = "blue-asg".parse() {
             world.set_group(&group, &random_group(&mut rng, start));
+            // A group that asks for one more than it gets, as where an instance type is sold out.
+            let more = if aside.u8(0..6) == 0 { 1 } else { 0 };
+            world.want_more(&group, more);
         }
         fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
         let settings = DriverSettings {
@@ -87,14 +104,26 @@ impl Scenario {
             latency_max_ms: *rng.choice(&[50, 300, 300, 2_000]).unwrap_or(&300),
             trace,
         };
-        let steps = steps(&mut rng, &nodes, start);
+        let mut steps = steps(&mut rng, &nodes, start);
+        if aside.u8(0..4) == 0 {
+            for _ in 0..aside.usize(1..6) {
+                let at = after(start, aside.i64(0..LENGTH_SECS));
+                steps.extend(Deed::random_tasks(&mut aside, &nodes).map(|deed| (at, Step::Deed(deed))));
+            }
+            steps.sort_by_key(|(at, _)| *at);
+        }
+        for cluster in ["blue", "green"] {
+            world.set_minimum(cluster, *aside.choice(&[0, 0, 50, 50, 100]).unwrap_or(&50));
+        }
         Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, settings, steps }
     }
 }
 
 /// Eight nodes: a cluster in an Auto Scaling group, some single ones, now and then a managed node.
-fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
+fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(MachineSpec, Spot)> {
     let in_group = rng.usize(2..7);
+    // Now and then nearly all of them, so that what counts for large groups only counts at all.
+    let in_group = if whole { in_group.max(4) + 2 } else { in_group };
     let hybrid = rng.u8(0..3) == 0;
     let cluster: Arc<str> = Arc::from("blue");
     let scaling: Arc<str> = Arc::from("blue-asg");
@@ -172,6 +201,8 @@ fn random_policy(rng: &mut Rng) -> Policy {
             account_at_once: rng.u32(1..5),
             group_at_once: rng.u32(1..4),
             group_percent: rng.u32(5..50),
+            unhealthy_percent: Budgets::default().unhealthy_percent,
+            zone_freeze_percent: Budgets::default().zone_freeze_percent,
             account_an_hour: rng.u32(1..20),
             account_a_day: rng.u32(2..50),
             node_an_hour: rng.u32(1..4),
@@ -218,6 +249,16 @@ fn random_breaker(rng: &mut Rng) -> BreakerPolicy {
         window_secs: rng.i64(60..900),
         cool_down_secs: rng.i64(60..1_500),
     }
+}
+
+/// What the policy says about the nodes around: half of the schedules let it be, so that everything else goes on.
+fn surroundings(rng: &mut Rng, policy: &mut Policy) {
+    let budgets = &mut policy.budgets;
+    budgets.unhealthy_percent = if rng.bool() { 100 } else { *rng.choice(&[10, 20, 20, 35, 50]).unwrap_or(&20) };
+    let mut rule = || if rng.u8(0..4) == 0 { TasksRule::Ignore } else { TasksRule::Refuse };
+    policy.workload = WorkloadRules { standalone: rule(), protected: rule() };
+    policy.calendar = if rng.u8(0..4) == 0 { "freeze".parse().ok() } else { None };
+    budgets.zone_freeze_percent = if rng.bool() { 100 } else { *rng.choice(&[20, 35, 50, 50, 75]).unwrap_or(&50) };
 }
 
 fn random_faults(rng: &mut Rng) -> FaultPlan {

@@ -14,6 +14,7 @@ impl World {
     /// Carries out an effect. It lands now, or is refused.
     pub fn perform(&mut self, effect: Effect, target: &Target, now: Timestamp) -> Performed {
         self.advance(now);
+        self.census.outdate();
         let Some(index) = self.index(target.node) else { return Performed::Refused };
         let noted = self.note_of(index, effect, None);
         let performed = self.accept(effect, target, index);
@@ -61,23 +62,25 @@ impl World {
     }
 
     fn drain(&mut self, index: usize) -> Performed {
+        let now = self.now;
         let Some(machine) = self.machines.get_mut(index) else { return Performed::Refused };
         let gone = !machine.exists() || machine.is_deregistered();
         let Some(ecs) = machine.ecs.as_mut() else { return Performed::Refused };
         if ecs.status != EcsStatus::Active || gone {
             return Performed::Refused;
         }
-        ecs.status = EcsStatus::Draining;
+        ecs.set_status(EcsStatus::Draining, now);
         let after = self.rng.i64(20..=60);
         self.queue.push(self.now + after, index, Due::TasksLeave);
         DONE
     }
 
     fn activate(&mut self, index: usize) -> Performed {
+        let now = self.now;
         let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut()) else {
             return Performed::Refused;
         };
-        ecs.status = EcsStatus::Active;
+        ecs.set_status(EcsStatus::Active, now);
         let after = self.rng.i64(30..=120);
         self.queue.push(self.now + after, index, Due::TasksCome);
         DONE
@@ -85,6 +88,7 @@ impl World {
 
     /// The container instance is forgotten, and ECS says `INACTIVE`.
     pub(super) fn deregister(&mut self, index: usize) -> Performed {
+        let now = self.now;
         let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut()) else {
             return Performed::Refused;
         };
@@ -92,7 +96,7 @@ impl World {
             return Performed::Refused;
         }
         ecs.registered = false;
-        ecs.tasks = 0;
+        ecs.end_tasks(now);
         self.emit(index, SignalKind::Gone { what: GoneKind::ContainerInstanceInactive });
         DONE
     }
@@ -126,7 +130,7 @@ impl World {
         (machine.host_up, machine.units_up, machine.sessions) = (false, false, 0);
         machine.busy_until = self.now;
         if let Some(ecs) = machine.ecs.as_mut() {
-            ecs.tasks = 0;
+            ecs.end_tasks(self.now);
         }
         let boots = machine.boots;
         self.settle(index);
@@ -158,6 +162,7 @@ impl World {
     /// `StartInstances`.
     pub(super) fn start(&mut self, index: usize) -> Performed {
         let now = self.now;
+        self.census.outdate();
         let Some(machine) = self.machines.get_mut(index) else { return Performed::Refused };
         match machine.state {
             InstanceState::Stopped => {}

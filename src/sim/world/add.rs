@@ -5,10 +5,17 @@ use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerI
 use crate::observe::{Busy, EcsStatus, InstanceState, Lifecycle, Tags};
 use crate::policy::Mode;
 use crate::sim::ailment::Ailment;
-use crate::sim::machine::{EcsSide, Illness, Link, Machine, MachineSpec, Membership, PING_EVERY, Secs, TagTimes};
+use crate::sim::machine::{
+    EcsSide, Illness, Link, Machine, MachineSpec, Membership, PING_EVERY, Secs, Special, TagTimes,
+};
 
 /// Tags of a resource that is opted in.
 const OPTED_IN: Tags = Tags { managed: true, mode: None, mute_until: None };
+
+/// A scale-in protection lasts so long unless it is renewed, in seconds.
+const PROTECTED_SECS: Secs = 2 * 3_600;
+/// ECS's own default for `minimumHealthyPercent`.
+const MINIMUM_PERCENT: u32 = 100;
 
 impl World {
     /// Adds a machine that has been running well for a while.
@@ -30,6 +37,12 @@ impl World {
                 (ecs.registered, ecs.known) = (true, true);
                 ecs.link = Link::new(true, launched_at);
                 ecs.tasks = machine.spec.tasks;
+                let (standalone, protected) = (machine.spec.standalone, machine.spec.protected);
+                ecs.special =
+                    Special { standalone, protected, protected_until: now + PROTECTED_SECS, since: launched_at };
+                if let Some(cluster) = self.clusters.get_mut(ecs.cluster) {
+                    cluster.desired += ecs.tasks;
+                }
             }
             if let Some(member) = machine.member.as_mut() {
                 member.lifecycle = Lifecycle::InService;
@@ -81,6 +94,7 @@ impl World {
 
     /// Puts a machine into the account, launched but not yet running.
     fn place(&mut self, spec: MachineSpec, launched_at: Secs) -> usize {
+        self.census.outdate();
         let index = self.machines.len();
         let id = spec.id.unwrap_or_else(|| self.fresh_id(spec.hybrid));
         let zone_index = self.zone(&spec);
@@ -176,7 +190,14 @@ impl World {
         };
         let known = self.clusters.iter().position(|cluster| cluster.arn == arn);
         Some(known.unwrap_or_else(|| {
-            self.clusters.push(Cluster { name: arn.name().into(), arn, size: 0, tags: OPTED_IN });
+            self.clusters.push(Cluster {
+                name: arn.name().into(),
+                arn,
+                size: 0,
+                desired: 0,
+                minimum_percent: MINIMUM_PERCENT,
+                tags: OPTED_IN,
+            });
             self.clusters.len() - 1
         }))
     }
@@ -214,6 +235,9 @@ impl World {
             link: Link::new(false, since),
             status: EcsStatus::Active,
             tasks: 0,
+            tasks_since: since,
+            special: Special::default(),
+            status_since: since,
             version: 1,
             impaired: false,
             runtime_bad_since: None,

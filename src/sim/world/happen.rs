@@ -16,6 +16,7 @@ const FLAKY_DOWN: std::ops::RangeInclusive<i64> = 30..=120;
 impl World {
     /// One planned moment has come.
     pub(super) fn happen(&mut self, machine: usize, due: Due) {
+        self.census.outdate();
         match due {
             Due::FallIll { ailment, lasts } => self.fall_ill(machine, ailment, lasts),
             Due::Recover { generation } => {
@@ -76,7 +77,7 @@ impl World {
             && let Some(ecs) = machine.ecs.as_mut()
         {
             // Deregistered: a drain ends with it, and whatever registers anew begins as ACTIVE.
-            ecs.status = EcsStatus::Active;
+            ecs.set_status(EcsStatus::Active, now);
         }
         if let Some(lasts) = lasts {
             self.queue.push(now + lasts.max(1), index, Due::Recover { generation });
@@ -128,6 +129,7 @@ impl World {
     /// Brings the agents, the checks and the record of health in line with what is true now.
     pub(crate) fn settle(&mut self, index: usize) {
         let now = self.now;
+        self.census.outdate();
         let Some(machine) = self.machines.get_mut(index) else { return };
         let (ssm, ecs_up) = (machine.ssm_wanted(now), machine.ecs_wanted(now));
         if machine.ssm.up != ssm {
@@ -252,14 +254,18 @@ impl World {
         self.emit(index, SignalKind::EcsHealthImpaired { check, container_instance, cluster, since });
     }
 
-    /// Half of the tasks leave, then the rest; none while the agent is away, because nobody stops them.
+    /// Half of the tasks leave, then the rest; none while the agent is away, because nobody stops them. Protected ones and
+    /// those of no service stay, and so do those that the service cannot spare.
     fn tasks_leave(&mut self, index: usize) {
+        let (now, may_leave) = (self.now, self.may_leave(index));
         let mut more = false;
         if let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut())
             && ecs.status == EcsStatus::Draining
         {
             if ecs.link.up {
-                ecs.tasks /= 2;
+                let leaves = (ecs.tasks - ecs.tasks / 2).min(may_leave);
+                let stay = ecs.protected(now);
+                ecs.set_tasks(ecs.tasks.saturating_sub(leaves).max(stay), now);
             }
             more = ecs.tasks > 0;
         }
@@ -270,6 +276,7 @@ impl World {
 
     /// ECS places tasks on an active container instance whose agent is there.
     fn tasks_come(&mut self, index: usize) {
+        let now = self.now;
         let Some(machine) = self.machines.get_mut(index) else { return };
         let (tasks, running) = (machine.spec.tasks, machine.state == InstanceState::Running);
         if let Some(ecs) = machine.ecs.as_mut()
@@ -278,7 +285,7 @@ impl World {
             && ecs.link.up
             && ecs.status == EcsStatus::Active
         {
-            ecs.tasks = tasks;
+            ecs.set_tasks(tasks, now);
         }
     }
 

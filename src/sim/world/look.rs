@@ -17,6 +17,7 @@ impl World {
     /// Looks at a node as AWS shows it.
     pub fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         self.advance(now);
+        self.take_census();
         let mut seen = nothing_of(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
@@ -33,7 +34,7 @@ impl World {
         seen.group = Fact::Known(self.group_of(machine));
         (seen.ssm, seen.ecs) = self.agents(machine, now);
         if look.close {
-            self.look_closely(machine, &mut seen);
+            self.look_closely(machine, look, &mut seen);
         }
         seen
     }
@@ -46,7 +47,7 @@ impl World {
         (self.ssm(machine, now), self.ecs(machine, now))
     }
 
-    fn look_closely(&self, machine: &Machine, seen: &mut Observation) {
+    fn look_closely(&self, machine: &Machine, look: &Look, seen: &mut Observation) {
         let shows = |pick: fn(&Illness) -> &Findings| {
             Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
         };
@@ -58,6 +59,9 @@ impl World {
             .is_some_and(|fleet| fleet.refreshing);
         seen.busy =
             Fact::Known(if refreshing { crate::observe::Busy::Deployment } else { Self::busy_now(machine, self.now) });
+        seen.workload =
+            if Self::service_down(machine) { Fact::Unknown(Blind::Unavailable) } else { self.workload(machine) };
+        seen.calendar = self.calendar(look.calendar.as_ref());
         seen.identity = shows(|ill| &ill.identity);
         if machine.id.is_instance() {
             seen.network = shows(|ill| &ill.network);
@@ -109,7 +113,7 @@ impl World {
             arn: ecs.arn.clone(),
             connected,
             status: if machine.is_deregistered() { EcsStatus::Inactive } else { ecs.status },
-            tasks: ecs.tasks,
+            tasks: ecs.tasks + ecs.special.standalone,
             agent_check,
             runtime_check,
             impaired_since: impaired_since.map(moment),
@@ -135,6 +139,8 @@ impl World {
             desired: fleet.desired,
             min: fleet.min,
             in_service: self.count_members(group, |lifecycle| lifecycle == Lifecycle::InService),
+            standby: self.count_members(group, is_standby),
+            existing: self.count_members(group, |lifecycle| lifecycle != Lifecycle::Terminating),
             ec2_health_only: fleet.ec2_health_only,
             suspended: fleet.suspended,
             refreshing: fleet.refreshing,
@@ -151,7 +157,16 @@ impl World {
             (None, Some(fleet)) => (&fleet.label, fleet.size),
             (None, None) => (&self.account_label, self.account_size),
         };
-        Group { name: name.clone(), size, zone_size }
+        let peers = self.peers(machine);
+        Group {
+            name: name.clone(),
+            size,
+            zone_size,
+            unhealthy: self.census.of(machine).unhealthy,
+            zone_unhealthy: self.census.of_zone(machine).unhealthy,
+            zone_peers: peers.size,
+            zone_peers_unhealthy: peers.unhealthy,
+        }
     }
 
     fn invocation(&self, look: &Look) -> Fact<Invocation> {
@@ -173,6 +188,11 @@ impl World {
         };
         Fact::Known(Probe { sent_at: moment(command.sent_at), answer })
     }
+}
+
+/// Whether the desired capacity was lowered for a member like this.
+pub(super) fn is_standby(lifecycle: Lifecycle) -> bool {
+    matches!(lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)
 }
 
 fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
@@ -215,6 +235,8 @@ fn nothing_of(node: NodeId, now: Timestamp) -> Observation {
         probe: Fact::Absent,
         sessions: Fact::Unknown(unread),
         busy: Fact::Unknown(unread),
+        workload: Fact::Unknown(unread),
+        calendar: Fact::Unknown(unread),
         identity: Fact::Unknown(unread),
         network: Fact::Unknown(unread),
         console: Fact::Unknown(unread),

@@ -47,6 +47,13 @@ impl World {
         }
     }
 
+    /// Somebody raises the desired capacity of a group that finds no instances for it.
+    pub fn want_more(&mut self, name: &AutoScalingGroupName, more: u32) {
+        if let Some(fleet) = self.fleets.iter_mut().find(|fleet| fleet.name == *name) {
+            fleet.desired = fleet.desired.saturating_add(more);
+        }
+    }
+
     /// People open and close sessions: from now on this many are live.
     pub fn set_sessions(&mut self, node: NodeId, sessions: u16, now: Timestamp) {
         self.advance(now);

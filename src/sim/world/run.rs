@@ -157,6 +157,7 @@ impl World {
 
     /// The host carries out one of our effects.
     fn run(&mut self, index: usize, effect: Effect) {
+        let now = self.now;
         match effect {
             Effect::FreeDisk => self.treat(index, Remedy::FreeDisk),
             Effect::RestartSsmAgent => {
@@ -167,7 +168,7 @@ impl World {
             Effect::RestartEcsAgent => self.ecs_restarts(index, Remedy::RestartEcsAgent),
             Effect::RestartRuntime => {
                 if let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut()) {
-                    ecs.tasks = 0;
+                    ecs.end_tasks(now);
                 }
                 self.ecs_restarts(index, Remedy::RestartRuntime);
             }

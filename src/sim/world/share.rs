@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{World, moment};
 use crate::node::NodeId;
-use crate::observe::{Fact, Factor, Factors, Share};
+use crate::observe::{Common, Fact, Factor, Factors};
 use crate::sim::machine::Machine;
 
 /// How many machines share what, and each machine's part of it, until a machine comes or goes.
@@ -15,7 +15,7 @@ use crate::sim::machine::Machine;
 pub(crate) struct Shares {
     fleet: u32,
     members: BTreeMap<Factor, u32>,
-    of_machine: BTreeMap<usize, Arc<[Share]>>,
+    of_machine: BTreeMap<usize, Arc<[Common]>>,
 }
 
 impl World {
@@ -50,7 +50,7 @@ impl World {
         let Some(counted) = &mut self.shares else { return Fact::Absent };
         let members = &counted.members;
         let shared = counted.of_machine.entry(index).or_insert_with(|| {
-            let share = |factor: Factor| Share { members: members.get(&factor).copied().unwrap_or(1), factor };
+            let share = |factor: Factor| Common { members: members.get(&factor).copied().unwrap_or(1), factor };
             factors(machine).map(share).collect()
         });
         Fact::Known(Factors { shared: Arc::clone(shared), fleet: counted.fleet })

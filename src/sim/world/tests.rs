@@ -26,7 +26,7 @@ fn quiet(seed: u64) -> WorldSettings {
 }
 
 fn close() -> Look {
-    Look { command: None, probe: None, group: None, close: true }
+    Look { command: None, probe: None, group: None, calendar: None, close: true }
 }
 
 fn container_host() -> MachineSpec {
@@ -248,6 +248,8 @@ fn what_no_replacement_cures_falls_on_the_heir() {
 fn a_drain_ends_with_a_connected_agent_only() {
     let mut world = World::new(quiet(14));
     let (live, dead) = (world.add(container_host()), world.add(container_host()));
+    // Somewhere the tasks must go.
+    world.add(container_host());
     world.afflict(dead, Ailment::NetworkUnreachable, at(1), None);
     world.does(Effect::Drain, live, 200);
     world.does(Effect::Drain, dead, 200);

@@ -38,8 +38,18 @@ pub struct Truth {
     pub stopped: bool,
     /// Its container instance is registered, though the machine may be gone: a ghost.
     pub registered_in_ecs: bool,
-    /// Tasks that ECS counts on it.
+    /// Since when its ECS agent has been connected; none where it is not, or is registered nowhere.
+    pub ecs_up_since: Option<Timestamp>,
+    /// Tasks of a service on it.
     pub tasks: u32,
+    /// Since when it has had tasks, or none.
+    pub tasks_since: Option<Timestamp>,
+    /// Tasks on it that no service started.
+    pub standalone: u32,
+    /// Tasks on it under scale-in protection.
+    pub protected: u32,
+    /// Since when these two have been as they are.
+    pub special_since: Option<Timestamp>,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
     /// Its tags.
@@ -91,7 +101,14 @@ pub struct Landed {
 
 fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
     let at = |secs: Option<Secs>| secs.map(moment);
+    let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered && !machine.is_deregistered());
     Truth {
+        ecs_up_since: at(ecs.filter(|ecs| ecs.link.up).map(|ecs| ecs.link.since)),
+        tasks: ecs.map_or(0, |ecs| ecs.tasks),
+        tasks_since: at(ecs.map(|ecs| ecs.tasks_since)),
+        standalone: ecs.map_or(0, |ecs| ecs.special.standalone),
+        protected: ecs.map_or(0, |ecs| ecs.protected(now.as_second())),
+        special_since: at(ecs.map(|ecs| ecs.special.since)),
         exists: machine.exists(),
         state: machine.state,
         running: machine.state == InstanceState::Running,
@@ -107,7 +124,6 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
             .is_some_and(|member| matches!(member.lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)),
         stopped: matches!(machine.state, InstanceState::Stopped | InstanceState::Stopping),
         registered_in_ecs: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered),
-        tasks: machine.ecs.as_ref().map_or(0, |ecs| ecs.tasks),
         sessions: machine.sessions,
         tags: machine.tags,
         managed_since: at(machine.tag_times.managed),
