@@ -94,6 +94,13 @@ pub enum Refusal {
         /// When the oldest of them leaves the window.
         free_at: Timestamp,
     },
+    /// So many disruptive remedies in a day are no accident any more: a person must clear the node.
+    Quarantined {
+        /// Since when.
+        since: Timestamp,
+        /// How many in the day before.
+        count: u32,
+    },
     /// People work on the node.
     LiveSessions {
         /// How many sessions.
@@ -267,6 +274,7 @@ impl Refusal {
             | Self::ManagedElsewhere { .. }
             | Self::ModeTooLow { .. }
             | Self::CauseLimit { .. }
+            | Self::Quarantined { .. }
             | Self::Stop { .. }
             | Self::NoWay { .. } => Lasts::ForGood,
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
@@ -298,6 +306,7 @@ impl Refusal {
             Self::CauseLimit { .. } => "cause-limit",
             Self::Budget { .. } => "budget",
             Self::Rate { .. } => "rate",
+            Self::Quarantined { .. } => "quarantined",
             Self::LiveSessions { .. } => "live-sessions",
             Self::OtherWork { .. } => "other-work",
             Self::Approval { .. } => "approval",
@@ -344,6 +353,14 @@ impl fmt::Display for Refusal {
                 let remedies = if *count == 1 { "remedy" } else { "remedies" };
                 let (window, then) = (spoken(*window_secs), moment(*free_at));
                 write!(f, "{count} disruptive {remedies} in {window} on {scope}, limit {limit}; next at {then}")
+            }
+            Self::Quarantined { since, count } => {
+                let remedies = if *count == 1 { "remedy" } else { "remedies" };
+                let since = moment(*since);
+                write!(
+                    f,
+                    "{count} disruptive {remedies} in a day put it into quarantine at {since}, until a person clears it"
+                )
             }
             Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
             Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),

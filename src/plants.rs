@@ -58,6 +58,7 @@ plants! {
     OneLookIsEnough, "one-look-is-enough", "An ECS agent that was away in a single look is enough to cycle a node.";
     NoBudget, "no-budget", "Any number of disruptive remedies at once.";
     NoRate, "no-rate", "Any number of disruptive remedies in an hour and a day.";
+    IgnoreQuarantine, "ignore-quarantine", "A node in quarantine is cycled once its rates allow it.";
     PermitsNeverFreed, "permits-never-freed", "Permits stay taken after the remedy.";
     PermitsFreedEarly, "permits-freed-early", "A drained node gives its permits back.";
     NoCooldown, "no-cooldown", "One attempt right after the other.";

@@ -112,6 +112,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::ModeTooLow { remedy: Remedy::Replace, mode: Mode::Cycle, lowered_by: Some(Resource::Cluster) },
         Refusal::CauseLimit { cause: Cause::HostDiskFull, remedy: Remedy::FreeDisk, highest: None },
         Refusal::CauseLimit { cause: Cause::SsmAgentHung, remedy: Remedy::StopStart, highest: Some(Remedy::Reboot) },
+        Refusal::Quarantined { since: at("14:20:00"), count: 3 },
         Refusal::LiveSessions { count: 2 },
         Refusal::Approval { remedy: Remedy::Replace },
         Refusal::Cooldown { until: at("14:20:00") },
@@ -220,7 +221,9 @@ fn events() -> Vec<Event> {
     let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
     all.extend(refusals().into_iter().map(Event::Parked));
-    all.extend([OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed].map(Event::Operator));
+    all.extend(
+        [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed, OperatorWord::Cleared].map(Event::Operator),
+    );
     all.extend(endings().into_iter().map(Event::Closed));
     all
 }
@@ -434,6 +437,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | R::ModeTooLow { .. }
         | R::CauseLimit { .. }
         | R::Budget { .. }
+        | R::Quarantined { .. }
         | R::Rate { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
         R::CallRefused { .. } | R::Cooldown { .. } | R::Group { .. } | R::Stop { .. } | R::NoWay { .. } => {}
@@ -462,7 +466,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 20, "{rails:?}");
+    assert_eq!(rails.len(), 21, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
 use crate::guard::{Lasts, Refusal, Scope};
-use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase, Then};
+use crate::incident::{AttemptResult, Ending, Event, Incident, OperatorWord, Outcome, Phase, Then};
 use crate::observe::{Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
@@ -28,6 +28,8 @@ pub struct Plan {
     pub reports: Vec<ReportKind>,
     /// An effect to send once all that is saved.
     pub perform: Option<Perform>,
+    /// Puts the node into quarantine after so many disruptive remedies in a day, in the same transaction.
+    pub quarantine: Option<u32>,
 }
 
 /// A plan in the making.
@@ -43,6 +45,7 @@ pub(super) struct Draft<'a> {
     permits: Permits,
     reports: Vec<ReportKind>,
     perform: Option<Perform>,
+    quarantine: Option<u32>,
 }
 
 impl<'a> Draft<'a> {
@@ -57,6 +60,7 @@ impl<'a> Draft<'a> {
             permits: Permits::Keep,
             reports: Vec::new(),
             perform: None,
+            quarantine: None,
         }
     }
 
@@ -84,7 +88,8 @@ impl<'a> Draft<'a> {
     pub(super) fn stay(mut self, wake_at: Option<Timestamp>) -> Plan {
         self.next.wake_at = wake_at.map(|at| at.max(after(self.now, SOONEST_SECS)));
         let changed = self.changed || self.next.wake_at != self.wake_before;
-        Plan { next: self.next, changed, permits: self.permits, reports: self.reports, perform: self.perform }
+        let Self { next, permits, reports, perform, quarantine, .. } = self;
+        Plan { next, changed, permits, reports, perform, quarantine }
     }
 
     /// The plan: nothing but what was added; the moment to look again stays.
@@ -95,6 +100,7 @@ impl<'a> Draft<'a> {
             permits: self.permits,
             reports: self.reports,
             perform: self.perform,
+            quarantine: self.quarantine,
         }
     }
 
@@ -169,6 +175,7 @@ impl<'a> Draft<'a> {
         if let Refusal::Rate { scope: Scope::Node(_), window_secs, count, .. } = refusal
             && window_secs >= DAY_SECS
         {
+            self.quarantine = Some(count);
             return self.end(Ending::Quarantined { count });
         }
         let until = match refusal.lasts() {
@@ -340,13 +347,13 @@ impl<'a> Draft<'a> {
 
     /// Seconds that the incident has lasted, parked time aside.
     ///
-    /// What was fixed by an operator after it had rested has its time anew.
+    /// What an operator fixed or cleared after it had rested has its time anew.
     pub(super) fn unparked_secs(&self) -> i64 {
         let rested = self.next.history.iter().any(|entry| matches!(entry.event, Event::Closed(_)));
-        let from = match &self.next.asked {
-            Some(asked) if rested => asked.at,
-            Some(_) | None => self.next.first_seen,
-        };
+        let asked = self.next.asked.as_ref().filter(|_| rested).map(|asked| asked.at);
+        let cleared =
+            self.next.history.iter().rev().find(|entry| entry.event == Event::Operator(OperatorWord::Cleared));
+        let from = asked.max(cleared.map(|entry| entry.at)).unwrap_or(self.next.first_seen);
         secs_between(from, self.now).saturating_sub(self.next.parked_secs)
     }
 }

@@ -18,7 +18,7 @@ use crate::observe::{
     Standing,
 };
 use crate::policy::Mode;
-use crate::ports::{KillSwitch, Rails};
+use crate::ports::{KillSwitch, Quarantine, Rails};
 use crate::time::{after, secs_between};
 
 /// How long an examination may go on before it parks, in seconds: several probes.
@@ -163,10 +163,19 @@ pub(super) fn examine(
         let wake = draft.in_secs(LOOK_SECS);
         return draft.go(examining, Some(wake));
     }
-    if let Err(refusal) = remedy_gates(&draft, seen, health, remedy) {
+    if let Err(refusal) = remedy_gates(&draft, seen, health, remedy).and_then(|()| free_of_quarantine(rails, remedy)) {
         return draft.park(refusal);
     }
     cycle::begin(draft, seen, remedy)
+}
+
+/// Whether the node is in no quarantine, or the remedy is one that does not count.
+pub(super) fn free_of_quarantine(rails: &Rails, remedy: Remedy) -> Result<(), Refusal> {
+    planted!(IgnoreQuarantine => return Ok(()));
+    match rails.quarantine {
+        Some(Quarantine { since, count }) if remedy.is_disruptive() => Err(Refusal::Quarantined { since, count }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether nobody paused everything.

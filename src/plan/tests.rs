@@ -23,11 +23,12 @@ mod holding;
 mod opening;
 mod operators;
 mod patience;
+mod quarantine;
 mod rules;
 mod rungs;
 mod settling;
 
-pub(crate) const RUNNING: Rails = Rails { switch: KillSwitch::Running, muted_until: None };
+pub(crate) const RUNNING: Rails = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None };
 
 /// One node's treatment, look by look.
 #[derive(Debug, Clone)]

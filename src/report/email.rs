@@ -246,9 +246,12 @@ fn again(story: &Story<'_>) -> Option<String> {
         return Some(format!("We will not touch this instance before it is approved.{limit}"));
     }
     match story.incident.ending()? {
+        Ending::Quarantined { .. } | Ending::Refused { refusal: Refusal::Quarantined { .. } } => Some(
+            "We will do nothing more to this instance that stops workload until you clear it; one reminder a day."
+                .to_owned(),
+        ),
         Ending::CauseNotOurs
         | Ending::LadderExhausted
-        | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
         | Ending::NotGivenBack => {

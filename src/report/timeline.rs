@@ -47,6 +47,7 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
         Event::Unparked => "the way is free -> went on".to_owned(),
         Event::Operator(OperatorWord::Fix) => "operator: repair it now".to_owned(),
         Event::Operator(OperatorWord::Approved) => "operator: approved".to_owned(),
+        Event::Operator(OperatorWord::Cleared) => "operator: cleared its quarantine".to_owned(),
         Event::Operator(OperatorWord::Closed) => "operator: closed it by hand".to_owned(),
         Event::Reminded => "reminded: it still needs a person".to_owned(),
         Event::Closed(ending) => closed(ending),

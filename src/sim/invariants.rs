@@ -20,6 +20,7 @@ use crate::observe::{Observation, Tags};
 use crate::policy::Policy;
 use crate::ports::Switch;
 use crate::time::after;
+use rails::Told;
 
 mod ending;
 mod landing;
@@ -94,6 +95,8 @@ pub struct Inspector {
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
     approvals: BTreeMap<IncidentId, Timestamp>,
+    /// What people were told of quarantines, and when they ended them.
+    quarantines: BTreeMap<NodeId, Told>,
     violations: Vec<Violation>,
 }
 
@@ -125,6 +128,7 @@ impl Inspector {
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            quarantines: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -163,6 +167,12 @@ impl Inspector {
                 }
                 Switch::Unmute(node) => {
                     self.mutes.remove(&node);
+                }
+                Switch::Clear(node) => {
+                    self.quarantines.insert(node, Told { cleared_at: *at, since: None });
+                    // What is under way still counts.
+                    let open = account.ledger.open_on(node).filter(|open| landing::disrupted(open)).map(|open| open.id);
+                    self.decided.retain(|(_, on, by)| *on != node || Some(*by) == open);
                 }
             }
         }

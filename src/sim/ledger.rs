@@ -13,8 +13,8 @@ use crate::guard::{Refusal, Scope};
 use crate::incident::{Incident, IncidentId};
 use crate::node::NodeId;
 use crate::ports::{
-    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Rails, ReportId,
-    Switch,
+    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Quarantine, Rails,
+    ReportId, Switch,
 };
 use crate::time::after;
 
@@ -34,6 +34,7 @@ pub struct Ledger {
     rates: BTreeMap<Scope, Vec<(Timestamp, IncidentId)>>,
     unsent: Vec<Arc<OutboxItem>>,
     mutes: BTreeMap<NodeId, Timestamp>,
+    quarantines: BTreeMap<NodeId, Quarantine>,
     switch: KillSwitch,
 }
 
@@ -47,6 +48,7 @@ impl Default for Ledger {
             rates: BTreeMap::new(),
             unsent: Vec::new(),
             mutes: BTreeMap::new(),
+            quarantines: BTreeMap::new(),
             switch: KillSwitch::Running,
         }
     }
@@ -68,7 +70,11 @@ impl Ledger {
         });
         Loaded {
             incident: incident.cloned(),
-            rails: Rails { switch: self.switch, muted_until: self.mutes.get(&node).copied() },
+            rails: Rails {
+                switch: self.switch,
+                muted_until: self.mutes.get(&node).copied(),
+                quarantine: self.quarantines.get(&node).copied(),
+            },
             last: self.last.get(&node).cloned(),
             unsent,
         }
@@ -97,6 +103,9 @@ impl Ledger {
                     }
                 }
             }
+        }
+        if let Some(count) = commit.quarantine {
+            self.quarantines.entry(next.node).or_insert(Quarantine { since: now, count });
         }
         self.unsent.extend(commit.outbox.iter().cloned());
         self.incidents.insert(next.id, Arc::clone(next));
@@ -129,7 +138,7 @@ impl Ledger {
         }
     }
 
-    /// Whether the kill switch, every budget and every rate leave room.
+    /// Whether the kill switch, a quarantine, every budget and every rate leave room.
     fn may_take(&self, claims: &Claims, holder: IncidentId, now: Timestamp) -> Result<(), Refusal> {
         match self.switch {
             #[cfg(feature = "plants")]
@@ -137,6 +146,14 @@ impl Ledger {
             KillSwitch::Running => {}
             KillSwitch::Paused => return Err(Refusal::Paused),
             KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable),
+        }
+        for claim in &claims.at_once {
+            planted!(IgnoreQuarantine => break);
+            if let Scope::Node(node) = &claim.scope
+                && let Some(Quarantine { since, count }) = self.quarantines.get(node).copied()
+            {
+                return Err(Refusal::Quarantined { since, count });
+            }
         }
         for claim in &claims.at_once {
             planted!(NoBudget => break);
@@ -212,6 +229,15 @@ impl Ledger {
             }
             Switch::Unmute(node) => {
                 self.mutes.remove(&node);
+            }
+            Switch::Clear(node) => {
+                self.quarantines.remove(&node);
+                // What is under way still counts: it may land after this.
+                let scope = Scope::Node(node);
+                let under_way = self.permits.get(&scope).map_or(&[][..], Vec::as_slice);
+                if let Some(stamps) = self.rates.get_mut(&scope) {
+                    stamps.retain(|(_, by)| under_way.contains(by));
+                }
             }
         }
     }

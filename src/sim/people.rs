@@ -28,6 +28,8 @@ pub enum Deed {
     Mute(NodeId, i64),
     /// Ends that.
     Unmute(NodeId),
+    /// Ends a quarantine.
+    Clear(NodeId),
     /// Asks for a repair.
     Fix(NodeId, Option<Remedy>),
     /// Approves the remedy of some incident that waits for it.
@@ -76,6 +78,7 @@ impl Deed {
             Self::Resume => ask(driver, Action::Switch(Switch::Resume)),
             Self::Mute(node, secs) => ask(driver, Action::Switch(Switch::Mute(node, after(now, secs)))),
             Self::Unmute(node) => ask(driver, Action::Switch(Switch::Unmute(node))),
+            Self::Clear(node) => ask(driver, Action::Switch(Switch::Clear(node))),
             Self::Fix(node, remedy) => ask(driver, Action::Fix(node, remedy)),
             Self::Approve(pick) => {
                 let waiting = driver.account().ledger.open().filter(|open| matches!(open.phase, Phase::Parked { .. }));

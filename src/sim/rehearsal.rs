@@ -265,6 +265,9 @@ impl Rehearsal {
             Word::Unmute(name) => {
                 (format!("unmute {name}"), self.node(name).map(|node| Action::Switch(Switch::Unmute(node))))
             }
+            Word::Clear(name) => {
+                (format!("clear {name}"), self.node(name).map(|node| Action::Switch(Switch::Clear(node))))
+            }
             Word::Fix(name, remedy) => (format!("fix {name}"), self.node(name).map(|node| Action::Fix(node, *remedy))),
             Word::Approve(name) => (format!("approve {name}"), open(self, name).map(Action::Approve)),
             Word::Close(name) => (format!("close {name}"), open(self, name).map(Action::Close)),

@@ -91,6 +91,8 @@ pub enum Word {
     Mute(String, i64),
     /// Stop leaving it alone.
     Unmute(String),
+    /// End a node's quarantine.
+    Clear(String),
     /// Repair a node now.
     Fix(String, Option<Remedy>),
     /// Approve what a node's incident waits with.
@@ -188,10 +190,14 @@ impl Scenario {
             "node-an-hour" => {
                 self.policy.budgets.node_an_hour = value.parse().map_err(|_| format!("not a number: {value}"))?;
             }
+            "node-a-day" => {
+                self.policy.budgets.node_a_day = value.parse().map_err(|_| format!("not a number: {value}"))?;
+            }
             "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
             _ => {
                 return Err(format!(
-                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, parked-max"
+                    "no such policy setting: {key}; allowed are sessions, allow-probes, approve-from, node-an-hour, \
+                     node-a-day, parked-max"
                 ));
             }
         }
@@ -228,6 +234,7 @@ impl Scenario {
             ["operator", "resume"] => What::Operator(Word::Resume),
             ["operator", "mute", node, "for", span] => What::Operator(Word::Mute(self.node(node)?, span_secs(span)?)),
             ["operator", "unmute", node] => What::Operator(Word::Unmute(self.node(node)?)),
+            ["operator", "clear", node] => What::Operator(Word::Clear(self.node(node)?)),
             ["operator", "fix", node] => What::Operator(Word::Fix(self.node(node)?, None)),
             ["operator", "fix", node, remedy] => {
                 let remedy = remedy.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?;

@@ -23,6 +23,7 @@ use crate::ports::Key;
 use crate::time::after;
 use jiff::Timestamp;
 
+mod besides;
 mod scenario;
 
 use scenario::{LENGTH_SECS, Scenario, Step};

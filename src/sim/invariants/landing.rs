@@ -251,7 +251,7 @@ impl Inspector {
 }
 
 /// Whether a disruptive remedy has been sent in an incident and is not over, or the node is still kept from its work by it.
-fn disrupted(incident: &Incident) -> bool {
+pub(super) fn disrupted(incident: &Incident) -> bool {
     let holds = incident.holds;
     if holds.standby || holds.stopped {
         return true;

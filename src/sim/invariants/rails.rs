@@ -2,13 +2,20 @@
 
 use super::{GRACE_SECS, Inspector, Landing, remedy_of};
 use crate::effect::Weight;
-use crate::incident::IncidentId;
+use crate::incident::{Ending, Event, Incident, IncidentId};
 use crate::policy::SessionsRule;
 use crate::time::{after, secs_between};
 use jiff::Timestamp;
 
 /// How long an approval may have been on its way and hold, in seconds: an hour from when a pass took it up.
 const APPROVED_MAX_SECS: i64 = 3_600 + 1_800;
+
+/// What people were told of a node's quarantine, and when they last ended it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) cleared_at: Timestamp,
+    pub(super) since: Option<Timestamp>,
+}
 
 impl Inspector {
     /// A person approves what this incident waits with.
@@ -21,6 +28,30 @@ impl Inspector {
         self.never_while_it_boots(landing);
         self.never_under_peoples_hands(landing);
         self.with_leave(landing);
+        self.never_in_quarantine(landing);
+    }
+
+    /// Remembers that people are told of a quarantine.
+    pub(super) fn follow_quarantine(&mut self, saved: &Incident) {
+        let Some(last) = saved.history.last() else { return };
+        if !matches!(last.event, Event::Closed(Ending::Quarantined { .. })) {
+            return;
+        }
+        let told = self.quarantines.entry(saved.node).or_insert(Told { cleared_at: Timestamp::MIN, since: None });
+        if told.cleared_at < last.at {
+            told.since = told.since.or(Some(last.at));
+        }
+    }
+
+    /// From the moment when a quarantine was told until a person ends it, nothing is begun that stops workload.
+    fn never_in_quarantine(&mut self, landing: &Landing<'_>) {
+        let stops = matches!(landing.sent.effect.weight(), Weight::Guarding | Weight::Disruptive);
+        let since = self.quarantines.get(&landing.sent.node).and_then(|told| told.since);
+        if let Some(since) = since
+            && stops
+        {
+            self.breach("rail", landing, || format!("on a node in quarantine since {since}"));
+        }
     }
 
     /// The hold-down counts from the first look; an operator's word skips it.

@@ -16,6 +16,7 @@ impl Inspector {
     pub(super) fn check_saved(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
         self.one_incident_a_node(account, saved, now);
         self.never_gone_by_our_own_hand(account, saved, now);
+        self.follow_quarantine(saved);
         if saved.version <= 1 {
             self.opened.entry(saved.id).or_insert(saved.first_seen);
             self.never_of_our_own_making(account, saved, now);

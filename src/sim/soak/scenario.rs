@@ -87,7 +87,9 @@ impl Scenario {
             latency_max_ms: *rng.choice(&[50, 300, 300, 2_000]).unwrap_or(&300),
             trace,
         };
-        let steps = steps(&mut rng, &nodes, start);
+        let mut steps = steps(&mut rng, &nodes, start);
+        steps.extend(super::besides::steps(seed, &nodes, start));
+        steps.sort_by_key(|(at, _)| *at);
         Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, settings, steps }
     }
 }
