@@ -10,6 +10,7 @@ use crate::node::{AccountId, Region};
 
 mod docs;
 mod event;
+mod explain;
 mod policy;
 mod policy_file;
 mod simulate;

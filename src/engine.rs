@@ -18,10 +18,12 @@ use crate::ports::{
     Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
 };
 
+mod in_force;
 mod pass;
 #[cfg(test)]
 mod tests;
 
+pub use in_force::policy_in_force;
 pub use pass::Pass;
 
 /// What every pass is given: where it works, and by which rules.

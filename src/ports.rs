@@ -17,6 +17,10 @@ use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
 use crate::report::Report;
 
+mod document;
+
+pub use document::DocumentPorts;
+
 /// Why a port could not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum PortError {

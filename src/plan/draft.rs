@@ -116,6 +116,8 @@ impl<'a> Draft<'a> {
         let id = self.next.next_intent();
         // Not later than the window, and not on reads that are no longer fresh (S1).
         let not_after = after(self.now, SEND_WINDOW_SECS).min(after(self.read_at, READS_HOLD_SECS));
+        // Nor by rules that may have changed since.
+        let not_after = self.policy.known.holds_until().map_or(not_after, |until| not_after.min(until));
         #[cfg(feature = "plants")]
         let not_after =
             if crate::plants::on(crate::plants::Plant::OldReads) { after(self.now, 300) } else { not_after };

@@ -184,6 +184,8 @@ pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
     match rails.switch {
         KillSwitch::Running => Ok(()),
         KillSwitch::Paused => Err(Refusal::Paused),
+        #[cfg(feature = "plants")]
+        KillSwitch::Unreadable if crate::plants::on(crate::plants::Plant::IgnoreDarkSwitch) => Ok(()),
         KillSwitch::Unreadable => Err(Refusal::PauseUnreadable),
     }
 }

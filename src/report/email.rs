@@ -17,7 +17,7 @@ use crate::observe::Platform;
 /// Where the values of the facts begin.
 const INDENT: usize = 15;
 /// Where prose is wrapped.
-const WIDTH: usize = 90;
+pub(super) const WIDTH: usize = 90;
 
 pub(super) fn email(story: &Story<'_>, stack: &StackInfo<'_>, limits: Limits) -> String {
     let mut blocks = vec![format!("{}: {}.\n{}", words::label(story), words::headline(story), words::ask(story))];
@@ -283,7 +283,7 @@ fn again(story: &Story<'_>) -> Option<String> {
 }
 
 /// A fact: its heading, its value wrapped beside it.
-fn row(block: &mut String, heading: &str, value: &str) {
+pub(super) fn row(block: &mut String, heading: &str, value: &str) {
     rows_of(block, [heading, ""], &wrap(value, WIDTH - INDENT));
 }
 
@@ -321,7 +321,7 @@ fn item(block: &mut String, mark: &str, text: &str) {
 }
 
 /// Breaks a text between words; a longer word stands alone and whole, so that commands and ids can be copied.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::with_capacity(2);
     let mut line = String::new();
     for word in text.split(' ') {

@@ -10,8 +10,10 @@ use crate::effect::{Effect, IntentId};
 use crate::incident::IncidentId;
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
+use crate::policy::standing::{News, Reading, Remembered};
 use crate::ports::{
-    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey, Switch,
+    Commit, Committed, DocumentPorts, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, ReportId, Survey,
+    Switch,
 };
 
 /// Everything that Defib works on, in one process and without a network.
@@ -31,6 +33,8 @@ pub struct Account {
     pub own_commands: Vec<CommandId>,
     /// How many commits were saved.
     pub commits: u64,
+    /// What stands where the policy document is read.
+    pub document: Reading,
 }
 
 /// An effect that reached a service.
@@ -62,7 +66,22 @@ impl Account {
             switched: Vec::new(),
             own_commands: Vec::new(),
             commits: 0,
+            document: Reading::Unused,
         }
+    }
+}
+
+impl DocumentPorts for Account {
+    fn document(&mut self, _now: Timestamp) -> Reading {
+        self.document.clone()
+    }
+
+    fn remembered(&mut self, _now: Timestamp) -> Result<Remembered, PortError> {
+        Ok(self.ledger.remembered().clone())
+    }
+
+    fn remember(&mut self, next: &Remembered, news: Option<&News>, now: Timestamp) -> Result<bool, PortError> {
+        Ok(self.ledger.remember(next, news, now))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::guard::budget::{check, check_rate};
 use crate::guard::{Refusal, Scope};
 use crate::incident::{Incident, IncidentId};
 use crate::node::NodeId;
+use crate::policy::standing::{News, Remembered};
 use crate::ports::{
     Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Quarantine, Rails,
     ReportId, Switch,
@@ -36,6 +37,8 @@ pub struct Ledger {
     mutes: BTreeMap<NodeId, Timestamp>,
     quarantines: BTreeMap<NodeId, Quarantine>,
     switch: KillSwitch,
+    policy: Remembered,
+    policy_news: Vec<(Timestamp, News)>,
 }
 
 impl Default for Ledger {
@@ -50,6 +53,8 @@ impl Default for Ledger {
             mutes: BTreeMap::new(),
             quarantines: BTreeMap::new(),
             switch: KillSwitch::Running,
+            policy: Remembered::default(),
+            policy_news: Vec::new(),
         }
     }
 }
@@ -240,6 +245,28 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// What is remembered of the policy document.
+    #[must_use]
+    pub fn remembered(&self) -> &Remembered {
+        &self.policy
+    }
+
+    /// Remembers this of the policy document, with its news, unless somebody else was faster.
+    pub fn remember(&mut self, next: &Remembered, news: Option<&News>, now: Timestamp) -> bool {
+        if next.version != self.policy.version.saturating_add(1) {
+            return false;
+        }
+        self.policy = next.clone();
+        self.policy_news.extend(news.map(|news| (now, news.clone())));
+        true
+    }
+
+    /// What there was to tell of the policy document, in order.
+    #[must_use]
+    pub fn policy_news(&self) -> &[(Timestamp, News)] {
+        &self.policy_news
     }
 
     /// The open incident of a node.

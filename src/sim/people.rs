@@ -6,7 +6,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::driver::Driver;
-use super::invariants::Inspector;
+use super::invariants::{Inspector, Place};
 use crate::engine::{Action, OperatorRequest, Trigger};
 use crate::incident::{Phase, Remedy};
 use crate::node::NodeId;
@@ -15,11 +15,20 @@ use crate::policy::Mode;
 use crate::ports::Switch;
 use crate::time::after;
 
+/// The cluster that every schedule has.
+pub const CLUSTER: &str = "blue";
+/// Its Auto Scaling group.
+pub const SCALING_GROUP: &str = "blue-asg";
+
 /// Something that a person does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// Sets a node's tags.
     Tag(NodeId, Tags),
+    /// Sets the tags of the Auto Scaling group.
+    TagGroup(Tags),
+    /// Sets the tags of the cluster.
+    TagCluster(Tags),
     /// Pauses everything.
     Pause,
     /// Lets it work again.
@@ -73,6 +82,14 @@ impl Deed {
             Self::Tag(node, tags) => {
                 driver.account_mut().world.set_tags(node, tags, now);
                 inspector.tagged(node, tags, now);
+            }
+            Self::TagGroup(tags) => {
+                driver.account_mut().world.set_group_tags(SCALING_GROUP, tags);
+                inspector.place_tagged(Place::ScalingGroup(SCALING_GROUP.into()), tags, now);
+            }
+            Self::TagCluster(tags) => {
+                driver.account_mut().world.set_cluster_tags(CLUSTER, tags);
+                inspector.place_tagged(Place::Cluster(CLUSTER.into()), tags, now);
             }
             Self::Pause => ask(driver, Action::Switch(Switch::Pause)),
             Self::Resume => ask(driver, Action::Switch(Switch::Resume)),

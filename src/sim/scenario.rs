@@ -10,11 +10,16 @@
 //! at 12m command web-1 undeliverable AWS-RunPatchBaseline
 //! at 20m tag web-1 mode=off
 //! at 25m operator pause
+//! document good
+//! mode: cycle
+//! end
+//! at 30m document good
 //! until 3h
 //! ```
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -42,6 +47,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// How long it lasts at most, in seconds.
     pub lasts_secs: i64,
+    /// Policy documents by the name that the script uses, good or bad.
+    pub documents: BTreeMap<String, Arc<str>>,
 }
 
 /// Something that happens.
@@ -78,6 +85,12 @@ pub enum What {
     Operator(Word),
     /// The last event about a node is delivered once more.
     Again(String),
+    /// Somebody puts a policy document where Defib reads it, or takes it away.
+    Document(Option<Arc<str>>),
+    /// Somebody changes Defib's tags on an Auto Scaling group.
+    TagGroup(AutoScalingGroupName, Tags),
+    /// Somebody changes Defib's tags on a cluster.
+    TagCluster(String, Tags),
 }
 
 /// What an operator says.
@@ -122,14 +135,35 @@ impl FromStr for Scenario {
             groups: BTreeMap::new(),
             steps: Vec::new(),
             lasts_secs: 4 * 3_600,
+            documents: BTreeMap::new(),
         };
+        let mut open: Option<(&str, String)> = None;
         for (index, line) in text.lines().enumerate() {
+            // A document stands as it is, between its name and its end.
+            if let Some((name, document)) = &mut open {
+                if line.trim_end() == "end" {
+                    scenario.documents.insert((*name).to_owned(), Arc::from(document.as_str()));
+                    open = None;
+                } else {
+                    document.push_str(line);
+                    document.push('\n');
+                }
+                continue;
+            }
+            if let Some(name) = line.strip_prefix("document ") {
+                open = Some((name.trim(), String::new()));
+                continue;
+            }
             let line_text = line.split(" #").next().unwrap_or_default().trim();
             if line_text.is_empty() || line_text.starts_with('#') {
                 continue;
             }
             let words: Vec<&str> = line_text.split_whitespace().collect();
             scenario.read(&words).map_err(|problem| BadScenario { line: index + 1, problem })?;
+        }
+        if let Some((name, _)) = open {
+            let problem = format!("the document {name} has no end: a line that says end");
+            return Err(BadScenario { line: text.lines().count(), problem });
         }
         scenario.steps.sort_by_key(|step| step.at_secs);
         Ok(scenario)
@@ -166,7 +200,7 @@ impl Scenario {
                 let what = self.what(step)?;
                 self.steps.push(Step { at_secs, what });
             }
-            _ => return Err("expected mode, seed, policy, group, node, at or until".to_owned()),
+            _ => return Err("expected mode, seed, policy, document, group, node, at or until".to_owned()),
         }
         Ok(())
     }
@@ -229,6 +263,16 @@ impl Scenario {
             ["busy", node, work, "for", span] => What::Busy(self.node(node)?, busy(work)?, span_secs(span)?),
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
+            ["document", "none"] => What::Document(None),
+            ["document", name] => {
+                let known = self.documents.get(*name);
+                What::Document(Some(Arc::clone(known.ok_or_else(|| format!("no document is called {name}"))?)))
+            }
+            ["tag-group", name, tags @ ..] => {
+                let name = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
+                What::TagGroup(name, read_tags(tags)?)
+            }
+            ["tag-cluster", name, tags @ ..] => What::TagCluster((*name).to_owned(), read_tags(tags)?),
             ["again", node] => What::Again(self.node(node)?),
             ["operator", "pause"] => What::Operator(Word::Pause),
             ["operator", "resume"] => What::Operator(Word::Resume),
@@ -243,16 +287,21 @@ impl Scenario {
             ["operator", "approve", node] => What::Operator(Word::Approve(self.node(node)?)),
             ["operator", "close", node] => What::Operator(Word::Close(self.node(node)?)),
             _ => {
-                return Err("expected fault, repair, command, session-refused, tag, sessions, busy, stop, terminate, \
-                            again or operator"
-                    .to_owned());
+                return Err(
+                    "expected fault, repair, command, session-refused, tag, tag-group, tag-cluster, document, \
+                            sessions, busy, stop, terminate, again or operator"
+                        .to_owned(),
+                );
             }
         })
     }
 }
 
-/// `90s`, `12m`, `2h`, `1d`.
-fn span_secs(text: &str) -> Result<i64, String> {
+/// Reads a span: `90s`, `12m`, `2h`, `1d`.
+///
+/// # Errors
+/// What would be one.
+pub fn span_secs(text: &str) -> Result<i64, String> {
     let bad = || format!("not a span: {text}; write 90s, 12m, 2h or 1d");
     let unit = text.chars().last().ok_or_else(bad)?;
     let factor = match unit {

@@ -4,6 +4,8 @@ use super::{GRACE_SECS, Inspector, Landing, remedy_of};
 use crate::effect::Weight;
 use crate::incident::{Ending, Event, Incident, IncidentId};
 use crate::policy::SessionsRule;
+use crate::policy::standing::{News, Wrong};
+use crate::sim::account::Account;
 use crate::time::{after, secs_between};
 use jiff::Timestamp;
 
@@ -18,6 +20,23 @@ pub(super) struct Told {
 }
 
 impl Inspector {
+    /// People put this many bad documents where Defib reads its policy; the last of them may stand there still.
+    pub fn bad_documents(&mut self, count: usize, stands: bool) {
+        self.bad_documents = (count, stands);
+    }
+
+    /// A bad document is told once, not once a pass; one that stands at the end was told.
+    pub(super) fn each_bad_document_is_told_once(&mut self, account: &Account, now: Timestamp) {
+        let told = account.ledger.policy_news().iter().filter(
+            |(_, news)| matches!(news, News::Problem(problem) if !matches!(problem.what, Wrong::Unreadable { .. })),
+        );
+        let told = told.count();
+        let (bad, stands) = self.bad_documents;
+        if told > bad || (stands && told == 0) {
+            self.broken("rail", now, None, || format!("{told} reports about {bad} bad documents"));
+        }
+    }
+
     /// A person approves what this incident waits with.
     pub fn approved(&mut self, incident: IncidentId, at: Timestamp) {
         self.approvals.insert(incident, at);
@@ -58,12 +77,12 @@ impl Inspector {
     fn patiently(&mut self, landing: &Landing<'_>) {
         let Some(first_seen) = self.opened.get(&landing.sent.incident).copied() else { return };
         let hold_down = match landing.sent.effect.weight() {
-            Weight::Gentle => self.policy.restart_hold_down_secs,
-            Weight::Guarding | Weight::Disruptive => self.policy.disruptive_hold_down_secs,
+            Weight::Gentle => landing.least(|policy| policy.restart_hold_down_secs),
+            Weight::Guarding | Weight::Disruptive => landing.least(|policy| policy.disruptive_hold_down_secs),
             Weight::ReadOnly | Weight::Restoring => return,
         };
         // What the policy says about a cause goes first.
-        let waits = self.policy.causes.values().filter_map(|rule| rule.wait_secs);
+        let waits = landing.policies.iter().flat_map(|policy| policy.causes.values()).filter_map(|rule| rule.wait_secs);
         let hold_down = waits.fold(hold_down, i64::min);
         let asked = landing.incident.is_some_and(|incident| incident.asked.is_some());
         let waited = secs_between(first_seen, landing.sent.at);
@@ -74,7 +93,7 @@ impl Inspector {
 
     /// The launch grace, counted from the launch itself.
     fn never_while_it_boots(&mut self, landing: &Landing<'_>) {
-        let grace = self.policy.launch_grace_secs;
+        let grace = landing.least(|policy| policy.launch_grace_secs);
         let age = secs_between(landing.truth.launched_at, landing.sent.at);
         // Started by somebody between the look and the effect: nobody could know.
         if age >= GRACE_SECS && age < grace {
@@ -86,17 +105,18 @@ impl Inspector {
     fn never_under_peoples_hands(&mut self, landing: &Landing<'_>) {
         let cuts = remedy_of(landing.sent.effect).is_some_and(crate::incident::Remedy::ends_sessions);
         let live = landing.truth.sessions;
-        if cuts && self.policy.sessions == SessionsRule::Wait && live > 0 {
+        if cuts && !landing.allowed(|policy| policy.sessions != SessionsRule::Wait) && live > 0 {
             self.breach("rail", landing, || format!("and cut {live} live sessions"));
         }
     }
 
     /// From some remedy on a person must have approved this very incident, a short time ago.
     fn with_leave(&mut self, landing: &Landing<'_>) {
-        let (Some(remedy), Some(from)) = (remedy_of(landing.sent.effect), self.policy.approve_from) else { return };
+        let Some(remedy) = remedy_of(landing.sent.effect) else { return };
+        let free = landing.allowed(|policy| policy.approve_from.is_none_or(|from| remedy < from));
         let at = self.approvals.get(&landing.sent.incident).copied();
         let approved = at.is_some_and(|at| after(at, APPROVED_MAX_SECS) > landing.sent.at);
-        if remedy >= from && !approved {
+        if !free && !approved {
             self.breach("rail", landing, || "and nobody had approved it".to_owned());
         }
     }
