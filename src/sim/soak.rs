@@ -114,7 +114,8 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
         let group = Place::ScalingGroup(super::people::SCALING_GROUP.into());
         inspector.place_tagged(group, tags, after(scenario.start, -86_400));
     }
-    let mut policy = scenario.policy.clone();
+    let stack = scenario.policy.clone();
+    let mut policy = stack.clone();
     let mut bad = 0;
     let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
     let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
@@ -125,8 +126,9 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
             Step::Document(document) => {
                 driver.account_mut().document = document.reading();
                 bad += usize::from(document.is_bad);
-                inspector.bad_documents(bad, document.stands);
-                policy = document.means;
+                inspector.bad_documents(bad, document.stands());
+                let read_before = driver.account().ledger.remembered().good.clone();
+                policy = document.means(&stack, read_before.as_deref());
                 inspector.policy_changed(policy.clone(), at);
             }
             Step::Forged(signal) => driver.deliver(Trigger::Signal(*signal), at),

@@ -41,10 +41,6 @@ pub(super) struct Document {
     text: Option<Arc<str>>,
     /// Whether it cannot be used.
     pub(super) is_bad: bool,
-    /// Whether that must have been told in the end, if nothing better follows.
-    pub(super) stands: bool,
-    /// What must hold from then on.
-    pub(super) means: Policy,
 }
 
 impl Document {
@@ -52,10 +48,28 @@ impl Document {
     pub(super) fn reading(&self) -> Reading {
         self.text.clone().map_or(Reading::Absent, Reading::Text)
     }
+
+    /// Whether that must have been told in the end, if nothing better follows.
+    pub(super) fn stands(&self) -> bool {
+        self.is_bad && self.text.is_some()
+    }
+
+    /// What must hold from then on, given the last good document that Defib has read: one that it never read in its time
+    /// cannot bind it.
+    pub(super) fn means(&self, stack: &Policy, read_before: Option<&str>) -> Policy {
+        let read = |text: &str| yaml::read(text.as_bytes()).unwrap_or_default();
+        let observing = Policy { mode: stack.mode.min(Mode::Observe), ..stack.clone() };
+        match (&self.text, read_before) {
+            (Some(text), _) if !self.is_bad => read(text).under(stack),
+            (Some(_), None) => observing,
+            (None, None) => stack.clone(),
+            (Some(_) | None, Some(before)) => read(before).under(&observing),
+        }
+    }
 }
 
 /// What people do besides.
-pub(super) fn of(seed: u64, nodes: &[NodeId], stack: &Policy, start: Timestamp) -> Besides {
+pub(super) fn of(seed: u64, nodes: &[NodeId], start: Timestamp) -> Besides {
     let mut rng = Rng::with_seed(seed ^ STREAM);
     let mut steps = Vec::new();
     let dark_switch = if rng.u8(0..4) == 0 { rng.u32(0..2_000) } else { 0 };
@@ -71,36 +85,25 @@ pub(super) fn of(seed: u64, nodes: &[NodeId], stack: &Policy, start: Timestamp) 
         }
     }
     if rng.u8(0..6) == 0 {
-        documents(&mut rng, stack, start, &mut steps);
+        documents(&mut rng, start, &mut steps);
     }
     Besides { steps, dark_switch }
 }
 
 /// A document for some time or other, now and then a bad one.
-fn documents(rng: &mut Rng, stack: &Policy, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>) {
+fn documents(rng: &mut Rng, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>) {
     let mut moments: Vec<i64> = (0..rng.usize(1..6)).map(|_| rng.i64(0..LENGTH_SECS)).collect();
     moments.sort_unstable();
-    let observing = Policy { mode: stack.mode.min(Mode::Observe), ..stack.clone() };
-    // The last good one, as it would be in the stack's mode and in mode observe.
-    let mut good: Option<(Policy, Policy)> = None;
     for secs in moments {
         let document = match rng.u8(0..8) {
             0..=2 => {
                 let text = rng.choice(BAD).unwrap_or_default().to_owned() + &"# \n".repeat(rng.usize(0..2));
-                let means = good.as_ref().map_or_else(|| observing.clone(), |(_, lowered)| lowered.clone());
-                Document { text: Some(text.into()), is_bad: true, stands: true, means }
+                Document { text: Some(text.into()), is_bad: true }
             }
-            // Should Defib never have read it, nothing is missing: so the stack alone is right as well.
-            3 => Document { text: None, is_bad: good.is_some(), stands: false, means: stack.clone() },
-            _ => {
-                let text = good_text(rng);
-                let read = yaml::read(text.as_bytes()).unwrap_or_default();
-                let means = read.under(stack);
-                good = Some((means.clone(), read.under(&observing)));
-                Document { text: Some(text.into()), is_bad: false, stands: false, means }
-            }
+            3 => Document { text: None, is_bad: true },
+            _ => Document { text: Some(good_text(rng).into()), is_bad: false },
         };
-        steps.push((after(start, secs), Step::Document(Box::new(document))));
+        steps.push((after(start, secs), Step::Document(document)));
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) enum Step {
     /// An event arrives that nobody sent.
     Forged(Box<Signal>),
     /// People change the policy document, and what they mean by it.
-    Document(Box<Document>),
+    Document(Document),
 }
 
 /// Everything that a seed decides.
@@ -95,7 +95,7 @@ impl Scenario {
             trace,
         };
         let mut steps = steps(&mut rng, &nodes, start);
-        let besides = super::besides::of(seed, &nodes, &policy, start);
+        let besides = super::besides::of(seed, &nodes, start);
         settings.faults.dark_switch = besides.dark_switch.saturating_mul(load_percent) / 100;
         steps.extend(besides.steps);
         steps.sort_by_key(|(at, _)| *at);
