@@ -100,6 +100,9 @@ impl Rehearsal {
             world.set_group(group, settings);
         }
         world.advance(start);
+        if scenario.steps.iter().any(|step| matches!(step.what, What::Document(_))) {
+            rehearsal.driver.account_mut().document = Reading::Absent;
+        }
         rehearsal.names = names;
         rehearsal.to_the_end = true;
         rehearsal.steps = scenario.steps.iter().map(|step| (after(start, step.at_secs), step.what.clone())).collect();

@@ -18,6 +18,7 @@ use crate::guard::ownership::check_mute;
 use crate::incident::Outcome;
 use crate::node::Home;
 use crate::observe::Look;
+use crate::policy::standing::Reading;
 use crate::policy::{Mode, Policy};
 use crate::ports::Key;
 use crate::time::after;
@@ -119,6 +120,10 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     let mut bad = 0;
     let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
     let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
+    if scenario.steps.iter().any(|(_, step)| matches!(step, Step::Document(_))) {
+        // A stack says from the start where its document would be.
+        driver.account_mut().document = Reading::Absent;
+    }
     for (at, step) in scenario.steps {
         driver.run_until(at, &mut inspector);
         match step {
