@@ -15,7 +15,7 @@ use super::world::Truth;
 use crate::effect::{Effect, IntentId, Weight};
 use crate::engine::Request;
 use crate::incident::{Incident, IncidentId, Remedy};
-use crate::node::NodeId;
+use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Observation, Tags};
 use crate::policy::{Mode, Policy};
 use crate::ports::{KillSwitch, Switch};
@@ -191,12 +191,16 @@ impl Inspector {
     }
 
     /// The policies for a node that a pass whose effect lands now may go by: all that held within the grace before.
-    fn policies_for(&self, node: NodeId, now: Timestamp) -> Vec<Policy> {
+    fn policies_for(&self, node: NodeId, incident: Option<&Incident>, now: Timestamp) -> Vec<Policy> {
         let since = after(now, -GRACE_SECS);
         let first = self.policies.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
         let spot = self.spots.get(&node);
-        let cluster = spot.and_then(|spot| spot.group.as_deref());
-        let group = spot.and_then(|spot| spot.scaling_group.as_deref());
+        // A node that a group launched meanwhile is where it was seen.
+        let place = incident.filter(|_| spot.is_none()).map(|incident| &incident.place);
+        let seen_in = place.and_then(|place| place.container_instance.as_ref()).map(|(cluster, _)| cluster.name());
+        let seen_group = place.and_then(|place| place.group.as_ref()).map(AutoScalingGroupName::as_str);
+        let cluster = spot.and_then(|spot| spot.group.as_deref()).or(seen_in);
+        let group = spot.and_then(|spot| spot.scaling_group.as_deref()).or(seen_group);
         self.policies.iter().skip(first).map(|(_, policy)| policy.at(cluster, group).into_owned()).collect()
     }
 
@@ -250,7 +254,7 @@ impl Inspector {
             let Some(landed) = account.world.landed().get(self.landed_seen) else { continue };
             self.landed_seen += 1;
             let incident = account.ledger.incident(sent.incident).map(AsRef::as_ref);
-            let policies = self.policies_for(sent.node, sent.at);
+            let policies = self.policies_for(sent.node, incident, sent.at);
             let dark = what.switch == Some(KillSwitch::Unreadable);
             let truth = &landed.truth;
             let landing = Landing { sent: *sent, truth, incident, account, seen, late, dark, policies: &policies };
