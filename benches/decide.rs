@@ -29,7 +29,7 @@ fn main() {
     divan::main();
 }
 
-const RAILS: Rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
+const RAILS: Rails = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
 
 fn noon() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().unwrap()

@@ -11,6 +11,7 @@ use crate::node::{AccountId, Region};
 mod docs;
 mod duel;
 mod event;
+mod explain;
 mod policy;
 mod policy_file;
 mod simulate;

@@ -20,10 +20,12 @@ use crate::ports::{
 };
 use crate::storm::{Digest, DigestId};
 
+mod in_force;
 mod pass;
 #[cfg(test)]
 mod tests;
 
+pub use in_force::policy_in_force;
 pub use pass::Pass;
 
 /// What every pass is given: where it works, and by which rules.

@@ -132,6 +132,13 @@ pub enum Refusal {
         /// At most.
         limit: u32,
     },
+    /// So many disruptive remedies in a day are no accident any more: a person must clear the node.
+    Quarantined {
+        /// Since when.
+        since: Timestamp,
+        /// How many in the day before.
+        count: u32,
+    },
     /// People work on the node.
     LiveSessions {
         /// How many sessions.
@@ -396,6 +403,7 @@ impl Refusal {
             | Self::ManagedElsewhere { .. }
             | Self::ModeTooLow { .. }
             | Self::CauseLimit { .. }
+            | Self::Quarantined { .. }
             | Self::Stop { .. }
             | Self::NoWay { .. } => Lasts::ForGood,
             Self::Muted { until } | Self::Cooldown { until } => Lasts::Until(*until),
@@ -447,6 +455,7 @@ impl Refusal {
             Self::Canary { .. } => "breaker-canary",
             Self::SharedCause { .. } => "shared-cause",
             Self::ActiveIncidents { .. } => "active-incidents",
+            Self::Quarantined { .. } => "quarantined",
             Self::LiveSessions { .. } => "live-sessions",
             Self::OtherWork { .. } => "other-work",
             Self::Approval { .. } => "approval",
@@ -509,6 +518,14 @@ impl fmt::Display for Refusal {
             ),
             Self::ActiveIncidents { active, limit } => {
                 write!(f, "{active} incidents are being worked on, limit {limit}; it waits for its turn")
+            }
+            Self::Quarantined { since, count } => {
+                let remedies = if *count == 1 { "remedy" } else { "remedies" };
+                let since = moment(*since);
+                write!(
+                    f,
+                    "{count} disruptive {remedies} in a day put it into quarantine at {since}, until a person clears it"
+                )
             }
             Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
             Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),

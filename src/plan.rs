@@ -132,7 +132,7 @@ pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &P
         Phase::Verifying { remedy, since, deadline, proven_since, .. } => {
             verify::verifying(draft, seen, rails, remedy, (since, deadline), proven_since)
         }
-        Phase::Resting { why, since, remind_at } => end::resting(draft, seen, why, since, remind_at),
+        Phase::Resting { why, since, remind_at } => end::resting(draft, seen, rails, why, (since, remind_at)),
         Phase::Closed { .. } => draft.stay(None),
     }
 }

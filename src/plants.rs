@@ -58,6 +58,9 @@ plants! {
     OneLookIsEnough, "one-look-is-enough", "An ECS agent that was away in a single look is enough to cycle a node.";
     NoBudget, "no-budget", "Any number of disruptive remedies at once.";
     NoRate, "no-rate", "Any number of disruptive remedies in an hour and a day.";
+    IgnoreQuarantine, "ignore-quarantine", "A node in quarantine is cycled once its rates allow it.";
+    BadPolicyActs, "bad-policy-acts", "While no good policy document is there, the last good mode goes on.";
+    TellBadPolicyAgain, "tell-bad-policy-again", "A bad policy document is told at every pass.";
     PermitsNeverFreed, "permits-never-freed", "Permits stay taken after the remedy.";
     PermitsFreedEarly, "permits-freed-early", "A drained node gives its permits back.";
     NoCooldown, "no-cooldown", "One attempt right after the other.";
@@ -65,8 +68,10 @@ plants! {
     NoLaunchGrace, "no-launch-grace", "A node is treated while it still boots.";
     IgnoreOptOut, "ignore-opt-out", "The tag defib:mode=off is not read.";
     IgnoreOptIn, "ignore-opt-in", "The tag defib:managed is not needed.";
+    IgnoreGroupTags, "ignore-group-tags", "What the tags of group and cluster forbid is not read.";
     IgnoreMute, "ignore-mute", "A mute is not read.";
     IgnorePause, "ignore-pause", "The kill switch is not read.";
+    IgnoreDarkSwitch, "ignore-dark-switch", "A kill switch that cannot be read counts as running.";
     IgnoreModeTags, "ignore-mode-tags", "Tags lower no mode.";
     ActInObserve, "act-in-observe", "Mode observe acts.";
     BeyondTheMode, "beyond-the-mode", "Any remedy in any mode that acts.";

@@ -18,8 +18,8 @@ mod nearest;
 pub mod places;
 pub mod schema;
 pub mod settings;
+pub mod standing;
 pub mod tree;
-#[cfg(feature = "cli")]
 pub mod yaml;
 
 #[cfg(any(feature = "cli", feature = "lambda"))]
@@ -168,6 +168,9 @@ pub struct Policy {
     /// Where a document says something else; [`Policy::at`] looks. Not part of the stored form.
     #[serde(skip)]
     pub blocks: Option<Arc<places::Blocks>>,
+    /// When the document was read, and whether its place was empty of a good one. Not part of the stored form.
+    #[serde(skip)]
+    pub known: standing::Known,
 }
 
 /// Limits on disruptive remedies.
@@ -249,6 +252,7 @@ impl Default for Policy {
             workload: WorkloadRules::default(),
             causes: BTreeMap::new(),
             blocks: None,
+            known: standing::Known::default(),
         }
     }
 }

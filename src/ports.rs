@@ -19,6 +19,10 @@ use crate::observe::{Look, Observation};
 use crate::report::Report;
 use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, News};
 
+mod document;
+
+pub use document::DocumentPorts;
+
 /// Why a port could not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum PortError {
@@ -59,8 +63,19 @@ pub struct Rails {
     pub switch: KillSwitch,
     /// An operator muted the node until then.
     pub muted_until: Option<Timestamp>,
+    /// The node's quarantine; none when it is in none.
+    pub quarantine: Option<Quarantine>,
     /// What else goes on in the account; none: nothing.
     pub around: Option<Arc<Around>>,
+}
+
+/// A node that was cycled too often in a day: nothing disruptive is done to it until a person clears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// Since when.
+    pub since: Timestamp,
+    /// How many disruptive remedies there had been in the day.
+    pub count: u32,
 }
 
 /// The kill switch.
@@ -102,6 +117,8 @@ pub struct Commit {
     pub outbox: Vec<Arc<OutboxItem>>,
     /// What it means for the whole account.
     pub news: News,
+    /// After so many disruptive remedies in a day, put the node into quarantine; one that stands stays as it is.
+    pub quarantine: Option<u32>,
 }
 
 /// What must still be true when a change is made.
@@ -316,6 +333,8 @@ pub enum Switch {
     Mute(NodeId, Timestamp),
     /// Stop leaving it alone.
     Unmute(NodeId),
+    /// End a node's quarantine; what was done to it before does not count in its rates any more.
+    Clear(NodeId),
 }
 
 /// Whatever answers the engine's requests. One method a request, so that a wrapper can fail each of them.

@@ -18,6 +18,7 @@ mod limits;
 mod links;
 mod machine;
 mod message;
+pub mod policy_problem;
 pub mod redact;
 #[cfg(test)]
 pub(crate) mod samples;

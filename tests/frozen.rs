@@ -114,6 +114,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::ModeTooLow { remedy: Remedy::Replace, mode: Mode::Cycle, lowered_by: Some(Resource::Cluster) },
         Refusal::CauseLimit { cause: Cause::HostDiskFull, remedy: Remedy::FreeDisk, highest: None },
         Refusal::CauseLimit { cause: Cause::SsmAgentHung, remedy: Remedy::StopStart, highest: Some(Remedy::Reboot) },
+        Refusal::Quarantined { since: at("14:20:00"), count: 3 },
         Refusal::LiveSessions { count: 2 },
         Refusal::Approval { remedy: Remedy::Replace },
         Refusal::Cooldown { until: at("14:20:00") },
@@ -265,7 +266,7 @@ fn events() -> Vec<Event> {
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
     all.extend(refusals().into_iter().map(Event::Parked));
     let by = || Some(Arc::from("ops \"night\" shift"));
-    let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed];
+    let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed, OperatorWord::Cleared];
     all.extend(words.map(|word| Event::Operator(Said { word, by: by() })));
     all.extend(endings().into_iter().map(Event::Closed));
     all
@@ -550,6 +551,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | R::ModeTooLow { .. }
         | R::CauseLimit { .. }
         | R::Budget { .. }
+        | R::Quarantined { .. }
         | R::Rate { .. } => {}
         R::BreakerOpen { .. } | R::Canary { .. } | R::SharedCause { .. } | R::ActiveIncidents { .. } => {}
         R::LiveSessions { .. } | R::OtherWork { .. } | R::Approval { .. } | R::CannotSee { .. } => {}
@@ -581,7 +583,7 @@ fn every_variant_has_a_sample() {
     let mut rails: Vec<&str> = refusals().iter().map(Refusal::rail).collect();
     rails.sort_unstable();
     rails.dedup();
-    assert_eq!(rails.len(), 30, "{rails:?}");
+    assert_eq!(rails.len(), 31, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
         let mut tags: Vec<String> =
             value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();

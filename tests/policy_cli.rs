@@ -211,6 +211,47 @@ fn explain_names_the_layer_that_decided() {
     assert_eq!(defib(&["policy", "explain", "--stack", "DEFIB_MODUS=cycle"]).status.code(), Some(1));
 }
 
+#[test]
+fn explain_knows_the_tour_and_what_each_tag_does() {
+    let ran = defib(&["policy", "explain", "legacy-1"]);
+    let text = out(&ran);
+    assert!(text.starts_with("legacy-1: no cluster, no group\n"), "{text}");
+    assert!(text.contains("tag on the node: no defib:managed=true, so it is only told about\n"), "{text}");
+    let script = file(
+        "tags.txt",
+        b"mode cycle\nnode web-1 cluster=prod group=web\nat 10m tag-group web mode=restart\nat 20m tag-cluster prod mode=off\n",
+    );
+    let script = script.to_str().unwrap();
+    let mode = |at: &str| {
+        let answer = json(&defib(&["policy", "explain", "web-1", "--scenario", script, "--at", at, "--json"]));
+        (answer["settings"][0]["value"].clone(), answer["settings"][0]["decided_by"].clone(), answer["tags"].clone())
+    };
+    assert_eq!((&mode("0s").0, &mode("0s").1), (&"cycle".into(), &serde_json::json!({"layer": "stack"})));
+    assert_eq!((&mode("10m").0, &mode("10m").1["on"]), (&"restart".into(), &"group".into()));
+    let (value, decided_by, tags) = mode("20m");
+    assert_eq!((&value, &decided_by["on"]), (&"off".into(), &"cluster".into()));
+    assert_eq!(tags[1], serde_json::json!({"on": "group", "managed": true, "mode": "restart", "mute_until": null}));
+}
+
+#[test]
+fn explain_says_that_a_bad_document_stands_in_the_script() {
+    let script = file(
+        "bad-document.txt",
+        b"node a\ndocument one\nmode: cycle\ncooldown-secs: 777\nend\ndocument two\nmode: cyclee\nend\nat 1m document one\nat 2m document two\n",
+    );
+    let script = script.to_str().unwrap();
+    let text = |at: &str| out(&defib(&["policy", "explain", "a", "--scenario", script, "--at", at]));
+    assert!(!text("1m").contains("cannot be used") && text("1m").contains("document, line 2"), "{}", text("1m"));
+    let bad = text("2m");
+    assert!(
+        bad.contains("the last good one holds in mode observe: line 1, column 7: mode is \"cyclee\"; allowed: off"),
+        "{bad}"
+    );
+    let row = |name: &str| bad.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
+    assert!(row("mode ").contains("observe") && row("mode ").ends_with("no good document is there"), "{bad}");
+    assert!(row("cooldown-secs").contains("777"), "{bad}");
+}
+
 /// What became of a node with this fault, under this policy.
 fn played(name: &str, policy: &str, script: &str) -> serde_json::Value {
     let policy = file(&format!("{name}.yaml"), policy.as_bytes());

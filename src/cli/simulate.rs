@@ -24,7 +24,7 @@ use crate::sim::stage;
 use crate::sim::transcript::{self, Kind, Line};
 
 /// The tour: a sick fleet, one fault of each kind.
-const TOUR: &str = include_str!("../sim/tour.txt");
+pub(super) const TOUR: &str = include_str!("../sim/tour.txt");
 /// Messages of the tour that are printed in full: the first of each of these outcomes.
 const SHOWN: [Outcome; 3] = [Outcome::Fixed, Outcome::Cycled, Outcome::NeedsHuman];
 

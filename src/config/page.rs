@@ -21,6 +21,11 @@ This page is made from the table in `src/config/variables.rs`; a test keeps it f
 
 /// What stands below it.
 const FOOT: &str = "
+A policy document (`infra/policy.example.yaml`) goes over these settings. One that cannot be used stops nothing: the limits of the last
+good one stay in force, the mode falls to `observe`, and it is told once, with line, column and what is allowed there. A good one ends that.
+One that is gone counts as one that cannot be used; `{}` is a good one that changes nothing. One that cannot be *read* makes passes try again
+for 15 minutes before the same follows. What the document, the tags and the settings come to for a node says `defib policy explain`.
+
 `NO_COLOR` turns colours off in the command line. `AWS_REGION` and `AWS_DEFAULT_REGION` name the region where no setting
 or option does.
 ";

@@ -1,5 +1,7 @@
 //! The settings of one process, read once at its start.
 
+use std::path::PathBuf;
+
 use tracing::level_filters::LevelFilter;
 
 use super::variables::{PREFIX, VARIABLES};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub sim_seed: u64,
     /// What ails a node that an event names and that the embedded account does not have yet.
     pub sim_fault: Option<Cause>,
+    /// The file with the policy document of the embedded account.
+    pub sim_policy: Option<PathBuf>,
     /// Variables with our prefix that mean nothing.
     pub unknown: Vec<UnknownVariable>,
     /// The region that AWS's own variables name.
@@ -56,6 +60,7 @@ impl Default for Settings {
             log: LevelFilter::INFO,
             sim_seed: 1,
             sim_fault: None,
+            sim_policy: None,
             unknown: Vec::new(),
             aws_region: None,
         }

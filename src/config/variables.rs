@@ -387,6 +387,17 @@ pub const VARIABLES: &[Variable] = &[
             Some(())
         },
     ),
+    open(
+        "DEFIB_SIM_POLICY",
+        "The file with the policy document of the embedded account. It is read before every pass, so it may change meanwhile.",
+        "no document: the settings alone",
+        "an absolute path",
+        |settings, value| {
+            let fine = value.starts_with('/') && !value.contains(char::is_control);
+            settings.sim_policy = Some(fine.then(|| value.into())?);
+            Some(())
+        },
+    ),
 ];
 
 fn tasks(value: &str) -> Option<TasksRule> {

@@ -15,6 +15,7 @@ use crate::incident::{Incident, IncidentId};
 use crate::plan::{self, Opening, OperatorAnswer, Plan, Told, Wants};
 use crate::ports::{
     Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, PortError, Post, ReportId, Shelve, Survey,
+    Switch,
 };
 use crate::report::{Report, ReportKind};
 use crate::storm::{self, Around, Digest, Limits, News};
@@ -137,7 +138,7 @@ impl Pass {
                 self.digests.pop_front();
                 self.publish_next_digest()
             }
-            (Stage::Switching, Answer::Ok) => self.done(Verdict::Progress),
+            (Stage::Switching, Answer::Ok) => self.switched(),
             (_, Answer::Failed(error)) => self.done(Verdict::Retry(error)),
             _ => self.done(Verdict::Retry(PortError::Transient)),
         }
@@ -163,6 +164,15 @@ impl Pass {
         };
         self.stage = Stage::Loading;
         (self, Request::Load(key))
+    }
+
+    /// A switch was changed.
+    fn switched(mut self) -> (Self, Request) {
+        if let Trigger::Operator(OperatorRequest { action: Action::Switch(Switch::Clear(node)), .. }) = self.trigger {
+            self.stage = Stage::Loading;
+            return (self, Request::Load(Key::Node(node)));
+        }
+        self.done(Verdict::Progress)
     }
 
     fn loaded(mut self, loaded: Box<Loaded>, now: Timestamp) -> (Self, Request) {
@@ -264,6 +274,12 @@ impl Pass {
                 plan::close(incident, &policy, &request.by, now)
             }
             (Action::Approve(id) | Action::Close(id), None) => OperatorAnswer::Refused(format!("there is no {id}")),
+            // What rests because of the quarantine goes on at once.
+            (Action::Switch(Switch::Clear(_)), Some(incident)) => {
+                let wake = Trigger::Wake(incident.id);
+                let (pass, request) = self.done(Verdict::Progress);
+                return (pass, followed_by(request, wake));
+            }
             (Action::Switch(_), _) => return self.done(Verdict::Progress),
         };
         self.answered(answer)
@@ -305,7 +321,7 @@ impl Pass {
         }
         let before = self.saved.as_ref().filter(|saved| saved.id == plan.next.id);
         let expect = before.map_or(Expect::NoOpenIncident, |saved| Expect::Version(saved.version));
-        let Plan { mut next, permits, reports, perform, troubled, tried, .. } = plan;
+        let Plan { mut next, permits, reports, perform, quarantine, troubled, tried, .. } = plan;
         next.version = before.map_or(1, |saved| saved.version.saturating_add(1));
         let first = next.reports.saturating_sub(u32::try_from(reports.len()).unwrap_or(0));
         let at = next.history.last().map_or(next.first_seen, |entry| entry.at);
@@ -329,7 +345,7 @@ impl Pass {
         #[cfg(feature = "plants")]
         let outbox = if crate::plants::on(crate::plants::Plant::ForgetReport) { Vec::new() } else { outbox };
         let news = News { troubled, tried, limits: Limits::of(&self.context.policy) };
-        let commit = Box::new(Commit { expect, next, permits, outbox, news });
+        let commit = Box::new(Commit { expect, next, permits, outbox, news, quarantine });
         planted!(PerformBeforeCommit => if let Some(perform) = perform {
             let first = Box::new(perform);
             self.stage = Stage::PerformingFirst(commit, first.clone());
@@ -511,5 +527,16 @@ impl Pass {
         let verdict = if closed && verdict == Verdict::Progress { Verdict::Closed } else { verdict };
         let done = Done { incident, wake_at: wake_at.filter(|_| !closed), verdict, follow: Vec::new() };
         (self, Request::Done(done))
+    }
+}
+
+/// The end of a pass, with one more that follows from it.
+fn followed_by(request: Request, next: Trigger) -> Request {
+    match request {
+        Request::Done(mut done) => {
+            done.follow.push(next);
+            Request::Done(done)
+        }
+        other => other,
     }
 }

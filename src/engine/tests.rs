@@ -21,7 +21,7 @@ fn context() -> Arc<Context> {
 }
 
 fn loaded(incident: Option<Incident>) -> Answer {
-    let rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
+    let rails = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
     Answer::Loaded(Box::new(Loaded { incident: incident.map(Arc::new), rails, last: None, unsent: Vec::new() }))
 }
 
@@ -181,7 +181,7 @@ fn reports_that_nobody_marked_are_sent_again_under_the_same_id() {
         report,
         gather: None,
     });
-    let rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
+    let rails = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
     let unsent = vec![Arc::clone(&item)];
     let known = Loaded { incident: Some(incident), rails, last: None, unsent };
     let telling = woken().answer(Answer::Loaded(Box::new(known)));
@@ -264,7 +264,7 @@ impl Whims {
                 let incident = self.stored.clone().filter(|_| self.rng.u8(0..8) > 0);
                 let unsent: Vec<_> = incident.iter().filter(|_| self.rng.bool()).map(unsent).collect();
                 self.tellable.extend(unsent.iter().map(|item| item.id));
-                let rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
+                let rails = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
                 Answer::Loaded(Box::new(Loaded { incident, rails, last: None, unsent }))
             }
             Request::Observe(..) => observed(self.seen()),

@@ -32,6 +32,7 @@ pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
     };
     lower(seen.ec2.known().map(|ec2| &ec2.tags), Resource::Instance);
     lower(super::ownership::managed_tags(seen), Resource::Instance);
+    planted!(IgnoreGroupTags => return reach);
     lower(seen.asg.known().map(|asg| &asg.tags), Resource::Group);
     lower(seen.ecs.known().map(|ecs| &ecs.cluster_tags), Resource::Cluster);
     reach

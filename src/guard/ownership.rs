@@ -24,6 +24,7 @@ pub fn check(seen: &Observation) -> Result<(), Refusal> {
         return Err(Refusal::NotOptedIn { resource: Resource::Instance });
     }
     planted!(IgnoreOptOut => return Ok(()));
+    planted!(IgnoreGroupTags => return Ok(()));
     let out = |tags: Option<&Tags>, resource| match tags.and_then(|tags| tags.mode) {
         Some(Mode::Off) => Err(Refusal::OptedOut { resource }),
         Some(Mode::Observe | Mode::Restart | Mode::Cycle | Mode::Replace) | None => Ok(()),
@@ -39,6 +40,8 @@ pub fn check(seen: &Observation) -> Result<(), Refusal> {
 pub fn check_remedy(seen: &Observation, remedy: Remedy, through_standby: bool) -> Result<(), Refusal> {
     let group_changes = remedy == Remedy::Replace || through_standby;
     match seen.asg.known() {
+        #[cfg(feature = "plants")]
+        Some(_) if crate::plants::on(crate::plants::Plant::IgnoreGroupTags) => Ok(()),
         Some(asg) if group_changes => opted(&asg.tags, Resource::Group),
         Some(_) | None => Ok(()),
     }
@@ -74,6 +77,12 @@ pub fn check_mute(seen: &Observation, by_operator: Option<Timestamp>, now: Times
         seen.ecs.known().and_then(|ecs| ecs.cluster_tags.mute_until),
         by_operator,
     ];
+    #[cfg(feature = "plants")]
+    let tags = if crate::plants::on(crate::plants::Plant::IgnoreGroupTags) {
+        [tags[0], tags[1], None, None, by_operator]
+    } else {
+        tags
+    };
     match tags.into_iter().flatten().max() {
         Some(until) if until > now => Err(Refusal::Muted { until }),
         Some(_) | None => Ok(()),

@@ -165,4 +165,6 @@ pub enum OperatorWord {
     Approved,
     /// Closed by hand.
     Closed,
+    /// The node's quarantine was ended.
+    Cleared,
 }

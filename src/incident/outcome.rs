@@ -150,6 +150,7 @@ impl Ending {
                 Refusal::NotOptedIn { .. } | Refusal::OptedOut { .. } | Refusal::ManagedElsewhere { .. } => {
                     Outcome::NotOurs
                 }
+                Refusal::Quarantined { .. } => Outcome::NeedsHuman,
                 Refusal::Paused
                 | Refusal::PauseUnreadable
                 | Refusal::Muted { .. }

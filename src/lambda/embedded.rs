@@ -5,15 +5,19 @@
 //! lives on, and what AWS would tell of it is told.
 
 use std::future::Future;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
 use super::drive::{Allowance, Driver, Ran, run_pass};
 use crate::config::{BadSetting, Settings};
-use crate::engine::{Context, Done, Trigger};
+use crate::engine::{Context, Done, Trigger, Verdict, policy_in_force};
 use crate::node::{DisplayName, Home};
-use crate::report::StackInfo;
+use crate::policy::standing::{News, Reading};
+use crate::policy::yaml::MAX_BYTES;
+use crate::report::{StackInfo, policy_problem};
 use crate::sim::account::Account;
 use crate::sim::ailment::Ailment;
 use crate::sim::stage;
@@ -33,6 +37,8 @@ pub struct Embedded {
     context: Arc<Context>,
     stack: String,
     fault: Option<Ailment>,
+    /// Where the policy document is.
+    policy: Option<PathBuf>,
     state: Mutex<State>,
 }
 
@@ -62,6 +68,7 @@ impl Embedded {
             context: Arc::new(Context { home, policy: settings.policy.clone() }),
             stack: settings.stack.as_ref().map_or(DEFAULT_STACK, DisplayName::as_str).to_owned(),
             fault: settings.sim_fault.and_then(Ailment::from_cause),
+            policy: settings.sim_policy.clone(),
             state: Mutex::new(State { account: Account::new(world), now }),
         })
     }
@@ -76,6 +83,7 @@ impl Embedded {
             let place = Place {
                 context: &self.context,
                 stack: StackInfo { name: &self.stack, version: env!("CARGO_PKG_VERSION") },
+                policy: self.policy.as_deref(),
             };
             state.prepare(&trigger, self.fault, &place);
             let mut done = state.pass(trigger, &place, allowance);
@@ -103,15 +111,45 @@ impl Driver for Embedded {
     }
 }
 
+/// What stands in the file now.
+fn document(file: &Path) -> Reading {
+    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    match std::fs::File::open(file).and_then(|open| open.take(most).read_to_end(&mut bytes)) {
+        // What is no UTF-8 becomes what no setting allows.
+        Ok(_) => Reading::Text(String::from_utf8_lossy(&bytes).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Reading::Absent,
+        Err(_) => Reading::Unreadable,
+    }
+}
+
 /// What every pass on this account shares.
 struct Place<'a> {
     context: &'a Arc<Context>,
     stack: StackInfo<'a>,
+    policy: Option<&'a Path>,
 }
 
 impl State {
     fn pass(&mut self, trigger: Trigger, place: &Place<'_>, allowance: &mut Allowance) -> Done {
-        run_pass(&mut self.account, place.context, &place.stack, trigger, self.now, allowance)
+        self.account.document = place.policy.map_or(Reading::Unused, document);
+        let (policy, news) = match policy_in_force(&mut self.account, &place.context.policy, self.now) {
+            Ok(in_force) => in_force,
+            Err(error) => {
+                tracing::warn!("the policy document cannot be read; the pass will be tried again: {error}");
+                return Done { incident: None, wake_at: None, verdict: Verdict::Retry(error), follow: Vec::new() };
+            }
+        };
+        match news {
+            Some(News::Problem(problem)) => {
+                let text = policy_problem::email(&problem, &place.context.home, &place.stack);
+                tracing::error!(at = %self.now, text, "told of a policy problem: {}", policy_problem::subject(&problem));
+            }
+            Some(News::Mended { fallen }) => tracing::info!(at = %self.now, "{}", policy_problem::mended(&fallen)),
+            None => {}
+        }
+        let context = Arc::new(Context { home: place.context.home.clone(), policy });
+        run_pass(&mut self.account, &context, &place.stack, trigger, self.now, allowance)
     }
 
     /// Moves the clock, and makes the world fit what a signal says.

@@ -73,10 +73,11 @@ impl Asked {
                 _ => Err(format!("mute needs for_secs, from {} to {}", MUTE_SECS.start(), MUTE_SECS.end())),
             },
             "unmute" => switch(Switch::Unmute(self.node()?)),
+            "clear" => switch(Switch::Clear(self.node()?)),
             "pause" => switch(Switch::Pause),
             "resume" => switch(Switch::Resume),
             other => Err(format!(
-                "no such action: \"{}\"; allowed are fix, approve, mute, unmute, pause, resume and close",
+                "no such action: \"{}\"; allowed are fix, approve, mute, unmute, clear, pause, resume and close",
                 Excerpt::of(other)
             )),
         }
@@ -129,6 +130,7 @@ mod tests {
             (json!({"action":"close","id":INCIDENT,"by":"me"}), Action::Close(id)),
             (json!({"action":"mute","node":NODE,"by":"me","for_secs":3600}), Action::Switch(Switch::Mute(node, until))),
             (json!({"action":"unmute","node":NODE,"by":"me"}), Action::Switch(Switch::Unmute(node))),
+            (json!({"action":"clear","id":INCIDENT,"by":"me"}), Action::Switch(Switch::Clear(node))),
             (json!({"action":"pause","by":"me"}), Action::Switch(Switch::Pause)),
             (json!({"action":"resume","by":"me"}), Action::Switch(Switch::Resume)),
         ] {
@@ -139,7 +141,10 @@ mod tests {
     #[test]
     fn a_refused_request_says_what_is_allowed() {
         for (request, told) in [
-            (json!({"action":"reboot","by":"me"}), "allowed are fix, approve, mute, unmute, pause, resume and close"),
+            (
+                json!({"action":"reboot","by":"me"}),
+                "allowed are fix, approve, mute, unmute, clear, pause, resume and close",
+            ),
             (json!({"action":"fix","node":NODE}), "missing field `by`"),
             (json!({"action":"fix","by":" ","node":NODE}), "by must name who asks"),
             (json!({"action":"fix","by":"me"}), "fix needs a node"),

@@ -6,7 +6,7 @@ use super::{READS_HOLD_SECS, SOONEST_SECS};
 use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
 use crate::guard::breaker::Tried;
 use crate::guard::{Lasts, Refusal, Scope};
-use crate::incident::{AttemptResult, Ending, Event, Incident, Outcome, Phase, Then};
+use crate::incident::{AttemptResult, Ending, Event, Incident, OperatorWord, Outcome, Phase, Then};
 use crate::observe::{Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
@@ -33,6 +33,8 @@ pub struct Plan {
     pub troubled: bool,
     /// Disruptive remedies that ended.
     pub tried: Vec<Tried>,
+    /// Puts the node into quarantine after so many disruptive remedies in a day, in the same transaction.
+    pub quarantine: Option<u32>,
 }
 
 /// A plan in the making.
@@ -50,6 +52,7 @@ pub(super) struct Draft<'a> {
     perform: Option<Perform>,
     troubled: bool,
     tried: Vec<Tried>,
+    quarantine: Option<u32>,
 }
 
 impl<'a> Draft<'a> {
@@ -66,6 +69,7 @@ impl<'a> Draft<'a> {
             perform: None,
             troubled: false,
             tried: Vec::new(),
+            quarantine: None,
         }
     }
 
@@ -84,6 +88,7 @@ impl<'a> Draft<'a> {
             perform: self.perform,
             troubled: self.troubled,
             tried: self.tried,
+            quarantine: self.quarantine,
         }
     }
 
@@ -132,6 +137,8 @@ impl<'a> Draft<'a> {
         let id = self.next.next_intent();
         // Not later than the window, and not on reads that are no longer fresh (S1).
         let not_after = after(self.now, SEND_WINDOW_SECS).min(after(self.read_at, READS_HOLD_SECS));
+        // Nor by rules that may have changed since.
+        let not_after = self.policy.known.holds_until().map_or(not_after, |until| not_after.min(until));
         #[cfg(feature = "plants")]
         let not_after =
             if crate::plants::on(crate::plants::Plant::OldReads) { after(self.now, 300) } else { not_after };
@@ -199,6 +206,7 @@ impl<'a> Draft<'a> {
         if let Refusal::Rate { scope: Scope::Node(_), window_secs, count, .. } = refusal
             && window_secs >= DAY_SECS
         {
+            self.quarantine = Some(count);
             return self.end(Ending::Quarantined { count });
         }
         let until = match refusal.lasts() {
@@ -370,13 +378,17 @@ impl<'a> Draft<'a> {
 
     /// Seconds that the incident has lasted, parked time aside.
     ///
-    /// What was fixed by an operator after it had rested has its time anew.
+    /// What an operator fixed or cleared after it had rested has its time anew.
     pub(super) fn unparked_secs(&self) -> i64 {
         let rested = self.next.history.iter().any(|entry| matches!(entry.event, Event::Closed(_)));
-        let from = match &self.next.asked {
-            Some(asked) if rested => asked.at,
-            Some(_) | None => self.next.first_seen,
-        };
+        let asked = self.next.asked.as_ref().filter(|_| rested).map(|asked| asked.at);
+        let cleared = self
+            .next
+            .history
+            .iter()
+            .rev()
+            .find(|entry| matches!(&entry.event, Event::Operator(said) if said.word == OperatorWord::Cleared));
+        let from = asked.max(cleared.map(|entry| entry.at)).unwrap_or(self.next.first_seen);
         secs_between(from, self.now).saturating_sub(self.next.parked_secs)
     }
 }

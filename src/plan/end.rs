@@ -4,8 +4,10 @@ use jiff::Timestamp;
 
 use super::cycle;
 use super::draft::{Draft, Plan};
-use crate::incident::{Ending, Event, Outcome, Phase, Remedy, Then};
+use crate::guard::Refusal;
+use crate::incident::{Ending, Event, OperatorWord, Outcome, Phase, Remedy, Said, Then};
 use crate::observe::{EcsStatus, InstanceState, Lifecycle, Observation};
+use crate::ports::Rails;
 use crate::report::ReportKind;
 use crate::time::after;
 
@@ -65,13 +67,18 @@ fn given_back_by_others(draft: &mut Draft<'_>, seen: &Observation) {
     }
 }
 
-/// A resting incident does nothing until the node's state changes: then it ends. Once a day it reminds.
+/// Whether an incident rests because of its node's quarantine.
+fn is_quarantine(why: &Ending) -> bool {
+    matches!(why, Ending::Quarantined { .. } | Ending::Refused { refusal: Refusal::Quarantined { .. } })
+}
+
+/// A resting incident does nothing until the node's state changes: then it ends; one in quarantine goes on once a person cleared the node. Once a day it reminds.
 pub(super) fn resting(
     mut draft: Draft<'_>,
     seen: &Observation,
+    rails: &Rails,
     why: Ending,
-    since: Timestamp,
-    remind_at: Timestamp,
+    (since, remind_at): (Timestamp, Timestamp),
 ) -> Plan {
     let now = draft.now;
     given_back_by_others(&mut draft, seen);
@@ -81,6 +88,15 @@ pub(super) fn resting(
     }
     if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
+    }
+    if rails.quarantine.is_none() && is_quarantine(&why) {
+        // A person cleared the node, so this goes on where it ended, with its clocks anew.
+        // Whose word it was stands in the switch's log: the ledger keeps only that the quarantine is gone.
+        draft.note(Event::Operator(Said { word: OperatorWord::Cleared, by: None }));
+        draft.next.parked_secs = 0;
+        let wake = draft.in_secs(0);
+        let deadline = after(now, super::examine::EXAMINE_SECS);
+        return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
     }
     if now < remind_at {
         let wake = after(now, REST_LOOK_SECS).min(remind_at);

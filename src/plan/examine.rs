@@ -18,7 +18,7 @@ use crate::observe::{
     Standing,
 };
 use crate::policy::Mode;
-use crate::ports::{KillSwitch, Rails};
+use crate::ports::{KillSwitch, Quarantine, Rails};
 use crate::time::{after, secs_between};
 
 /// How long an examination may go on before it parks, in seconds: several probes.
@@ -166,10 +166,20 @@ pub(super) fn examine(
         return draft.go(examining, Some(wake));
     }
     let gates = if remedy.is_disruptive() { shared.and_then(|()| breaker(&draft, rails, remedy)) } else { Ok(()) };
-    if let Err(refusal) = gates.and_then(|()| remedy_gates(&draft, seen, health, remedy)) {
+    let gates = gates.and_then(|()| remedy_gates(&draft, seen, health, remedy));
+    if let Err(refusal) = gates.and_then(|()| free_of_quarantine(rails, remedy)) {
         return draft.park(refusal);
     }
     cycle::begin(draft, seen, remedy)
+}
+
+/// Whether the node is in no quarantine, or the remedy is one that does not count.
+pub(super) fn free_of_quarantine(rails: &Rails, remedy: Remedy) -> Result<(), Refusal> {
+    planted!(IgnoreQuarantine => return Ok(()));
+    match rails.quarantine {
+        Some(Quarantine { since, count }) if remedy.is_disruptive() => Err(Refusal::Quarantined { since, count }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether nobody paused everything.
@@ -178,6 +188,8 @@ pub(super) fn running(rails: &Rails) -> Result<(), Refusal> {
     match rails.switch {
         KillSwitch::Running => Ok(()),
         KillSwitch::Paused => Err(Refusal::Paused),
+        #[cfg(feature = "plants")]
+        KillSwitch::Unreadable if crate::plants::on(crate::plants::Plant::IgnoreDarkSwitch) => Ok(()),
         KillSwitch::Unreadable => Err(Refusal::PauseUnreadable),
     }
 }

@@ -77,6 +77,11 @@ fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context,
         | Outcome::Deferred
         | Outcome::Gone => false,
     };
+    // Nothing could be done while no good policy document was there; now it can.
+    let mended = context.policy.known.fallen.filter(|fallen| fallen.until.is_some());
+    if last.outcome == Outcome::DryRun && mended.is_some_and(|fallen| fallen.covers(last.at)) {
+        return false;
+    }
     // A script that timed out says nothing about the node's next trouble.
     let about_the_node = last.cause.family() != crate::diagnose::Family::Elsewhere;
     unrepaired && about_the_node && secs_between(last.at, now) < context.policy.quiet_secs

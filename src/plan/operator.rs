@@ -72,6 +72,9 @@ pub fn fix(
         crate::ports::KillSwitch::Paused => return refused(Refusal::Paused.to_string()),
         crate::ports::KillSwitch::Unreadable => return refused(Refusal::PauseUnreadable.to_string()),
     }
+    if let Some(Err(refusal)) = remedy.map(|remedy| examine::free_of_quarantine(rails, remedy)) {
+        return refused(refusal.to_string());
+    }
     let policy = context.policy_for(Some(seen), incident.map(|incident| &incident.place));
     let ask = Ask { by: Arc::clone(by), at: now, remedy };
     let mut draft = if let Some(incident) = incident {

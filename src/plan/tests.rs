@@ -23,11 +23,13 @@ mod holding;
 mod opening;
 mod operators;
 mod patience;
+mod quarantine;
 mod rules;
 mod rungs;
 mod settling;
 
-pub(crate) const RUNNING: Rails = Rails { switch: KillSwitch::Running, muted_until: None, around: None };
+pub(crate) const RUNNING: Rails =
+    Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
 
 /// One node's treatment, look by look.
 #[derive(Debug, Clone)]

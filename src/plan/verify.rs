@@ -6,11 +6,13 @@ use super::draft::{Draft, Plan};
 use super::examine;
 use crate::diagnose::Cause;
 use crate::effect::Effect;
+use crate::guard::mode::{self, Reach};
 use crate::guard::{Refusal, ownership};
 use crate::incident::{AttemptResult, Ending, Event, Milestone, Phase, ProbeSent, Remedy};
 use crate::observe::{
     Check, Connection, Fact, Health, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
 };
+use crate::policy::Policy;
 use crate::ports::Rails;
 use crate::time::{after, secs_between};
 
@@ -56,7 +58,7 @@ pub(super) fn verifying(
     let health = draft.health(seen);
     milestones(&mut draft, seen, remedy, since);
     let proof = match proof(seen, health, remedy, since) {
-        Proof::AskHost if may_ask(seen, rails, now).is_err() => without_the_host(health, remedy),
+        Proof::AskHost if may_ask(seen, rails, draft.policy, remedy, now).is_err() => without_the_host(health, remedy),
         proof => proof,
     };
     if proof == Proof::AskHost {
@@ -89,8 +91,13 @@ pub(super) fn verifying(
     draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
 }
 
-/// Whether the host may still be asked: somebody may have paused, muted or opted out the node since the remedy.
-fn may_ask(seen: &Observation, rails: &Rails, now: Timestamp) -> Result<(), Refusal> {
+/// Whether the host may still be asked: somebody may have paused, muted or opted out the node since the remedy, or lowered the
+/// mode so far that nothing is sent to nodes.
+fn may_ask(seen: &Observation, rails: &Rails, policy: &Policy, remedy: Remedy, now: Timestamp) -> Result<(), Refusal> {
+    let Reach { mode, lowered_by } = mode::reach(seen, policy);
+    if !policy.may_probe(mode) {
+        return Err(Refusal::ModeTooLow { remedy, mode, lowered_by });
+    }
     examine::running(rails)?;
     ownership::check(seen)?;
     ownership::check_mute(seen, rails.muted_until, now)

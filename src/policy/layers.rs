@@ -46,6 +46,8 @@ pub enum Layer {
         /// In this line.
         line: u32,
     },
+    /// No good document is there, so the mode has fallen.
+    NoGoodDocument,
     /// A tag lowered it.
     Tag {
         /// On what.
@@ -74,6 +76,7 @@ impl fmt::Display for Layer {
             Self::ClusterBlock { names, line } => write!(f, "cluster block \"{names}\", line {line}"),
             Self::GroupBlock { names, line } => write!(f, "group block \"{names}\", line {line}"),
             Self::StackCap { asked, line } => write!(f, "stack: its mode caps the {asked} of line {line}"),
+            Self::NoGoodDocument => f.write_str("no good document is there"),
             Self::Tag { on: Tagged::Node } => f.write_str("tag on the node"),
             Self::Tag { on: Tagged::Group } => f.write_str("tag on its Auto Scaling group"),
             Self::Tag { on: Tagged::Cluster } => f.write_str("tag on its cluster"),
@@ -94,6 +97,15 @@ impl Resolved {
     /// Every setting with its value and the layer that decided.
     pub fn rows(&self) -> impl Iterator<Item = (&'static Setting, Value, &Layer)> {
         SETTINGS.iter().zip(&self.origins).map(|(setting, layer)| (setting, setting.get(&self.policy), layer))
+    }
+
+    /// This layer decided about the mode.
+    pub fn mode_decided_by(&mut self, layer: &Layer) {
+        for (index, origin) in self.origins.iter_mut().enumerate() {
+            if is_mode(index) {
+                origin.clone_from(layer);
+            }
+        }
     }
 }
 
@@ -124,7 +136,7 @@ pub fn resolve(
     tags: &[(Tagged, Mode)],
 ) -> Resolved {
     let account = document.under(stack);
-    let mut policy = account.at(cluster, group).into_owned();
+    let policy = account.at(cluster, group).into_owned();
     let default = Policy::default();
     let mut origins: Vec<Layer> = SETTINGS
         .iter()
@@ -155,24 +167,20 @@ pub fn resolve(
             Some(_) | None => layer,
         };
     }
+    let mut resolved = Resolved { policy, origins };
     for (on, mode) in tags {
-        if *mode < policy.mode {
-            policy.mode = *mode;
-            for (index, origin) in origins.iter_mut().enumerate() {
-                if is_mode(index) {
-                    *origin = Layer::Tag { on: *on };
-                }
-            }
+        if *mode < resolved.policy.mode {
+            resolved.policy.mode = *mode;
+            resolved.mode_decided_by(&Layer::Tag { on: *on });
         }
     }
-    Resolved { policy, origins }
+    resolved
 }
 
 fn is_mode(index: usize) -> bool {
     SETTINGS.get(index).is_some_and(|setting| setting.name == "mode")
 }
 
-#[cfg(feature = "cli")]
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

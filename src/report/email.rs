@@ -17,7 +17,7 @@ use crate::observe::Platform;
 /// Where the values of the facts begin.
 const INDENT: usize = 15;
 /// Where prose is wrapped.
-const WIDTH: usize = 90;
+pub(super) const WIDTH: usize = 90;
 
 pub(super) fn email(story: &Story<'_>, stack: &StackInfo<'_>, limits: Limits) -> String {
     let mut blocks = vec![format!("{}: {}.\n{}", words::label(story), words::headline(story), words::ask(story))];
@@ -246,9 +246,12 @@ fn again(story: &Story<'_>) -> Option<String> {
         return Some(format!("We will not touch this instance before it is approved.{limit}"));
     }
     match story.incident.ending()? {
+        Ending::Quarantined { .. } | Ending::Refused { refusal: Refusal::Quarantined { .. } } => Some(
+            "We will do nothing more to this instance that stops workload until you clear it; one reminder a day."
+                .to_owned(),
+        ),
         Ending::CauseNotOurs
         | Ending::LadderExhausted
-        | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
         | Ending::NotGivenBack => {
@@ -318,7 +321,7 @@ pub(super) fn item(block: &mut String, mark: &str, text: &str) {
 }
 
 /// Breaks a text between words; a longer word stands alone and whole, so that commands and ids can be copied.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::with_capacity(2);
     let mut line = String::new();
     for word in text.split(' ') {

@@ -56,6 +56,7 @@ fn operator(said: &Said) -> String {
         OperatorWord::Fix => "repair it now",
         OperatorWord::Approved => "approved",
         OperatorWord::Closed => "closed it by hand",
+        OperatorWord::Cleared => "cleared its quarantine",
     };
     match &said.by {
         Some(by) => format!("operator {}: {what}", redact::name(by)),

@@ -154,13 +154,8 @@ pub(super) fn ask(story: &Story<'_>) -> String {
         },
         Some(Ending::DoesNotStart) => "Please start it; the steps are below.".to_owned(),
         Some(Ending::NotGivenBack) => "Please bring it back into service; the steps are below.".to_owned(),
-        Some(
-            Ending::CauseNotOurs
-            | Ending::LadderExhausted
-            | Ending::Quarantined { .. }
-            | Ending::TooLong
-            | Ending::WouldHave { remedy: None },
-        )
+        Some(Ending::Quarantined { .. }) => why_so_often(&story.node),
+        Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::TooLong | Ending::WouldHave { remedy: None })
         | None => by_cause(),
         Some(Ending::Refused { refusal } | Ending::WaitedTooLong { refusal }) => way_out(refusal, &story.node),
         Some(Ending::Gone) => "Nothing for you to do, unless it should be running.".to_owned(),
@@ -174,6 +169,11 @@ pub(super) fn ask(story: &Story<'_>) -> String {
             )
         }
     }
+}
+
+/// What a person can do about a node in quarantine.
+fn why_so_often(node: &str) -> String {
+    format!("Please find out why it breaks so often; then end its quarantine: defib clear {node}")
 }
 
 /// What a person can do about a refusal.
@@ -205,6 +205,7 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::ActiveIncidents { .. } => {
             "Please look why so many nodes fail; this one waits for its turn.".to_owned()
         }
+        Refusal::Quarantined { .. } => why_so_often(node),
         Refusal::LiveSessions { .. } => "Please end the sessions on it, or repair it from one of them.".to_owned(),
         Refusal::OtherWork { .. } => "Please wait for the work on it to end, or repair it yourself.".to_owned(),
         Refusal::Approval { .. } => "Please repair it yourself; nobody approved the remedy in time.".to_owned(),

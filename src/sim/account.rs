@@ -11,9 +11,10 @@ use crate::event::Signal;
 use crate::incident::IncidentId;
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
+use crate::policy::standing::{News, Reading, Remembered};
 use crate::ports::{
-    Commit, Committed, Found, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post, ReportId, Shelve,
-    Survey, Switch,
+    Commit, Committed, DocumentPorts, Found, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post,
+    ReportId, Shelve, Survey, Switch,
 };
 use crate::storm::{Digest, DigestId};
 
@@ -36,6 +37,8 @@ pub struct Account {
     pub own_commands: Vec<CommandId>,
     /// How many commits were saved.
     pub commits: u64,
+    /// What stands where the policy document is read.
+    pub document: Reading,
 }
 
 /// An effect that reached a service.
@@ -68,7 +71,22 @@ impl Account {
             switched: Vec::new(),
             own_commands: Vec::new(),
             commits: 0,
+            document: Reading::Unused,
         }
+    }
+}
+
+impl DocumentPorts for Account {
+    fn document(&mut self, _now: Timestamp) -> Reading {
+        self.document.clone()
+    }
+
+    fn remembered(&mut self, _now: Timestamp) -> Result<Remembered, PortError> {
+        Ok(self.ledger.remembered().clone())
+    }
+
+    fn remember(&mut self, next: &Remembered, news: Option<&News>, now: Timestamp) -> Result<bool, PortError> {
+        Ok(self.ledger.remember(next, news, now))
     }
 }
 

@@ -11,11 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::account::Account;
 use super::fault::{CrashPoint, FaultPlan, Faulty};
-use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer};
+use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer, policy_in_force};
 use crate::event::Signal;
 use crate::incident::IncidentId;
 use crate::observe::Observation;
-use crate::ports::Ports;
+use crate::policy::standing::{Reading, Remembered};
+use crate::ports::{KillSwitch, Ports};
 use crate::time::{after, secs_between};
 
 mod queue;
@@ -56,6 +57,7 @@ struct Running {
     request: Request,
     answer: Answer,
     seen: Option<Box<Observation>>,
+    switch: Option<KillSwitch>,
 }
 
 /// The engine over a simulated account, in virtual time.
@@ -208,7 +210,7 @@ impl Driver {
     fn catch_up(&mut self, watch: &mut impl Watch) {
         if self.ports.next_late().is_some_and(|at| at <= self.now) {
             self.ports.land_late(self.now);
-            let what = Happened { at: self.now, request: None, seen: None };
+            let what = Happened { at: self.now, request: None, seen: None, switch: None };
             watch.happened(self.ports.inner(), &what);
         }
         self.ports.inner_mut().world.advance(self.now);
@@ -275,11 +277,26 @@ impl Driver {
             // Received now: it comes back unless it is deleted in time.
             self.agenda.add(after(self.now, VISIBILITY_SECS), Due::Message(index));
         }
+        let Some(context) = self.context_now() else {
+            self.counts.retries += 1;
+            return self.failed(source);
+        };
         self.counts.passes += 1;
         let number = self.counts.passes;
-        let (pass, request) = Pass::new(Arc::clone(&self.context), trigger).step(Answer::Start, self.now);
-        let running = Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None };
+        let (pass, request) = Pass::new(context, trigger).step(Answer::Start, self.now);
+        let running =
+            Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None, switch: None };
         self.go_on(slot, running);
+    }
+
+    /// What a pass that begins now goes by; none: the policy cannot be read, so it is tried again.
+    fn context_now(&mut self) -> Option<Arc<Context>> {
+        let account = self.ports.inner();
+        if account.document == Reading::Unused && *account.ledger.remembered() == Remembered::default() {
+            return Some(Arc::clone(&self.context));
+        }
+        let (policy, _) = policy_in_force(&mut self.ports, &self.context.policy, self.now).ok()?;
+        Some(Arc::new(Context { home: self.context.home.clone(), policy }))
     }
 
     /// Sends a pass's request on its way, or ends the pass.
@@ -326,13 +343,21 @@ impl Driver {
         let answer = answer(&mut self.ports, &running.request, self.now);
         self.mix(&running.request, &answer);
         self.note(number, || format!("{:?}", running.request), || format!("{answer:?}"));
-        let what = Happened { at: self.now, request: Some(&running.request), seen: running.seen.as_deref() };
+        let what = Happened {
+            at: self.now,
+            request: Some(&running.request),
+            seen: running.seen.as_deref(),
+            switch: running.switch,
+        };
         watch.happened(self.ports.inner(), &what);
         if crash == Some(CrashPoint::After) {
             return self.die(slot, &running, "died after");
         }
         if let Answer::Observed(seen) = &answer {
             running.seen = Some(seen.clone());
+        }
+        if let Answer::Loaded(loaded) = &answer {
+            running.switch = Some(loaded.rails.switch);
         }
         running.answer = answer;
         match self.ports.pause() {

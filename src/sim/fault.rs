@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use crate::node::NodeId;
 use crate::observe::{Blind, Fact, Look, Observation};
+use crate::policy::standing::{News, Reading, Remembered};
 use crate::ports::{
-    Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post, ReportId, Shelve, Survey,
-    Switch,
+    Commit, Committed, DocumentPorts, Key, KillSwitch, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post,
+    ReportId, Shelve, Survey, Switch,
 };
 use crate::storm::{Digest, DigestId};
 use crate::time::after;
@@ -39,6 +40,8 @@ pub struct FaultPlan {
     pub crash: u32,
     /// The process stands still before or after a request.
     pub pause: u32,
+    /// The kill switch cannot be read, though the rest of the ledger can.
+    pub dark_switch: u32,
 }
 
 impl FaultPlan {
@@ -52,6 +55,7 @@ impl FaultPlan {
         stale_survey: 0,
         crash: 0,
         pause: 0,
+        dark_switch: 0,
     };
 
     /// The same, more or less often.
@@ -67,6 +71,7 @@ impl FaultPlan {
             stale_survey: scale(self.stale_survey),
             crash: scale(self.crash),
             pause: scale(self.pause),
+            dark_switch: scale(self.dark_switch),
         }
     }
 }
@@ -105,6 +110,8 @@ pub struct Faulty<P> {
     inner: P,
     plan: FaultPlan,
     rng: Rng,
+    /// A stream of its own, which leaves the others as they were.
+    dark: Rng,
     counts: FaultCounts,
     late: Vec<(Timestamp, Perform)>,
     survey: Option<Survey>,
@@ -115,7 +122,8 @@ impl<P: Ports> Faulty<P> {
     #[must_use]
     pub fn new(inner: P, plan: FaultPlan, seed: u64) -> Self {
         let counts = FaultCounts::default();
-        Self { inner, plan, rng: Rng::with_seed(seed), counts, late: Vec::new(), survey: None }
+        let (rng, dark) = (Rng::with_seed(seed), Rng::with_seed(!seed));
+        Self { inner, plan, rng, dark, counts, late: Vec::new(), survey: None }
     }
 
     /// The ports behind.
@@ -245,9 +253,27 @@ fn hide<T>(rng: &mut Rng, rate: u32, fact: &mut Fact<T>) {
     });
 }
 
+impl<P: Ports + DocumentPorts> DocumentPorts for Faulty<P> {
+    fn document(&mut self, now: Timestamp) -> Reading {
+        self.attempt(|ports| Ok(ports.document(now))).unwrap_or(Reading::Unreadable)
+    }
+
+    fn remembered(&mut self, now: Timestamp) -> Result<Remembered, PortError> {
+        self.attempt(|ports| ports.remembered(now))
+    }
+
+    fn remember(&mut self, next: &Remembered, news: Option<&News>, now: Timestamp) -> Result<bool, PortError> {
+        self.attempt(|ports| ports.remember(next, news, now))
+    }
+}
+
 impl<P: Ports> Ports for Faulty<P> {
     fn load(&mut self, key: Key, now: Timestamp) -> Result<Loaded, PortError> {
-        self.attempt(|ports| ports.load(key, now))
+        let mut loaded = self.attempt(|ports| ports.load(key, now))?;
+        if self.plan.dark_switch > 0 && self.dark.u32(0..WHOLE) < self.plan.dark_switch {
+            loaded.rails.switch = KillSwitch::Unreadable;
+        }
+        Ok(loaded)
     }
 
     fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {

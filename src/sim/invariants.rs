@@ -15,11 +15,12 @@ use super::world::Truth;
 use crate::effect::{Effect, IntentId, Weight};
 use crate::engine::Request;
 use crate::incident::{Incident, IncidentId, Remedy};
-use crate::node::NodeId;
+use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Observation, Tags};
-use crate::policy::Policy;
-use crate::ports::{Permits, Switch};
+use crate::policy::{Mode, Policy};
+use crate::ports::{KillSwitch, Permits, Switch};
 use crate::time::after;
+use rails::Told;
 
 mod capacity;
 mod ending;
@@ -76,14 +77,52 @@ pub(crate) struct Landing<'a> {
     /// What the pass that sent it saw; none when it landed after its pass had given up.
     pub(crate) seen: Option<&'a Observation>,
     pub(crate) late: bool,
+    /// Whether its pass could not read the kill switch.
+    pub(crate) dark: bool,
+    /// The policies that it may go by; one at least.
+    pub(crate) policies: &'a [Policy],
+}
+
+impl Landing<'_> {
+    /// Whether one of the policies that it may go by allows it.
+    fn allowed(&self, by: impl FnMut(&Policy) -> bool) -> bool {
+        self.policies.iter().any(by)
+    }
+
+    /// The highest mode of those policies.
+    fn mode(&self) -> Mode {
+        self.policies.iter().map(|policy| policy.mode).max().unwrap_or(Mode::Off)
+    }
+
+    /// The largest limit of those policies.
+    fn most<T: Ord + Default>(&self, of: impl FnMut(&Policy) -> T) -> T {
+        self.policies.iter().map(of).max().unwrap_or_default()
+    }
+
+    /// The smallest limit of those policies.
+    fn least<T: Ord + Default>(&self, of: impl FnMut(&Policy) -> T) -> T {
+        self.policies.iter().map(of).min().unwrap_or_default()
+    }
+}
+
+/// What carries tags beside a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A cluster, by name.
+    Cluster(Arc<str>),
+    /// An Auto Scaling group, by name.
+    ScalingGroup(Arc<str>),
 }
 
 /// Watches one schedule.
 #[derive(Debug)]
 pub struct Inspector {
-    policy: Policy,
+    /// What people wanted to hold, from when on.
+    policies: Vec<(Timestamp, Policy)>,
     spots: BTreeMap<NodeId, Spot>,
     tags: BTreeMap<NodeId, Vec<(Timestamp, Tags)>>,
+    /// Of clusters and Auto Scaling groups, by name.
+    group_tags: BTreeMap<Place, Vec<(Timestamp, Tags)>>,
     sent_seen: usize,
     landed_seen: usize,
     switched_seen: usize,
@@ -101,6 +140,10 @@ pub struct Inspector {
     /// When a person last approved each.
     approvals: BTreeMap<IncidentId, Timestamp>,
     storms: storm::Storms,
+    /// What people were told of quarantines, and when they ended them.
+    quarantines: BTreeMap<NodeId, Told>,
+    /// Bad policy documents, and whether one stands at the end.
+    bad_documents: (usize, bool),
     violations: Vec<Violation>,
 }
 
@@ -117,9 +160,10 @@ impl Inspector {
     #[must_use]
     pub fn new(policy: Policy, spots: BTreeMap<NodeId, Spot>) -> Self {
         Self {
-            policy,
+            policies: vec![(Timestamp::MIN, policy)],
             spots,
             tags: BTreeMap::new(),
+            group_tags: BTreeMap::new(),
             sent_seen: 0,
             landed_seen: 0,
             switched_seen: 0,
@@ -134,6 +178,8 @@ impl Inspector {
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
             storms: storm::Storms::default(),
+            quarantines: BTreeMap::new(),
+            bad_documents: (0, false),
             violations: Vec::new(),
         }
     }
@@ -141,6 +187,35 @@ impl Inspector {
     /// People set a node's tags.
     pub fn tagged(&mut self, node: NodeId, tags: Tags, at: Timestamp) {
         self.tags.entry(node).or_default().push((at, tags));
+    }
+
+    /// People set the tags of a cluster or group.
+    pub fn place_tagged(&mut self, place: Place, tags: Tags, at: Timestamp) {
+        self.group_tags.entry(place).or_default().push((at, tags));
+    }
+
+    /// From now on people want this policy, whatever Defib makes of the document in which they say so.
+    pub fn policy_changed(&mut self, policy: Policy, at: Timestamp) {
+        self.policies.push((at, policy));
+    }
+
+    /// What the stack itself says: no document in these schedules changes what is judged by it.
+    fn stack(&self) -> Policy {
+        self.policies.first().map(|(_, policy)| policy.clone()).unwrap_or_default()
+    }
+
+    /// The policies for a node that a pass whose effect lands now may go by: all that held within the grace before.
+    fn policies_for(&self, node: NodeId, incident: Option<&Incident>, now: Timestamp) -> Vec<Policy> {
+        let since = after(now, -GRACE_SECS);
+        let first = self.policies.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+        let spot = self.spots.get(&node);
+        // A node that a group launched meanwhile is where it was seen.
+        let place = incident.filter(|_| spot.is_none()).map(|incident| &incident.place);
+        let seen_in = place.and_then(|place| place.container_instance.as_ref()).map(|(cluster, _)| cluster.name());
+        let seen_group = place.and_then(|place| place.group.as_ref()).map(AutoScalingGroupName::as_str);
+        let cluster = spot.and_then(|spot| spot.group.as_deref()).or(seen_in);
+        let group = spot.and_then(|spot| spot.scaling_group.as_deref()).or(seen_group);
+        self.policies.iter().skip(first).map(|(_, policy)| policy.at(cluster, group).into_owned()).collect()
     }
 
     /// The promises that were broken.
@@ -173,12 +248,19 @@ impl Inspector {
                 Switch::Unmute(node) => {
                     self.mutes.remove(&node);
                 }
+                Switch::Clear(node) => {
+                    self.quarantines.insert(node, Told { cleared_at: *at, since: None });
+                    // What is under way still counts.
+                    let open = account.ledger.open_on(node).filter(|open| landing::disrupted(open)).map(|open| open.id);
+                    self.counted.retain(|(_, on, by)| *on != node || Some(*by) == open);
+                }
             }
         }
         self.switched_seen = account.switched.len();
     }
 
-    fn follow_effects(&mut self, account: &Account, seen: Option<&Observation>, late: bool) {
+    fn follow_effects(&mut self, account: &Account, what: &Happened<'_>) {
+        let (seen, late) = (what.seen, what.request.is_none());
         for sent in account.sent.iter().skip(self.sent_seen) {
             if !sent.landed {
                 continue;
@@ -186,7 +268,10 @@ impl Inspector {
             let Some(landed) = account.world.landed().get(self.landed_seen) else { continue };
             self.landed_seen += 1;
             let incident = account.ledger.incident(sent.incident).map(AsRef::as_ref);
-            let landing = Landing { sent: *sent, truth: &landed.truth, incident, account, seen, late };
+            let policies = self.policies_for(sent.node, incident, sent.at);
+            let dark = what.switch == Some(KillSwitch::Unreadable);
+            let truth = &landed.truth;
+            let landing = Landing { sent: *sent, truth, incident, account, seen, late, dark, policies: &policies };
             self.check_landing(&landing);
         }
         self.sent_seen = account.sent.len();
@@ -194,12 +279,22 @@ impl Inspector {
 
     /// The tags that have held on a node for the whole of the grace, so that nobody can have missed them.
     fn settled_tags(&self, node: NodeId, now: Timestamp) -> impl Iterator<Item = &Tags> {
-        let since = after(now, -GRACE_SECS);
-        let history = self.tags.get(&node).map_or(&[][..], Vec::as_slice);
-        let last_before = history.iter().rposition(|(at, _)| *at <= since);
-        // Without a value that is old enough nothing is certain.
-        history.iter().skip(last_before.unwrap_or(history.len())).map(|(_, tags)| tags)
+        settled(self.tags.get(&node), now)
     }
+
+    /// The same of a cluster or group.
+    fn settled_place_tags(&self, place: &Place, now: Timestamp) -> impl Iterator<Item = &Tags> {
+        settled(self.group_tags.get(place), now)
+    }
+}
+
+/// The values that have held for the whole of the grace.
+fn settled(history: Option<&Vec<(Timestamp, Tags)>>, now: Timestamp) -> impl Iterator<Item = &Tags> {
+    let since = after(now, -GRACE_SECS);
+    let history = history.map_or(&[][..], Vec::as_slice);
+    let last_before = history.iter().rposition(|(at, _)| *at <= since);
+    // Without a value that is old enough nothing is certain.
+    history.iter().skip(last_before.unwrap_or(history.len())).map(|(_, tags)| tags)
 }
 
 impl Watch for Inspector {
@@ -210,8 +305,7 @@ impl Watch for Inspector {
             self.follow_switches(account);
         }
         if account.sent.len() > self.sent_seen {
-            let late = what.request.is_none();
-            self.follow_effects(account, what.seen, late);
+            self.follow_effects(account, what);
         }
         if account.published.len() > self.published_seen {
             self.follow_reports(account);

@@ -14,9 +14,10 @@ use crate::guard::shared::Peer;
 use crate::guard::{Refusal, Scope};
 use crate::incident::{Incident, IncidentId, Phase};
 use crate::node::NodeId;
+use crate::policy::standing::{News, Remembered};
 use crate::ports::{
-    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Post, Rails,
-    ReportId, Shelve, Switch,
+    Claims, Commit, Committed, Expect, Key, KillSwitch, LastIncident, Loaded, OutboxItem, Permits, Post, Quarantine,
+    Rails, ReportId, Shelve, Switch,
 };
 use crate::storm::{Around, Bulletin, Digest, DigestId};
 use crate::time::after;
@@ -43,7 +44,10 @@ pub struct Ledger {
     /// What passes are told of everything else, until something of it changes.
     around: Option<Arc<Around>>,
     mutes: BTreeMap<NodeId, Timestamp>,
+    quarantines: BTreeMap<NodeId, Quarantine>,
     switch: KillSwitch,
+    policy: Remembered,
+    policy_news: Vec<(Timestamp, News)>,
 }
 
 impl Default for Ledger {
@@ -61,7 +65,10 @@ impl Default for Ledger {
             bulletin: Arc::new(Bulletin::default()),
             around: None,
             mutes: BTreeMap::new(),
+            quarantines: BTreeMap::new(),
             switch: KillSwitch::Running,
+            policy: Remembered::default(),
+            policy_news: Vec::new(),
         }
     }
 }
@@ -82,7 +89,12 @@ impl Ledger {
         });
         Loaded {
             incident: incident.cloned(),
-            rails: Rails { switch: self.switch, muted_until: self.mutes.get(&node).copied(), around: Some(around) },
+            rails: Rails {
+                switch: self.switch,
+                muted_until: self.mutes.get(&node).copied(),
+                quarantine: self.quarantines.get(&node).copied(),
+                around: Some(around),
+            },
             last: self.last.get(&node).cloned(),
             unsent,
         }
@@ -116,6 +128,9 @@ impl Ledger {
             }
         }
         self.hear(commit, now);
+        if let Some(count) = commit.quarantine {
+            self.quarantines.entry(next.node).or_insert(Quarantine { since: now, count });
+        }
         for item in &commit.outbox {
             let list = if item.gather.is_some() { &mut self.gathered } else { &mut self.unsent };
             list.push(Arc::clone(item));
@@ -151,7 +166,7 @@ impl Ledger {
         }
     }
 
-    /// Whether the kill switch, every budget and every rate leave room.
+    /// Whether the kill switch, a quarantine, every budget and every rate leave room.
     fn may_take(&self, claims: &Claims, holder: IncidentId, now: Timestamp) -> Result<(), Refusal> {
         match self.switch {
             #[cfg(feature = "plants")]
@@ -161,6 +176,14 @@ impl Ledger {
             KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable),
         }
         self.bulletin.breaker.check(claims.remedy, &claims.group, holder, now)?;
+        for claim in &claims.at_once {
+            planted!(IgnoreQuarantine => break);
+            if let Scope::Node(node) = &claim.scope
+                && let Some(Quarantine { since, count }) = self.quarantines.get(node).copied()
+            {
+                return Err(Refusal::Quarantined { since, count });
+            }
+        }
         for claim in &claims.at_once {
             planted!(NoBudget => break);
             let others = self
@@ -376,6 +399,15 @@ impl Ledger {
             Switch::Unmute(node) => {
                 self.mutes.remove(&node);
             }
+            Switch::Clear(node) => {
+                self.quarantines.remove(&node);
+                // What is under way still counts: it may land after this.
+                let scope = Scope::Node(node);
+                let under_way = self.permits.get(&scope).map_or(&[][..], Vec::as_slice);
+                if let Some(stamps) = self.rates.get_mut(&scope) {
+                    stamps.retain(|(_, by)| under_way.contains(by));
+                }
+            }
         }
     }
 
@@ -383,6 +415,28 @@ impl Ledger {
     #[must_use]
     pub fn last(&self, node: NodeId) -> Option<&LastIncident> {
         self.last.get(&node)
+    }
+
+    /// What is remembered of the policy document.
+    #[must_use]
+    pub fn remembered(&self) -> &Remembered {
+        &self.policy
+    }
+
+    /// Remembers this of the policy document, with its news, unless somebody else was faster.
+    pub fn remember(&mut self, next: &Remembered, news: Option<&News>, now: Timestamp) -> bool {
+        if next.version != self.policy.version.saturating_add(1) {
+            return false;
+        }
+        self.policy = next.clone();
+        self.policy_news.extend(news.map(|news| (now, news.clone())));
+        true
+    }
+
+    /// What there was to tell of the policy document, in order.
+    #[must_use]
+    pub fn policy_news(&self) -> &[(Timestamp, News)] {
+        &self.policy_news
     }
 
     /// The open incident of a node.

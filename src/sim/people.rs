@@ -6,7 +6,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::driver::Driver;
-use super::invariants::Inspector;
+use super::invariants::{Inspector, Place};
 use crate::engine::{Action, OperatorRequest, Trigger};
 use crate::incident::{Phase, Remedy};
 use crate::node::NodeId;
@@ -15,11 +15,20 @@ use crate::policy::Mode;
 use crate::ports::Switch;
 use crate::time::after;
 
+/// The cluster that every schedule has.
+pub const CLUSTER: &str = "blue";
+/// Its Auto Scaling group.
+pub const SCALING_GROUP: &str = "blue-asg";
+
 /// Something that a person does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// Sets a node's tags.
     Tag(NodeId, Tags),
+    /// Sets the tags of the Auto Scaling group.
+    TagGroup(Tags),
+    /// Sets the tags of the cluster.
+    TagCluster(Tags),
     /// Pauses everything.
     Pause,
     /// Lets it work again.
@@ -28,6 +37,8 @@ pub enum Deed {
     Mute(NodeId, i64),
     /// Ends that.
     Unmute(NodeId),
+    /// Ends a quarantine.
+    Clear(NodeId),
     /// Asks for a repair.
     Fix(NodeId, Option<Remedy>),
     /// Approves the remedy of some incident that waits for it.
@@ -81,10 +92,19 @@ impl Deed {
                 driver.account_mut().world.set_tags(node, tags, now);
                 inspector.tagged(node, tags, now);
             }
+            Self::TagGroup(tags) => {
+                driver.account_mut().world.set_group_tags(SCALING_GROUP, tags);
+                inspector.place_tagged(Place::ScalingGroup(SCALING_GROUP.into()), tags, now);
+            }
+            Self::TagCluster(tags) => {
+                driver.account_mut().world.set_cluster_tags(CLUSTER, tags);
+                inspector.place_tagged(Place::Cluster(CLUSTER.into()), tags, now);
+            }
             Self::Pause => ask(driver, Action::Switch(Switch::Pause)),
             Self::Resume => ask(driver, Action::Switch(Switch::Resume)),
             Self::Mute(node, secs) => ask(driver, Action::Switch(Switch::Mute(node, after(now, secs)))),
             Self::Unmute(node) => ask(driver, Action::Switch(Switch::Unmute(node))),
+            Self::Clear(node) => ask(driver, Action::Switch(Switch::Clear(node))),
             Self::Fix(node, remedy) => ask(driver, Action::Fix(node, remedy)),
             Self::Approve(pick) => {
                 let waiting = driver.account().ledger.open().filter(|open| matches!(open.phase, Phase::Parked { .. }));

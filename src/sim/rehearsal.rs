@@ -16,9 +16,11 @@ use crate::engine::{Action, Context, OperatorRequest, Trigger};
 use crate::event::{CoarseStatus, Signal, SignalKind};
 use crate::incident::{Incident, IncidentId};
 use crate::node::{CommandId, DocumentName, Home, NodeId};
-use crate::observe::InvocationStatus;
+use crate::observe::{InvocationStatus, Tags};
 use crate::policy::Policy;
+use crate::policy::standing::{News, Reading};
 use crate::ports::{OutboxItem, ReportId, Switch};
+use crate::report::policy_problem;
 use crate::storm::{Digest, DigestId};
 use crate::time::after;
 
@@ -114,6 +116,9 @@ impl Rehearsal {
             world.set_minimum(cluster, *percent);
         }
         world.advance(start);
+        if scenario.steps.iter().any(|step| matches!(step.what, What::Document(_))) {
+            rehearsal.driver.account_mut().document = Reading::Absent;
+        }
         rehearsal.names = names;
         rehearsal.to_the_end = true;
         rehearsal.counts_only = scenario.counts_only;
@@ -160,6 +165,10 @@ impl Rehearsal {
         // What is in the middle of something then may finish it, a blip above all.
         self.driver.run_until_quiet(after(self.horizon, GRACE_SECS), &mut ());
         let account = self.driver.account();
+        // What Defib says of the document stands among what happened around it.
+        let news = account.ledger.policy_news().iter().map(|(at, news)| (*at, told(news)));
+        self.world_lines.extend(news);
+        self.world_lines.sort_by_key(|(at, _)| *at);
         let mut seen: Vec<ReportId> = Vec::new();
         let reports = account
             .published
@@ -227,9 +236,21 @@ impl Rehearsal {
             }
             What::Tag(name, tags) => {
                 let Some(node) = self.node(&name) else { return };
-                let mode = tags.mode.map(|mode| format!(", mode={mode}")).unwrap_or_default();
-                self.say(at, format!("somebody tags {name}: managed={}{mode}", tags.managed));
+                self.say(at, format!("somebody tags {name}: {}", spelled_tags(tags)));
                 self.driver.account_mut().world.set_tags(node, tags, at);
+            }
+            What::TagGroup(name, tags) => {
+                self.say(at, format!("somebody tags group {name}: {}", spelled_tags(tags)));
+                self.driver.account_mut().world.set_group_tags(name.as_str(), tags);
+            }
+            What::TagCluster(name, tags) => {
+                self.say(at, format!("somebody tags cluster {name}: {}", spelled_tags(tags)));
+                self.driver.account_mut().world.set_cluster_tags(&name, tags);
+            }
+            What::Document(text) => {
+                let lines = text.as_deref().map(|text| text.lines().map(str::trim).collect::<Vec<_>>().join(" / "));
+                self.say(at, format!("the policy document is now: {}", lines.as_deref().unwrap_or("gone")));
+                self.driver.account_mut().document = text.map_or(Reading::Absent, Reading::Text);
             }
             What::Sessions(name, count) => {
                 let Some(node) = self.node(&name) else { return };
@@ -325,6 +346,9 @@ impl Rehearsal {
             Word::Unmute(name) => {
                 (format!("unmute {name}"), self.node(name).map(|node| Action::Switch(Switch::Unmute(node))))
             }
+            Word::Clear(name) => {
+                (format!("clear {name}"), self.node(name).map(|node| Action::Switch(Switch::Clear(node))))
+            }
             Word::Fix(name, remedy) => (format!("fix {name}"), self.node(name).map(|node| Action::Fix(node, *remedy))),
             Word::Approve(name) => (format!("approve {name}"), open(self, name).map(Action::Approve)),
             Word::Close(name) => (format!("close {name}"), open(self, name).map(Action::Close)),
@@ -335,6 +359,21 @@ impl Rehearsal {
             self.driver.deliver(Trigger::Operator(request), at);
         }
     }
+}
+
+/// What Defib tells of the policy document, in a line.
+fn told(news: &News) -> String {
+    match news {
+        News::Problem(problem) => format!("defib tells: {}", policy_problem::subject(problem)),
+        News::Mended { fallen } => format!("defib logs: {}", policy_problem::mended(fallen)),
+    }
+}
+
+/// Tags as the script spells them.
+fn spelled_tags(tags: Tags) -> String {
+    let mode = tags.mode.map(|mode| format!(", mode={mode}")).unwrap_or_default();
+    let mute = tags.mute_until.map(|until| format!(", mute-until={until}")).unwrap_or_default();
+    format!("managed={}{mode}{mute}", tags.managed)
 }
 
 /// A status as AWS spells it.

@@ -12,11 +12,16 @@
 //! at 25m operator pause
 //! nodes batch 400 cluster=batch subnet=subnet-0a1b
 //! at 30m fault all batch network.unreachable
+//! document good
+//! mode: cycle
+//! end
+//! at 30m document good
 //! until 3h
 //! ```
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -49,6 +54,8 @@ pub struct Scenario {
     pub lasts_secs: i64,
     /// Tells numbers only: a fleet of thousands would fill a book.
     pub counts_only: bool,
+    /// Policy documents by the name that the script uses, good or bad.
+    pub documents: BTreeMap<String, Arc<str>>,
 }
 
 /// Something that happens.
@@ -91,6 +98,12 @@ pub enum What {
     Operator(Word),
     /// The last event about a node is delivered once more.
     Again(String),
+    /// Somebody puts a policy document where Defib reads it, or takes it away.
+    Document(Option<Arc<str>>),
+    /// Somebody changes Defib's tags on an Auto Scaling group.
+    TagGroup(AutoScalingGroupName, Tags),
+    /// Somebody changes Defib's tags on a cluster.
+    TagCluster(String, Tags),
 }
 
 /// What an operator says.
@@ -104,6 +117,8 @@ pub enum Word {
     Mute(String, i64),
     /// Stop leaving it alone.
     Unmute(String),
+    /// End a node's quarantine.
+    Clear(String),
     /// Repair a node now.
     Fix(String, Option<Remedy>),
     /// Approve what a node's incident waits with.
@@ -135,14 +150,35 @@ impl FromStr for Scenario {
             steps: Vec::new(),
             lasts_secs: 4 * 3_600,
             counts_only: false,
+            documents: BTreeMap::new(),
         };
+        let mut open: Option<(&str, String)> = None;
         for (index, line) in text.lines().enumerate() {
+            // A document stands as it is, between its name and its end.
+            if let Some((name, document)) = &mut open {
+                if line.trim_end() == "end" {
+                    scenario.documents.insert((*name).to_owned(), Arc::from(document.as_str()));
+                    open = None;
+                } else {
+                    document.push_str(line);
+                    document.push('\n');
+                }
+                continue;
+            }
+            if let Some(name) = line.strip_prefix("document ") {
+                open = Some((name.trim(), String::new()));
+                continue;
+            }
             let line_text = line.split(" #").next().unwrap_or_default().trim();
             if line_text.is_empty() || line_text.starts_with('#') {
                 continue;
             }
             let words: Vec<&str> = line_text.split_whitespace().collect();
             scenario.read(&words).map_err(|problem| BadScenario { line: index + 1, problem })?;
+        }
+        if let Some((name, _)) = open {
+            let problem = format!("the document {name} has no end: a line that says end");
+            return Err(BadScenario { line: text.lines().count(), problem });
         }
         scenario.steps.sort_by_key(|step| step.at_secs);
         Ok(scenario)
@@ -201,7 +237,11 @@ impl Scenario {
                     self.steps.push(Step { at_secs, what });
                 }
             }
-            _ => return Err("expected mode, seed, policy, group, cluster, node, nodes, print, at or until".to_owned()),
+            _ => {
+                return Err(
+                    "expected mode, seed, policy, document, group, cluster, node, nodes, print, at or until".to_owned()
+                );
+            }
         }
         Ok(())
     }
@@ -224,6 +264,9 @@ impl Scenario {
             }
             "calendar" => {
                 self.policy.calendar = Some(value.parse().map_err(|e: crate::node::BadName| e.to_string())?);
+            }
+            "node-a-day" => {
+                self.policy.budgets.node_a_day = value.parse().map_err(|_| format!("not a number: {value}"))?;
             }
             "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
             _ => self.budget(key, value)?,
@@ -307,11 +350,22 @@ impl Scenario {
                 }
                 What::Group(name, group)
             }
+            ["document", "none"] => What::Document(None),
+            ["document", name] => {
+                let known = self.documents.get(*name);
+                What::Document(Some(Arc::clone(known.ok_or_else(|| format!("no document is called {name}"))?)))
+            }
+            ["tag-group", name, tags @ ..] => {
+                let name = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
+                What::TagGroup(name, read_tags(tags)?)
+            }
+            ["tag-cluster", name, tags @ ..] => What::TagCluster((*name).to_owned(), read_tags(tags)?),
             ["again", node] => What::Again(self.node(node)?),
             ["operator", "pause"] => What::Operator(Word::Pause),
             ["operator", "resume"] => What::Operator(Word::Resume),
             ["operator", "mute", node, "for", span] => What::Operator(Word::Mute(self.node(node)?, span_secs(span)?)),
             ["operator", "unmute", node] => What::Operator(Word::Unmute(self.node(node)?)),
+            ["operator", "clear", node] => What::Operator(Word::Clear(self.node(node)?)),
             ["operator", "fix", node] => What::Operator(Word::Fix(self.node(node)?, None)),
             ["operator", "fix", node, remedy] => {
                 let remedy = remedy.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?;
@@ -321,8 +375,8 @@ impl Scenario {
             ["operator", "close", node] => What::Operator(Word::Close(self.node(node)?)),
             _ => {
                 return Err(
-                    "expected fault, repair, command, session-refused, tag, sessions, tasks, busy, stop, terminate, \
-                            group, calendar, again or operator"
+                    "expected fault, repair, command, session-refused, tag, tag-group, tag-cluster, document, sessions, \
+                     tasks, busy, stop, terminate, group, calendar, again or operator"
                         .to_owned(),
                 );
             }
@@ -333,8 +387,11 @@ impl Scenario {
 /// Nodes that one line may declare.
 const NODES_MAX: u32 = 20_000;
 
-/// `90s`, `12m`, `2h`, `1d`.
-fn span_secs(text: &str) -> Result<i64, String> {
+/// Reads a span: `90s`, `12m`, `2h`, `1d`.
+///
+/// # Errors
+/// What would be one.
+pub fn span_secs(text: &str) -> Result<i64, String> {
     let bad = || format!("not a span: {text}; write 90s, 12m, 2h or 1d");
     let unit = text.chars().last().ok_or_else(bad)?;
     let factor = match unit {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::Account;
 use super::driver::{Driver, TraceLine};
-use super::invariants::{Inspector, Violation};
+use super::invariants::{Inspector, Place, Violation};
 use crate::effect::Effect;
 use crate::engine::{Context, Trigger};
 use crate::event::Signal;
@@ -18,11 +18,13 @@ use crate::guard::ownership::check_mute;
 use crate::incident::Outcome;
 use crate::node::Home;
 use crate::observe::Look;
+use crate::policy::standing::Reading;
 use crate::policy::{Mode, Policy};
 use crate::ports::Key;
 use crate::time::after;
 use jiff::Timestamp;
 
+mod besides;
 mod scenario;
 
 use scenario::{LENGTH_SECS, Scenario, Step};
@@ -109,13 +111,31 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     for (node, tags) in &scenario.tags {
         inspector.tagged(*node, *tags, after(scenario.start, -86_400));
     }
-    let policy = scenario.policy.clone();
+    if let Some(tags) = scenario.group_tags {
+        let group = Place::ScalingGroup(super::people::SCALING_GROUP.into());
+        inspector.place_tagged(group, tags, after(scenario.start, -86_400));
+    }
+    let stack = scenario.policy.clone();
+    let mut policy = stack.clone();
+    let mut bad = 0;
     let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
     let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
+    if scenario.steps.iter().any(|(_, step)| matches!(step, Step::Document(_))) {
+        // A stack says from the start where its document would be.
+        driver.account_mut().document = Reading::Absent;
+    }
     for (at, step) in scenario.steps {
         driver.run_until(at, &mut inspector);
         match step {
             Step::Deed(deed) => deed.apply(&mut driver, &mut inspector),
+            Step::Document(document) => {
+                driver.account_mut().document = document.reading();
+                bad += usize::from(document.is_bad);
+                inspector.bad_documents(bad, document.stands());
+                let read_before = driver.account().ledger.remembered().good.clone();
+                policy = document.means(&stack, read_before.as_deref());
+                inspector.policy_changed(policy.clone(), at);
+            }
             Step::Forged(signal) => driver.deliver(Trigger::Signal(*signal), at),
         }
     }
@@ -166,7 +186,9 @@ fn troubled(driver: &mut Driver, policy: &Policy, calm_since: Timestamp) -> Vec<
     troubled.retain(|signal| {
         let seen = account.world.observe(signal.node, &look, now);
         let muted = account.ledger.load(Key::Node(signal.node)).rails.muted_until;
-        reach(&seen, policy).mode > Mode::Off && check_mute(&seen, muted, calm_since).is_ok()
+        let cluster = seen.ecs.known().map(|ecs| ecs.cluster.name());
+        let group = seen.asg.known().map(|asg| asg.name.as_str());
+        reach(&seen, &policy.at(cluster, group)).mode > Mode::Off && check_mute(&seen, muted, calm_since).is_ok()
     });
     troubled
 }

@@ -335,7 +335,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 fn rails() -> impl Strategy<Value = Rails> {
     let switch = select(vec![KillSwitch::Running, KillSwitch::Running, KillSwitch::Paused, KillSwitch::Unreadable]);
     let muted = prop_oneof![4 => Just(None), 1 => Just(Some(after(noon(), 4_000)))];
-    (switch, muted).prop_map(|(switch, muted_until)| Rails { switch, muted_until, around: None })
+    (switch, muted).prop_map(|(switch, muted_until)| Rails { switch, muted_until, quarantine: None, around: None })
 }
 
 fn now() -> Timestamp {

@@ -192,6 +192,17 @@ fn a_reboot_counts_only_with_a_boot_after_it() {
 }
 
 #[test]
+fn no_host_is_asked_for_the_proof_once_the_mode_was_lowered_to_observe() {
+    let rebooted = silent().patient().look(dead).done().mode(Mode::Observe);
+    let looked = rebooted.wait(120).look(|seen| seen);
+    assert_eq!((looked.effect(), looked.incident.phase.name()), (None, "verifying"), "the proof is taken from outside");
+    let proven = looked.clone().wait(60).look(|seen| seen);
+    assert_eq!(proven.incident.ending(), Some(&Ending::Helped { remedy: Remedy::Reboot }));
+    let may_probe = Case { policy: Policy { allow_probes: true, ..looked.policy.clone() }, ..looked };
+    assert_eq!(may_probe.wait(20).look(|seen| seen).effect(), Some(Effect::Probe));
+}
+
+#[test]
 fn a_remedy_without_its_proof_has_failed_and_its_permits_go_back() {
     let restarted = silent().patient().look(dead).done();
     let failed = restarted.wait(15 * 60).look(dead);

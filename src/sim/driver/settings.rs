@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::Request;
 use crate::observe::Observation;
+use crate::ports::KillSwitch;
 use crate::sim::account::Account;
 use crate::sim::fault::FaultPlan;
 
@@ -97,6 +98,8 @@ pub struct Happened<'a> {
     pub request: Option<&'a Request>,
     /// What the asking pass saw last.
     pub seen: Option<&'a Observation>,
+    /// How the asking pass read the kill switch last.
+    pub switch: Option<KillSwitch>,
 }
 
 /// Somebody who looks at the account after every request.

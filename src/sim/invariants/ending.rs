@@ -42,6 +42,7 @@ impl Inspector {
         for digest in account.ledger.digests() {
             self.broken("L4", now, None, || format!("digest {} never left", digest.id));
         }
+        self.each_bad_document_is_told_once(account, now);
         for item in account.ledger.unsent() {
             self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} never left", item.id));
         }
@@ -85,8 +86,8 @@ impl Inspector {
             | Phase::Verifying { .. } => (now, false),
         };
         // What was found again a short while ago has its whole time before it.
-        let policy = &self.policy;
-        let most = policy.incident_max_secs + policy.parked_max_secs + SLACK_SECS;
+        let longest = self.policies.iter().map(|(_, policy)| policy.incident_max_secs + policy.parked_max_secs).max();
+        let most = longest.unwrap_or_default() + SLACK_SECS;
         if !over && secs_between(incident.first_seen, now) > most {
             let (id, phase) = (incident.id, incident.phase.name());
             self.broken("L1", now, Some(incident.node), || format!("{id} is still {phase}"));

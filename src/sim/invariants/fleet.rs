@@ -21,7 +21,7 @@ impl Inspector {
     fn never_in_a_frozen_zone(&mut self, landing: &Landing<'_>) {
         let node = landing.sent.node;
         let crowd = landing.account.world.zone_crowd(node);
-        let budgets = &self.policy.budgets;
+        let budgets = &self.stack().budgets;
         // Even the smallest zone that a look can have shown counted, and the largest was frozen.
         let counted = budgets.freezes(crowd.least, crowd.least);
         if node.is_instance() && counted && budgets.freezes(crowd.most, crowd.unhealthy) {
@@ -48,7 +48,7 @@ impl Inspector {
     /// Not while more of the group is unhealthy than the policy lets be.
     fn never_in_a_sick_group(&mut self, landing: &Landing<'_>) {
         let crowd = landing.account.world.group_crowd(landing.sent.node);
-        let budgets = &self.policy.budgets;
+        let budgets = &self.stack().budgets;
         if budgets.unhealthy_at_most(crowd.least).is_none() {
             return;
         }

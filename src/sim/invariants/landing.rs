@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{GRACE_SECS, Inspector, Landing, LastRemedy, Spot, remedy_of};
+use super::{GRACE_SECS, Inspector, Landing, LastRemedy, Place, Spot, remedy_of};
 use crate::effect::{Effect, IntentState, Weight};
 use crate::incident::{AttemptResult, Incident, Remedy};
 use crate::observe::{Fact, Health, Observation, Standing, Tags};
@@ -86,11 +86,11 @@ impl Inspector {
 
     /// S10 and the mode's part of S3.
     fn within_the_mode(&mut self, landing: &Landing<'_>) {
-        let (effect, mode) = (landing.sent.effect, self.policy.mode);
-        let allowed = match effect {
-            Effect::Probe => self.policy.may_probe(mode),
-            _ => mode >= effect.least_mode(),
-        };
+        let (effect, mode) = (landing.sent.effect, landing.mode());
+        let allowed = landing.allowed(|policy| match effect {
+            Effect::Probe => policy.may_probe(policy.mode),
+            _ => policy.mode >= effect.least_mode(),
+        });
         if !allowed {
             let promise = if mode <= Mode::Observe { "S10" } else { "S3" };
             self.breach(promise, landing, || format!("in mode {mode}"));
@@ -112,11 +112,37 @@ impl Inspector {
                 self.breach("S3", landing, || "on a node that a tag mutes".to_owned());
             }
         }
+        self.only_in_willing_places(landing);
         if let Some((since, until)) = self.mutes.get(&node).copied()
             && secs_between(since, now) >= GRACE_SECS
             && until > now
         {
             self.breach("S3", landing, || "on a node that an operator muted".to_owned());
+        }
+    }
+
+    /// S3: the same of the tags on its cluster and its Auto Scaling group; what changes the group needs the group's own.
+    fn only_in_willing_places(&mut self, landing: &Landing<'_>) {
+        let (now, effect) = (landing.sent.at, landing.sent.effect);
+        let Some(spot) = self.spots.get(&landing.sent.node).cloned() else { return };
+        let scaling_group = spot.scaling_group.map(Place::ScalingGroup);
+        let cluster = spot.group.map(Place::Cluster);
+        for place in scaling_group.into_iter().chain(cluster) {
+            let settled: Vec<Tags> = self.settled_place_tags(&place, now).copied().collect();
+            if settled.is_empty() {
+                continue;
+            }
+            let changes_it =
+                matches!(place, Place::ScalingGroup(_)) && matches!(effect, Effect::EnterStandby | Effect::Terminate);
+            if changes_it && settled.iter().all(|tags| !tags.managed) {
+                self.breach("S3", landing, || format!("though {place:?} is not opted in"));
+            }
+            if settled.iter().all(|tags| tags.mode.is_some_and(|mode| mode < effect.least_mode())) {
+                self.breach("S3", landing, || format!("beyond the mode of the tag on {place:?}"));
+            }
+            if settled.iter().all(|tags| tags.mute_until.is_some_and(|until| until > now)) {
+                self.breach("S3", landing, || format!("though a tag on {place:?} mutes it"));
+            }
         }
     }
 
@@ -154,11 +180,13 @@ impl Inspector {
         {
             self.breach("S6", landing, || format!("while paused since {since}"));
         }
+        if landing.dark {
+            self.breach("S6", landing, || "though its pass could not read the kill switch".to_owned());
+        }
     }
 
     /// S2: at once, and in an hour and a day, counted from what landed.
     fn within_budgets(&mut self, landing: &Landing<'_>) {
-        let budgets = self.policy.budgets.clone();
         let node = landing.sent.node;
         let own = self.spots.get(&node).cloned();
         let (mut account, mut group, mut zone) = (1_u32, 1_u32, 1_u32);
@@ -176,9 +204,10 @@ impl Inspector {
         };
         let group_size = size(|own, spot| own.group.is_some() && own.group == spot.group);
         let zone_size = size(|own, spot| own.zone == spot.zone);
-        let limit = |size: usize| budgets.at_once(u32::try_from(size).unwrap_or(u32::MAX));
+        let limit =
+            |size: usize| landing.most(|policy| policy.budgets.at_once(u32::try_from(size).unwrap_or(u32::MAX)));
         for (what, count, most) in [
-            ("in the account", account, budgets.account_at_once),
+            ("in the account", account, landing.most(|policy| policy.budgets.account_at_once)),
             ("in its group", group, limit(group_size)),
             ("in its zone", zone, limit(zone_size)),
         ] {
@@ -194,10 +223,10 @@ impl Inspector {
         }
         self.counted.push(entry);
         for (what, window, most, own_only) in [
-            ("on the node within an hour", HOUR, budgets.node_an_hour, true),
-            ("on the node within a day", DAY, budgets.node_a_day, true),
-            ("in the account within an hour", HOUR, budgets.account_an_hour, false),
-            ("in the account within a day", DAY, budgets.account_a_day, false),
+            ("on the node within an hour", HOUR, landing.most(|policy| policy.budgets.node_an_hour), true),
+            ("on the node within a day", DAY, landing.most(|policy| policy.budgets.node_a_day), true),
+            ("in the account within an hour", HOUR, landing.most(|policy| policy.budgets.account_an_hour), false),
+            ("in the account within a day", DAY, landing.most(|policy| policy.budgets.account_a_day), false),
         ] {
             let inside = |at: Timestamp| at <= granted_at && secs_between(at, granted_at) < window;
             let count =
@@ -236,8 +265,8 @@ impl Inspector {
                 self.breach("S7", landing, || format!("after {}", last.remedy));
             }
             let apart = secs_between(last.acted_at, acted_at);
-            if apart < self.policy.cooldown_secs {
-                let least = self.policy.cooldown_secs;
+            let least = landing.least(|policy| policy.cooldown_secs);
+            if apart < least {
                 self.breach("S5", landing, || format!("{apart}s after the attempt before, cooldown {least}s"));
             }
         }
@@ -259,7 +288,7 @@ impl Inspector {
 }
 
 /// Whether a disruptive remedy has been sent in an incident and is not over, or the node is still kept from its work by it.
-fn disrupted(incident: &Incident) -> bool {
+pub(super) fn disrupted(incident: &Incident) -> bool {
     let holds = incident.holds;
     if holds.standby || holds.stopped {
         return true;

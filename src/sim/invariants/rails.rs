@@ -2,15 +2,41 @@
 
 use super::{GRACE_SECS, Inspector, Landing, remedy_of};
 use crate::effect::Weight;
-use crate::incident::IncidentId;
+use crate::incident::{Ending, Event, Incident, IncidentId};
 use crate::policy::SessionsRule;
+use crate::policy::standing::{News, Wrong};
+use crate::sim::account::Account;
 use crate::time::{after, secs_between};
 use jiff::Timestamp;
 
 /// How long an approval may have been on its way and hold, in seconds: an hour from when a pass took it up.
 const APPROVED_MAX_SECS: i64 = 3_600 + 1_800;
 
+/// What people were told of a node's quarantine, and when they last ended it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) cleared_at: Timestamp,
+    pub(super) since: Option<Timestamp>,
+}
+
 impl Inspector {
+    /// People put this many bad documents where Defib reads its policy; the last of them may stand there still.
+    pub fn bad_documents(&mut self, count: usize, stands: bool) {
+        self.bad_documents = (count, stands);
+    }
+
+    /// A bad document is told once, not once a pass; one that stands at the end was told.
+    pub(super) fn each_bad_document_is_told_once(&mut self, account: &Account, now: Timestamp) {
+        let told = account.ledger.policy_news().iter().filter(
+            |(_, news)| matches!(news, News::Problem(problem) if !matches!(problem.what, Wrong::Unreadable { .. })),
+        );
+        let told = told.count();
+        let (bad, stands) = self.bad_documents;
+        if told > bad || (stands && told == 0) {
+            self.broken("rail", now, None, || format!("{told} reports about {bad} bad documents"));
+        }
+    }
+
     /// A person approves what this incident waits with.
     pub fn approved(&mut self, incident: IncidentId, at: Timestamp) {
         self.approvals.insert(incident, at);
@@ -21,18 +47,42 @@ impl Inspector {
         self.never_while_it_boots(landing);
         self.never_under_peoples_hands(landing);
         self.with_leave(landing);
+        self.never_in_quarantine(landing);
+    }
+
+    /// Remembers that people are told of a quarantine.
+    pub(super) fn follow_quarantine(&mut self, saved: &Incident) {
+        let Some(last) = saved.history.last() else { return };
+        if !matches!(last.event, Event::Closed(Ending::Quarantined { .. })) {
+            return;
+        }
+        let told = self.quarantines.entry(saved.node).or_insert(Told { cleared_at: Timestamp::MIN, since: None });
+        if told.cleared_at < last.at {
+            told.since = told.since.or(Some(last.at));
+        }
+    }
+
+    /// From the moment when a quarantine was told until a person ends it, nothing is begun that stops workload.
+    fn never_in_quarantine(&mut self, landing: &Landing<'_>) {
+        let stops = matches!(landing.sent.effect.weight(), Weight::Guarding | Weight::Disruptive);
+        let since = self.quarantines.get(&landing.sent.node).and_then(|told| told.since);
+        if let Some(since) = since
+            && stops
+        {
+            self.breach("rail", landing, || format!("on a node in quarantine since {since}"));
+        }
     }
 
     /// The hold-down counts from the first look; an operator's word skips it.
     fn patiently(&mut self, landing: &Landing<'_>) {
         let Some(first_seen) = self.opened.get(&landing.sent.incident).copied() else { return };
         let hold_down = match landing.sent.effect.weight() {
-            Weight::Gentle => self.policy.restart_hold_down_secs,
-            Weight::Guarding | Weight::Disruptive => self.policy.disruptive_hold_down_secs,
+            Weight::Gentle => landing.least(|policy| policy.restart_hold_down_secs),
+            Weight::Guarding | Weight::Disruptive => landing.least(|policy| policy.disruptive_hold_down_secs),
             Weight::ReadOnly | Weight::Restoring => return,
         };
         // What the policy says about a cause goes first.
-        let waits = self.policy.causes.values().filter_map(|rule| rule.wait_secs);
+        let waits = landing.policies.iter().flat_map(|policy| policy.causes.values()).filter_map(|rule| rule.wait_secs);
         let hold_down = waits.fold(hold_down, i64::min);
         let asked = landing.incident.is_some_and(|incident| incident.asked.is_some());
         let waited = secs_between(first_seen, landing.sent.at);
@@ -43,7 +93,7 @@ impl Inspector {
 
     /// The launch grace, counted from the launch itself.
     fn never_while_it_boots(&mut self, landing: &Landing<'_>) {
-        let grace = self.policy.launch_grace_secs;
+        let grace = landing.least(|policy| policy.launch_grace_secs);
         let age = secs_between(landing.truth.launched_at, landing.sent.at);
         // Started by somebody between the look and the effect: nobody could know.
         if age >= GRACE_SECS && age < grace {
@@ -55,15 +105,15 @@ impl Inspector {
     fn never_under_peoples_hands(&mut self, landing: &Landing<'_>) {
         let cuts = remedy_of(landing.sent.effect).is_some_and(crate::incident::Remedy::ends_sessions);
         let live = landing.truth.sessions;
-        if cuts && self.policy.sessions == SessionsRule::Wait && live > 0 {
+        if cuts && !landing.allowed(|policy| policy.sessions != SessionsRule::Wait) && live > 0 {
             self.breach("rail", landing, || format!("and cut {live} live sessions"));
         }
     }
 
     /// No step of a disruptive remedy while the change calendar has been closed for long enough to be seen.
     pub(super) fn while_the_calendar_is_open(&mut self, landing: &Landing<'_>) {
-        let Some(name) = &self.policy.calendar else { return };
-        if let Some(since) = landing.account.world.calendar_closed_since(name)
+        let Some(name) = self.stack().calendar else { return };
+        if let Some(since) = landing.account.world.calendar_closed_since(&name)
             && secs_between(since, landing.sent.at) > GRACE_SECS
         {
             self.breach("rail", landing, || format!("though the change calendar has been closed since {since}"));
@@ -72,12 +122,13 @@ impl Inspector {
 
     /// From some remedy on a person must have approved this very incident, a short time ago.
     fn with_leave(&mut self, landing: &Landing<'_>) {
-        let (Some(remedy), Some(from)) = (remedy_of(landing.sent.effect), self.policy.approve_from) else { return };
+        let Some(remedy) = remedy_of(landing.sent.effect) else { return };
+        let free = landing.allowed(|policy| policy.approve_from.is_none_or(|from| remedy < from));
         let at = self.approvals.get(&landing.sent.incident).copied();
         let approved = at.is_some_and(|at| after(at, APPROVED_MAX_SECS) > landing.sent.at);
-        if remedy >= from && !approved {
+        if !free && !approved {
             self.breach("rail", landing, || "and nobody had approved it".to_owned());
-        } else if remedy >= from && landing.incident.is_some_and(|incident| incident.approved_by().is_none()) {
+        } else if !free && landing.incident.is_some_and(|incident| incident.approved_by().is_none()) {
             self.breach("rail", landing, || "and nobody can tell who approved it".to_owned());
         }
     }

@@ -17,6 +17,7 @@ impl Inspector {
         self.one_incident_a_node(account, saved, now);
         self.never_gone_by_our_own_hand(account, saved, now);
         self.not_too_many_at_once(account, now);
+        self.follow_quarantine(saved);
         if saved.version <= 1 {
             self.never_old_news(account, saved, now);
             self.opened.entry(saved.id).or_insert(saved.first_seen);

@@ -54,7 +54,7 @@ impl Storms {
 impl Inspector {
     /// A commit was saved: does it tell of trouble, or of how a remedy ended?
     pub(super) fn follow_trouble(&mut self, account: &Account, commit: &Commit, now: Timestamp) {
-        let limits = BreakerLimits::of(&self.policy);
+        let limits = BreakerLimits::of(&self.stack());
         for tried in &commit.news.tried {
             self.follow_tried(tried, now, limits.cool_down_secs);
         }
@@ -104,7 +104,7 @@ impl Inspector {
             return;
         }
         let now = landing.sent.at;
-        let limits = BreakerLimits::of(&self.policy);
+        let limits = BreakerLimits::of(&self.stack());
         if let Some((since, until)) = self.storms.open {
             if now < until && secs_between(since, now) > COMMITTED_SECS && secs_between(now, until) > COMMITTED_SECS {
                 return self.breach("S6", landing, || format!("while the breaker is open from {since} to {until}"));
@@ -157,7 +157,7 @@ impl Inspector {
         }
         let (Some(incident), Some(seen)) = (landing.incident, landing.seen) else { return };
         let Some(factors) = seen.factors.known() else { return };
-        let rule = self.policy.shared_cause.clone();
+        let rule = self.stack().shared_cause;
         let settled = |other: &Incident| {
             // Known to be in trouble for so long that every pass had seen it.
             let since = other.history.iter().find_map(|entry| match entry.event {
@@ -205,7 +205,7 @@ impl Inspector {
     pub(super) fn not_too_many_at_once(&mut self, account: &Account, now: Timestamp) {
         let rested = |open: &Incident| open.history.iter().any(|entry| matches!(entry.event, Event::Closed(_)));
         let driven = account.ledger.open().filter(|open| open.is_driven() && open.asked.is_none() && !rested(open));
-        let (count, limit) = (driven.count(), self.policy.budgets.active_incidents);
+        let (count, limit) = (driven.count(), self.stack().budgets.active_incidents);
         if u32::try_from(count).unwrap_or(u32::MAX) > limit {
             self.broken("rail", now, None, || format!("{count} incidents are worked on at once, limit {limit}"));
         }

@@ -11,7 +11,7 @@ const BACK_SECS: i64 = 10;
 impl Inspector {
     /// For every step of a disruptive remedy, the drain and Standby before it too.
     pub(super) fn with_regard_to_tasks(&mut self, landing: &Landing<'_>) {
-        let (truth, rules) = (landing.truth, self.policy.workload);
+        let (truth, rules) = (landing.truth, self.stack().workload);
         let seen = truth.special_since.is_some_and(|since| secs_between(since, landing.sent.at) > GRACE_SECS);
         for (what, count, rule) in [
             ("that no service started", truth.standalone, rules.standalone),

@@ -53,6 +53,7 @@ fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
         permits,
         outbox: Vec::new(),
         news: News::nothing(&Policy::default()),
+        quarantine: None,
     }
 }
 
@@ -180,4 +181,47 @@ fn an_incident_without_a_timer_is_found_by_the_sweep() {
     let one = opened(&mut ledger, 1);
     assert!(ledger.overdue(moment(300)).is_empty());
     assert_eq!(ledger.overdue(moment(361)), [one.id]);
+}
+
+/// Claims of a node alone, within a day.
+fn of_node(incident: &Incident, chosen: i64) -> Permits {
+    let scope = Scope::Node(incident.node);
+    let rates = vec![RateClaim { scope: scope.clone(), window_secs: 86_400, limit: 1 }];
+    Permits::Take(Claims { chosen_at: moment(chosen), at_once: vec![Claim { scope, limit: 1 }], rates })
+}
+
+#[test]
+fn a_quarantine_stands_until_it_is_cleared_and_the_nodes_day_begins_anew() {
+    let mut ledger = Ledger::default();
+    let mut one = opened(&mut ledger, 1);
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, of_node(&one, 0)), moment(0)), Committed::Saved);
+    let expect = next(&mut one);
+    let free = Permits::Free { unsent_since: None };
+    let ends = Commit { quarantine: Some(1), ..commit(expect, &one, free) };
+    assert_eq!(ledger.commit(&ends, moment(60)), Committed::Saved);
+    let quarantine = Quarantine { since: moment(60), count: 1 };
+    assert_eq!(ledger.load(Key::Node(one.node)).rails.quarantine, Some(quarantine));
+    // A day later the rate is free, and the quarantine still stands.
+    let late = 2 * 86_400;
+    let expect = next(&mut one);
+    let refused = ledger.commit(&commit(expect, &one, of_node(&one, late)), moment(late));
+    assert_eq!(refused, Committed::Refused(Refusal::Quarantined { since: moment(60), count: 1 }));
+    one.version -= 1;
+    ledger.switch(Switch::Clear(one.node));
+    assert_eq!(ledger.load(Key::Node(one.node)).rails.quarantine, None);
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, of_node(&one, 70)), moment(70)), Committed::Saved);
+}
+
+#[test]
+fn what_is_under_way_still_counts_after_a_clear() {
+    let mut ledger = Ledger::default();
+    let mut one = opened(&mut ledger, 1);
+    let expect = next(&mut one);
+    assert_eq!(ledger.commit(&commit(expect, &one, of_node(&one, 0)), moment(0)), Committed::Saved);
+    ledger.switch(Switch::Clear(one.node));
+    let expect = next(&mut one);
+    let refused = ledger.commit(&commit(expect, &one, of_node(&one, 100)), moment(100));
+    assert!(matches!(refused, Committed::Refused(Refusal::Rate { count: 1, .. })), "{refused:?}");
 }

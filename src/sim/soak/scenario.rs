@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 use jiff::Timestamp;
 
+use super::besides::Document;
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, SweptAgent};
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
@@ -19,7 +20,7 @@ use crate::sim::driver::{DriverSettings, SignalChaos};
 use crate::sim::fault::FaultPlan;
 use crate::sim::invariants::Spot;
 use crate::sim::machine::MachineSpec;
-use crate::sim::people::{Deed, random_tags};
+use crate::sim::people::{Deed, SCALING_GROUP, random_tags};
 use crate::sim::world::{GroupSettings, World, WorldSettings};
 use crate::time::after;
 
@@ -37,6 +38,8 @@ pub(super) enum Step {
     Deed(Deed),
     /// An event arrives that nobody sent.
     Forged(Box<Signal>),
+    /// People change the policy document, and what they mean by it.
+    Document(Document),
 }
 
 /// Everything that a seed decides.
@@ -48,6 +51,8 @@ pub(super) struct Scenario {
     pub(super) world: World,
     pub(super) spots: BTreeMap<NodeId, Spot>,
     pub(super) tags: Vec<(NodeId, Tags)>,
+    /// Of the Auto Scaling group, where they are not the usual ones.
+    pub(super) group_tags: Option<Tags>,
     pub(super) settings: DriverSettings,
     pub(super) steps: Vec<(Timestamp, Step)>,
 }
@@ -89,14 +94,16 @@ impl Scenario {
             spots.insert(node, spot);
             nodes.push(node);
         }
-        if let Ok(group) = "blue-asg".parse() {
-            world.set_group(&group, &random_group(&mut rng, start));
+        let group = random_group(&mut rng, start);
+        let group_tags = group.tags;
+        if let Ok(name) = SCALING_GROUP.parse() {
+            world.set_group(&name, &group);
             // A group that asks for one more than it gets, as where an instance type is sold out.
             let more = if aside.u8(0..6) == 0 { 1 } else { 0 };
-            world.want_more(&group, more);
+            world.want_more(&name, more);
         }
         fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
-        let settings = DriverSettings {
+        let mut settings = DriverSettings {
             seed: rng.u64(..),
             faults: random_faults(&mut rng).scaled(load_percent),
             signals: random_signals(&mut rng),
@@ -110,12 +117,15 @@ impl Scenario {
                 let at = after(start, aside.i64(0..LENGTH_SECS));
                 steps.extend(Deed::random_tasks(&mut aside, &nodes).map(|deed| (at, Step::Deed(deed))));
             }
-            steps.sort_by_key(|(at, _)| *at);
         }
         for cluster in ["blue", "green"] {
             world.set_minimum(cluster, *aside.choice(&[0, 0, 50, 50, 100]).unwrap_or(&50));
         }
-        Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, settings, steps }
+        let besides = super::besides::of(seed, &nodes, start);
+        settings.faults.dark_switch = besides.dark_switch.saturating_mul(load_percent) / 100;
+        steps.extend(besides.steps);
+        steps.sort_by_key(|(at, _)| *at);
+        Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, group_tags, settings, steps }
     }
 }
 
@@ -272,6 +282,7 @@ fn random_faults(rng: &mut Rng) -> FaultPlan {
         stale_survey: some(2_000),
         crash: some(300),
         pause: some(200),
+        dark_switch: 0,
     }
 }
 

@@ -54,6 +54,20 @@ impl World {
         }
     }
 
+    /// Somebody changes the tags of an Auto Scaling group.
+    pub fn set_group_tags(&mut self, name: &str, tags: Tags) {
+        for fleet in self.fleets.iter_mut().filter(|fleet| fleet.name.as_str() == name) {
+            fleet.tags = tags;
+        }
+    }
+
+    /// Somebody changes the tags of a cluster.
+    pub fn set_cluster_tags(&mut self, name: &str, tags: Tags) {
+        for cluster in self.clusters.iter_mut().filter(|cluster| *cluster.name == *name) {
+            cluster.tags = tags;
+        }
+    }
+
     /// People open and close sessions: from now on this many are live.
     pub fn set_sessions(&mut self, node: NodeId, sessions: u16, now: Timestamp) {
         self.advance(now);

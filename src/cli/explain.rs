@@ -1,0 +1,316 @@
+//! `defib policy explain`: what holds for a node, and which layer decided.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Ui, paint, policy_file};
+use crate::config::Settings;
+use crate::diagnose::Cause;
+use crate::observe::Tags;
+use crate::policy::document::Document;
+use crate::policy::layers::{Layer, Resolved, Tagged, resolve};
+use crate::policy::settings::Value;
+use crate::policy::standing::{News, Reading, Remembered, standing};
+use crate::policy::{Mode, Policy, yaml};
+use crate::report::policy_problem;
+use crate::sim::rehearsal::tour_start;
+use crate::sim::scenario::{Scenario, What};
+use crate::time::after;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// The node: its name or id in the script, or in the tour; else only a word in the answer.
+    #[arg(value_name = "NODE")]
+    node: Option<String>,
+    /// The policy document; without it that of the script, or the stack alone.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// A script of the simulated account, in which the node is looked up.
+    #[arg(long, value_name = "FILE", requires = "node")]
+    scenario: Option<PathBuf>,
+    /// The moment in the script, as in 90s, 30m or 2h: tags and documents are what its steps have made of them.
+    #[arg(long, value_name = "SPAN", requires = "node", value_parser = crate::sim::scenario::span_secs)]
+    at: Option<i64>,
+    /// The node's cluster.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// The node's Auto Scaling group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// The tag `defib:mode` on the node.
+    #[arg(long, value_name = "M")]
+    mode_tag: Option<Mode>,
+    /// The tag `defib:mode` on its group.
+    #[arg(long, value_name = "M")]
+    group_mode_tag: Option<Mode>,
+    /// The tag `defib:mode` on its cluster.
+    #[arg(long, value_name = "M")]
+    cluster_mode_tag: Option<Mode>,
+    /// A setting of the stack, as the function's environment has it; its mode is the script's, or replace, unless set here.
+    #[arg(long, value_name = "DEFIB_NAME=VALUE", value_parser = pair)]
+    stack: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, as in DEFIB_MODE=cycle")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What is known of the node.
+#[derive(Debug, Default)]
+struct Subject {
+    cluster: Option<String>,
+    group: Option<String>,
+    tags: Vec<TagLine>,
+    /// The script's own rules.
+    stack: Option<Policy>,
+    document: Option<Document>,
+    /// Why there is no good document, in a line.
+    problem: Option<String>,
+}
+
+/// The tags of one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct TagLine {
+    on: Tagged,
+    /// None: nobody said.
+    managed: Option<bool>,
+    mode: Option<Mode>,
+    mute_until: Option<Timestamp>,
+}
+
+/// The answer, for programs.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    node: Option<&'a str>,
+    cluster: Option<&'a str>,
+    group: Option<&'a str>,
+    tags: &'a [TagLine],
+    /// Why there is no good document; none: nothing is wrong with it.
+    problem: Option<&'a str>,
+    settings: Vec<SettingLine>,
+    causes: Vec<CauseLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingLine {
+    setting: String,
+    value: Value,
+    decided_by: Layer,
+}
+
+#[derive(Debug, Serialize)]
+struct CauseLine {
+    cause: Cause,
+    wait_secs: Option<i64>,
+    highest_remedy: Option<&'static str>,
+}
+
+pub(super) fn run(args: &ExplainArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let mut subject = subject(args)?;
+    if let Some(file) = &args.policy {
+        subject.document = Some(policy_file::document(file)?);
+        subject.problem = None;
+    }
+    let stack = stack(&args.stack, subject.stack.take())?;
+    let place = (subject.cluster.as_deref(), subject.group.as_deref());
+    let modes: Vec<_> = subject.tags.iter().filter_map(|tags| Some((tags.on, tags.mode?))).collect();
+    let document = subject.document.take().unwrap_or_default();
+    let resolved = if subject.problem.is_some() {
+        only_observing(&document, &stack, place, &modes)
+    } else {
+        resolve(&document, &stack, place, &modes)
+    };
+    let causes = causes(&resolved);
+    if ui.is_json() {
+        let settings = resolved
+            .rows()
+            .map(|(setting, value, layer)| SettingLine { setting: setting.path(), value, decided_by: layer.clone() })
+            .collect();
+        let (cluster, group) = place;
+        let (tags, problem) = (subject.tags.as_slice(), subject.problem.as_deref());
+        ui.object(&Explained { node: args.node.as_deref(), cluster, group, tags, problem, settings, causes })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let of =
+        |name: Option<&str>, what: &str| name.map_or_else(|| format!("no {what}"), |name| format!("{what} {name}"));
+    let node = args.node.as_deref().unwrap_or("a node");
+    ui.line(&format!("{0}{node}{0:#}: {1}, {2}", paint::HEAD, of(place.0, "cluster"), of(place.1, "group")))?;
+    for tags in &subject.tags {
+        ui.line(&told(tags))?;
+    }
+    if let Some(problem) = &subject.problem {
+        ui.line(&format!("the document cannot be used, so the last good one holds in mode observe: {problem}"))?;
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["setting", "value", "decided by"]);
+    for (setting, value, layer) in resolved.rows() {
+        table.add_row([setting.path(), value.to_string(), layer.to_string()]);
+    }
+    for cause in causes {
+        let wait = cause.wait_secs.map(|secs| format!("wait-secs {secs}"));
+        let highest = cause.highest_remedy.map(|remedy| format!("highest-remedy {remedy}"));
+        let said: Vec<String> = wait.into_iter().chain(highest).collect();
+        table.add_row([format!("causes.{}", cause.cause), said.join(", "), "document".to_owned()]);
+    }
+    for line in table.to_string().lines() {
+        ui.line(line.trim_end())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The last good document under a stack that only observes.
+fn only_observing(
+    document: &Document,
+    stack: &Policy,
+    place: (Option<&str>, Option<&str>),
+    modes: &[(Tagged, Mode)],
+) -> Resolved {
+    let mut resolved = resolve(document, stack, place, modes);
+    if resolved.policy.mode > Mode::Observe {
+        resolved.policy.mode = Mode::Observe;
+        resolved.mode_decided_by(&Layer::NoGoodDocument);
+    }
+    resolved
+}
+
+/// The tags of one resource in a line: what they mean, not only what they say.
+fn told(tags: &TagLine) -> String {
+    let on = Layer::Tag { on: tags.on };
+    let mut said = Vec::new();
+    match tags.managed {
+        Some(true) => said.push("defib:managed=true opts it in".to_owned()),
+        Some(false) => said.push("no defib:managed=true, so it is only told about".to_owned()),
+        None => {}
+    }
+    match tags.mode {
+        Some(Mode::Off) => said.push("defib:mode=off opts it out".to_owned()),
+        Some(mode) => said.push(format!("defib:mode={mode} allows {}", mode.allows())),
+        None => {}
+    }
+    if let Some(until) = tags.mute_until {
+        said.push(format!("defib:mute-until={until} mutes it until then"));
+    }
+    format!("{on}: {}", if said.is_empty() { "nothing".to_owned() } else { said.join("; ") })
+}
+
+fn causes(resolved: &Resolved) -> Vec<CauseLine> {
+    let rules = resolved.policy.causes.iter();
+    rules
+        .map(|(cause, rule)| CauseLine {
+            cause: *cause,
+            wait_secs: rule.wait_secs,
+            highest_remedy: rule.highest.map(|highest| highest.remedy().map_or("none", |remedy| remedy.as_str())),
+        })
+        .collect()
+}
+
+/// The stack's layer: what is given, else the script's rules.
+fn stack(given: &[(String, String)], script: Option<Policy>) -> anyhow::Result<Policy> {
+    if given.is_empty()
+        && let Some(script) = script
+    {
+        return Ok(script);
+    }
+    let mode = ("DEFIB_MODE".to_owned(), Mode::Replace.as_str().to_owned());
+    let settings = Settings::from_pairs(std::iter::once(mode).chain(given.iter().cloned()))?;
+    if let Some(unknown) = settings.unknown.first() {
+        bail!("there is no setting {}; did you mean {}?", unknown.name, unknown.nearest);
+    }
+    if let Some((name, _)) = given.iter().find(|(name, _)| !name.starts_with(crate::config::PREFIX)) {
+        bail!("{name} is no setting of the stack: their names begin with {}", crate::config::PREFIX);
+    }
+    Ok(settings.policy)
+}
+
+/// What the script knows of the node, and what the command line says instead.
+fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
+    let at_secs = args.at.unwrap_or(0);
+    let mut subject = match (&args.scenario, &args.node) {
+        (Some(file), Some(node)) => {
+            let script = script(file)?;
+            let known = || script.machines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+            of_script(&script, node, at_secs)
+                .with_context(|| format!("{} has no node {node}; it has {}", file.display(), known()))?
+        }
+        // The tour's fleet is there without a script; whoever names a place means a node of his own.
+        (None, Some(node)) if args.cluster.is_none() && args.group.is_none() => {
+            let tour: Scenario = super::simulate::TOUR.parse().context("failed to read the tour")?;
+            of_script(&tour, node, at_secs).unwrap_or_default()
+        }
+        _ => Subject::default(),
+    };
+    if args.cluster.is_some() {
+        subject.cluster.clone_from(&args.cluster);
+    }
+    if args.group.is_some() {
+        subject.group.clone_from(&args.group);
+    }
+    let given =
+        [(Tagged::Node, args.mode_tag), (Tagged::Group, args.group_mode_tag), (Tagged::Cluster, args.cluster_mode_tag)];
+    for (on, mode) in given {
+        let Some(mode) = mode else { continue };
+        match subject.tags.iter_mut().find(|tags| tags.on == on) {
+            Some(tags) => tags.mode = Some(mode),
+            None => subject.tags.push(TagLine { on, managed: None, mode: Some(mode), mute_until: None }),
+        }
+    }
+    Ok(subject)
+}
+
+fn script(file: &Path) -> anyhow::Result<Scenario> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+    text.parse().with_context(|| format!("failed to read {}", file.display()))
+}
+
+/// The node as a script has it at a moment.
+fn of_script(script: &Scenario, node: &str, at_secs: i64) -> Option<Subject> {
+    let (name, spec) =
+        script.machines.iter().find(|(name, spec)| name == node || spec.id.is_some_and(|id| id.to_string() == node))?;
+    let line =
+        |on, tags: Tags| TagLine { on, managed: Some(tags.managed), mode: tags.mode, mute_until: tags.mute_until };
+    let cluster = spec.cluster.clone();
+    let group = spec.group.as_ref().map(ToString::to_string);
+    let opted_in = Tags { managed: true, mode: None, mute_until: None };
+    let mut tags = vec![line(Tagged::Node, spec.tags)];
+    if let Some(group) = &spec.group {
+        let set = script.groups.get(group).and_then(|settings| settings.tags);
+        tags.push(line(Tagged::Group, set.unwrap_or(opted_in)));
+    }
+    if cluster.is_some() {
+        tags.push(line(Tagged::Cluster, opted_in));
+    }
+    let mut kept = Remembered::default();
+    let mut problem = None;
+    for step in script.steps.iter().filter(|step| step.at_secs <= at_secs) {
+        let (on, new) = match &step.what {
+            What::Tag(on, new) if on == name => (Tagged::Node, *new),
+            What::TagGroup(on, new) if Some(on.as_str()) == group.as_deref() => (Tagged::Group, *new),
+            What::TagCluster(on, new) if Some(on.as_str()) == cluster.as_deref() => (Tagged::Cluster, *new),
+            What::Document(text) => {
+                let reading = text.clone().map_or(Reading::Absent, Reading::Text);
+                let now = after(tour_start(), step.at_secs);
+                let standing = standing(&script.policy, &reading, &kept, now);
+                kept = standing.keep.unwrap_or(kept);
+                match &standing.news {
+                    Some(News::Problem(told)) => problem = Some(policy_problem::in_short(told)),
+                    Some(News::Mended { .. }) => problem = None,
+                    None => {}
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(old) = tags.iter_mut().find(|tags| tags.on == on) {
+            *old = line(on, new);
+        }
+    }
+    let document = kept.good.as_deref().and_then(|text| yaml::read(text.as_bytes()).ok());
+    Some(Subject { cluster, group, tags, stack: Some(script.policy.clone()), document, problem })
+}
