@@ -88,6 +88,11 @@ plants! {
     ForgetReport, "forget-report", "Reports are not saved with the record.";
     NeverMarkSent, "never-mark-sent", "A sent report is never marked as sent.";
     NewReportId, "new-report-id", "A report that is sent again carries another id.";
+    OpenUnknown, "open-unknown", "An id that AWS does not know opens an incident.";
+    BelieveElsewhere, "believe-elsewhere", "Events of other accounts and regions are let in.";
+    GiveUpEarly, "give-up-early", "The ladder ends before its last rung.";
+    NeverProbe, "never-probe", "No host is ever asked.";
+    SlowSweep, "slow-sweep", "Two of three sweeps find nothing.";
     NoProof, "no-proof", "A remedy counts as helpful once it was sent.";
 }
 

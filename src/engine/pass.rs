@@ -107,6 +107,12 @@ impl Pass {
                 self.outbox.retain(|item| item.id != id);
                 self.publish_next()
             }
+            #[cfg(feature = "plants")]
+            (Stage::Surveying, Answer::Surveyed(survey))
+                if crate::plants::on(crate::plants::Plant::SlowSweep) && now.as_second() / 300 % 3 != 0 =>
+            {
+                self.surveyed(Survey { troubled: Vec::new(), ..survey })
+            }
             (Stage::Surveying, Answer::Surveyed(survey)) => self.surveyed(survey),
             (Stage::Switching, Answer::Ok) => self.done(Verdict::Progress),
             (_, Answer::Failed(error)) => self.done(Verdict::Retry(error)),
@@ -247,6 +253,7 @@ impl Pass {
                 self.commit(plan)
             }
             (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded.rails, &self.context, now) {
+                Opening::Ignore(IgnoreReason::NotSeen) => self.done(Verdict::Retry(PortError::Transient)),
                 Opening::Ignore(reason) => self.done(Verdict::Ignored(reason)),
                 Opening::Open(plan) => self.commit(*plan),
             },

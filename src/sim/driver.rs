@@ -10,12 +10,14 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::Account;
+use super::chance::{Chance, Choice, Kind, Struck};
+use super::coverage::{Asked, Cell, Coverage, Mishap, Stand};
 use super::fault::{CrashPoint, FaultPlan, Faulty};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer};
 use crate::event::Signal;
 use crate::incident::IncidentId;
 use crate::observe::Observation;
-use crate::ports::Ports;
+use crate::ports::{Committed, Ports};
 use crate::time::{after, secs_between};
 
 mod queue;
@@ -34,10 +36,10 @@ const PASS_MAX_SECS: i64 = 900;
 const VISIBILITY_SECS: i64 = 180;
 /// Seconds until the timer tries again after a failed pass.
 const RETRY_SECS: i64 = 60;
+/// A probability of one, in ten-thousandths.
+const ALWAYS: u32 = 10_000;
 /// The timer never waits for less than this many seconds.
 const WAIT_MIN_SECS: i64 = 15;
-/// What probabilities count in.
-const WHOLE: u32 = 10_000;
 
 /// Who started a pass, and hears of its end.
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +54,40 @@ struct Running {
     number: u64,
     source: Source,
     began: Timestamp,
-    pass: Pass,
+    /// None while it takes a step.
+    pass: Option<Pass>,
     request: Request,
     answer: Answer,
     seen: Option<Box<Observation>>,
+    /// Where the incident stands, as the pass knows it.
+    stand: Stand,
+    /// Where it stood when the report was written that is being sent.
+    told: Stand,
+    /// It stood still before the request that is on its way.
+    paused: bool,
+}
+
+impl Running {
+    fn cell(&self, mishap: Mishap) -> Option<Cell> {
+        let asked = Asked::of(&self.request)?;
+        let stand = match asked {
+            Asked::Load => Stand::Unread,
+            Asked::Publish | Asked::MarkSent => self.told,
+            Asked::Observe | Asked::Commit | Asked::Perform(_) | Asked::Survey | Asked::Switch => self.stand,
+        };
+        Some(Cell { stand, asked, mishap })
+    }
+
+    /// Takes over what the answer says of the incident.
+    fn learn(&mut self) {
+        match (&self.request, &self.answer) {
+            (_, Answer::Loaded(loaded)) => {
+                self.stand = loaded.incident.as_deref().map_or(Stand::Opening, Stand::of);
+            }
+            (Request::Commit(commit), Answer::Committed(Committed::Saved)) => self.stand = Stand::of(&commit.next),
+            _ => {}
+        }
+    }
 }
 
 /// The engine over a simulated account, in virtual time.
@@ -70,10 +102,11 @@ pub struct Driver {
     intake: Intake,
     timers: BTreeMap<IncidentId, u64>,
     timer_token: u64,
-    slots: Vec<Option<Running>>,
+    slots: Vec<Option<Box<Running>>>,
     backlog: VecDeque<(Trigger, Source)>,
     counts: DriverCounts,
     trace: Vec<TraceLine>,
+    coverage: Coverage,
     hash: u64,
 }
 
@@ -81,11 +114,23 @@ impl Driver {
     /// A driver that stands at `now`, with its first sweep within the next five minutes.
     #[must_use]
     pub fn new(account: Account, context: Arc<Context>, settings: DriverSettings, now: Timestamp) -> Self {
+        Self::choosing(account, context, settings, now, Choice::default())
+    }
+
+    /// The same, with only some of what would go wrong by chance.
+    #[must_use]
+    pub fn choosing(
+        account: Account,
+        context: Arc<Context>,
+        settings: DriverSettings,
+        now: Timestamp,
+        choice: Choice,
+    ) -> Self {
         let mut rng = Rng::with_seed(settings.seed);
         let mut agenda = Agenda::default();
         agenda.add(after(now, rng.i64(1..=SWEEP_SECS)), Due::Sweep);
         Self {
-            ports: Faulty::new(account, settings.faults, rng.u64(..)),
+            ports: Faulty::new(account, settings.faults, rng.u64(..), choice),
             context,
             settings,
             rng,
@@ -98,6 +143,7 @@ impl Driver {
             backlog: VecDeque::new(),
             counts: DriverCounts::default(),
             trace: Vec::new(),
+            coverage: Coverage::default(),
             hash: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -131,15 +177,27 @@ impl Driver {
         self.hash
     }
 
+    /// The situations that its passes have been in.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// What went wrong by chance, when that is kept.
+    pub fn struck(&mut self) -> &[Struck] {
+        self.ports.chance().struck()
+    }
+
     /// Takes the trace kept so far.
     pub fn take_trace(&mut self) -> Vec<TraceLine> {
         std::mem::take(&mut self.trace)
     }
 
-    /// From now on nothing goes wrong any more.
-    pub fn calm_down(&mut self) {
+    /// From now on nothing goes wrong any more; but events may stay lost.
+    pub fn calm_down(&mut self, lose_events: bool) {
         self.settings.faults = FaultPlan::NONE;
-        self.settings.signals = SignalChaos::default();
+        let lose = if lose_events { ALWAYS } else { 0 };
+        self.settings.signals = SignalChaos { lose, ..SignalChaos::default() };
         self.settings.timer_dies = 0;
         self.ports.set_plan(FaultPlan::NONE);
     }
@@ -206,7 +264,7 @@ impl Driver {
     fn catch_up(&mut self, watch: &mut impl Watch) {
         if self.ports.next_late().is_some_and(|at| at <= self.now) {
             self.ports.land_late(self.now);
-            let what = Happened { at: self.now, request: None, seen: None };
+            let what = Happened { at: self.now, pass: 0, request: None, answer: None, seen: None };
             watch.happened(self.ports.inner(), &what);
         }
         self.ports.inner_mut().world.advance(self.now);
@@ -227,7 +285,7 @@ impl Driver {
             }
             Due::Sweep => {
                 self.agenda.add(after(self.now, SWEEP_SECS), Due::Sweep);
-                if !self.hits(self.settings.signals.lose) {
+                if !self.hits(Kind::LoseSweep, self.settings.signals.lose_sweep) {
                     self.deliver(Trigger::Sweep, self.now);
                 }
             }
@@ -245,14 +303,18 @@ impl Driver {
 
     fn send_signal(&mut self, signal: Signal, at: Timestamp) {
         let chaos = self.settings.signals;
-        if self.hits(chaos.duplicate) {
-            let again = after(at, self.rng.i64(1..600));
+        if self.hits(Kind::DuplicateSignal, chaos.duplicate) {
+            let again = after(at, self.ports.chance().between(Kind::DuplicateSignal, 1, 599));
             self.deliver(Trigger::Signal(signal.clone()), again);
         }
-        if self.hits(chaos.lose) {
+        if self.hits(Kind::LoseSignal, chaos.lose) {
             return;
         }
-        let late = if self.hits(chaos.delay) { self.rng.i64(5..600) } else { self.rng.i64(0..3) };
+        let late = if self.hits(Kind::DelaySignal, chaos.delay) {
+            self.ports.chance().between(Kind::DelaySignal, 5, 599)
+        } else {
+            self.rng.i64(0..3)
+        };
         self.deliver(Trigger::Signal(signal), after(at, late));
     }
 
@@ -276,12 +338,23 @@ impl Driver {
         self.counts.passes += 1;
         let number = self.counts.passes;
         let (pass, request) = Pass::new(Arc::clone(&self.context), trigger).step(Answer::Start, self.now);
-        let running = Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None };
-        self.go_on(slot, running);
+        let running = Running {
+            number,
+            source,
+            began: self.now,
+            pass: Some(pass),
+            request,
+            answer: Answer::Start,
+            seen: None,
+            stand: Stand::Unread,
+            told: Stand::Unread,
+            paused: false,
+        };
+        self.go_on(slot, Box::new(running));
     }
 
     /// Sends a pass's request on its way, or ends the pass.
-    fn go_on(&mut self, slot: usize, mut running: Running) {
+    fn go_on(&mut self, slot: usize, mut running: Box<Running>) {
         if let Request::Done(done) = &mut running.request {
             let done = std::mem::replace(done, nothing_done());
             let source = running.source;
@@ -289,9 +362,14 @@ impl Driver {
             self.finish(source, done);
             return self.release(slot);
         }
+        if let Request::Publish(item) = &running.request {
+            running.told = Stand::of(&item.report.incident);
+        }
         let latency = SignedDuration::from_millis(self.rng.i64(5..=self.settings.latency_max_ms.max(5)));
-        let pause = if self.rng.bool() { self.ports.pause().unwrap_or(0) } else { 0 };
-        let at = after(self.now, pause).checked_add(latency).unwrap_or(Timestamp::MAX);
+        self.ports.chance().at(self.now);
+        let pause = self.ports.pause_before();
+        running.paused = pause.is_some();
+        let at = after(self.now, pause.unwrap_or(0)).checked_add(latency).unwrap_or(Timestamp::MAX);
         self.agenda.add(at, Due::Land(slot, running.number));
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(running);
@@ -299,13 +377,14 @@ impl Driver {
     }
 
     /// Takes the pass out of its slot, if it still is the one that is meant and has time left.
-    fn pick_up(&mut self, slot: usize, number: u64) -> Option<Running> {
+    fn pick_up(&mut self, slot: usize, number: u64, killed: Mishap) -> Option<Box<Running>> {
         let place = self.slots.get_mut(slot)?;
         if place.as_ref().is_none_or(|running| running.number != number) {
             return None;
         }
         let running = place.take()?;
         if secs_between(running.began, self.now) > PASS_MAX_SECS {
+            self.visit(&running, killed);
             self.die(slot, &running, "took too long");
             return None;
         }
@@ -313,26 +392,39 @@ impl Driver {
     }
 
     fn land(&mut self, slot: usize, number: u64, watch: &mut impl Watch) {
-        let Some(mut running) = self.pick_up(slot, number) else { return };
+        let Some(mut running) = self.pick_up(slot, number, Mishap::DiedBefore) else { return };
+        if running.paused {
+            self.visit(&running, Mishap::PausedBefore);
+        }
+        self.ports.chance().at(self.now);
         let crash = self.ports.crash();
         if crash == Some(CrashPoint::Before) {
+            self.visit(&running, Mishap::DiedBefore);
             return self.die(slot, &running, "died before");
         }
         self.counts.requests += 1;
-        let answer = answer(&mut self.ports, &running.request, self.now);
-        self.mix(&running.request, &answer);
-        self.note(number, || format!("{:?}", running.request), || format!("{answer:?}"));
-        let what = Happened { at: self.now, request: Some(&running.request), seen: running.seen.as_deref() };
+        running.answer = answer(&mut self.ports, &running.request, self.now);
+        self.visit(&running, self.ports.mishap());
+        self.mix(&running.request, &running.answer);
+        self.note(number, || format!("{:?}", running.request), || format!("{:?}", running.answer));
+        let what = Happened {
+            at: self.now,
+            pass: number,
+            request: Some(&running.request),
+            answer: Some(&running.answer),
+            seen: running.seen.as_deref(),
+        };
         watch.happened(self.ports.inner(), &what);
         if crash == Some(CrashPoint::After) {
+            self.visit(&running, Mishap::DiedAfter);
             return self.die(slot, &running, "died after");
         }
-        if let Answer::Observed(seen) = &answer {
+        if let Answer::Observed(seen) = &running.answer {
             running.seen = Some(seen.clone());
         }
-        running.answer = answer;
-        match self.ports.pause() {
+        match self.ports.pause_after() {
             Some(secs) => {
+                self.visit(&running, Mishap::PausedAfter);
                 self.agenda.add(after(self.now, secs), Due::Resume(slot, number));
                 if let Some(place) = self.slots.get_mut(slot) {
                     *place = Some(running);
@@ -343,15 +435,23 @@ impl Driver {
     }
 
     fn resume(&mut self, slot: usize, number: u64) {
-        if let Some(running) = self.pick_up(slot, number) {
+        if let Some(running) = self.pick_up(slot, number, Mishap::DiedAfter) {
             self.advance(slot, running);
         }
     }
 
-    fn advance(&mut self, slot: usize, mut running: Running) {
+    fn visit(&mut self, running: &Running, mishap: Mishap) {
+        if let Some(cell) = running.cell(mishap) {
+            self.coverage.visit(cell);
+        }
+    }
+
+    fn advance(&mut self, slot: usize, mut running: Box<Running>) {
+        running.learn();
         let answer = std::mem::replace(&mut running.answer, Answer::Start);
-        let (pass, request) = running.pass.step(answer, self.now);
-        running.pass = pass;
+        let Some(pass) = running.pass.take() else { return self.release(slot) };
+        let (pass, request) = pass.step(answer, self.now);
+        running.pass = Some(pass);
         running.request = request;
         self.go_on(slot, running);
     }
@@ -406,7 +506,7 @@ impl Driver {
     }
 
     fn set_timer(&mut self, incident: IncidentId, at: Timestamp) {
-        if self.hits(self.settings.timer_dies) {
+        if self.hits(Kind::TimerDies, self.settings.timer_dies) {
             self.counts.timers_died += 1;
             self.timers.remove(&incident);
             return;
@@ -416,8 +516,11 @@ impl Driver {
         self.agenda.add(at, Due::Timer(incident, self.timer_token));
     }
 
-    fn hits(&mut self, rate: u32) -> bool {
-        rate > 0 && self.rng.u32(0..WHOLE) < rate
+    fn hits(&mut self, kind: Kind, rate: u32) -> bool {
+        let now = self.now;
+        let chance: &mut Chance = self.ports.chance();
+        chance.at(now);
+        chance.hits(kind, rate)
     }
 
     fn note(&mut self, pass: u64, request: impl FnOnce() -> String, answer: impl FnOnce() -> String) {

@@ -21,10 +21,13 @@ use crate::policy::Policy;
 use crate::ports::Switch;
 use crate::time::after;
 
+mod curing;
 mod ending;
+mod finding;
 mod landing;
 mod rails;
 mod saving;
+mod strangers;
 mod telling;
 
 /// How long AWS and people may take to see a change, in seconds, before a promise counts it.
@@ -94,6 +97,12 @@ pub struct Inspector {
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
     approvals: BTreeMap<IncidentId, Timestamp>,
+    /// Nodes of other accounts and regions that events told of.
+    foreign: Vec<NodeId>,
+    /// Looks at nodes that AWS does not know, by pass.
+    strangers: Vec<(u64, NodeId)>,
+    /// When the faults stopped.
+    calm_since: Option<Timestamp>,
     violations: Vec<Violation>,
 }
 
@@ -125,6 +134,9 @@ impl Inspector {
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            foreign: Vec::new(),
+            strangers: Vec::new(),
+            calm_since: None,
             violations: Vec::new(),
         }
     }
@@ -197,6 +209,9 @@ impl Watch for Inspector {
     fn happened(&mut self, account: &Account, what: &Happened<'_>) {
         #[cfg(feature = "plants")]
         let _judging = crate::plants::Planted::new(None);
+        if let Some(request) = what.request {
+            self.nothing_for_strangers(account, what, request);
+        }
         if account.switched.len() > self.switched_seen {
             self.follow_switches(account);
         }

@@ -288,6 +288,39 @@ impl World {
         found
     }
 
+    /// Since when AWS has shown an agent of a running node as lost; none when it shows none.
+    #[must_use]
+    pub fn shown_dead_since(&self, node: NodeId) -> Option<Timestamp> {
+        let now = self.now;
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        if machine.state != InstanceState::Running {
+            return None;
+        }
+        let ssm = self.ssm_looks_lost(machine, now).then(|| match machine.ssm_listed() {
+            true => machine.pinged_at(now) + self.ping_lost_secs + 1,
+            false => machine.launched_at + 601,
+        });
+        let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered && !ecs.link.shown(now));
+        let ecs = ecs.map(|ecs| ecs.link.shown_since(now));
+        ssm.into_iter().chain(ecs).min().map(|since| moment(since.max(machine.state_since)))
+    }
+
+    /// Whether a node is or was in this account.
+    #[must_use]
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.by_id.contains_key(&node)
+    }
+
+    /// Until when tags of a node, its group or its cluster mute it, in the past too.
+    #[must_use]
+    pub fn muted_until(&self, node: NodeId) -> Option<Timestamp> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        let group = machine.member.as_ref().and_then(|member| self.fleets.get(member.group));
+        let cluster = machine.ecs.as_ref().and_then(|ecs| self.clusters.get(ecs.cluster));
+        let tags = [Some(&machine.tags), group.map(|group| &group.tags), cluster.map(|cluster| &cluster.tags)];
+        tags.into_iter().flatten().filter_map(|tags| tags.mute_until).max()
+    }
+
     fn ssm_looks_lost(&self, machine: &Machine, now: Secs) -> bool {
         if machine.state != InstanceState::Running {
             return false;

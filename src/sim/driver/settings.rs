@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::engine::Request;
+use crate::engine::{Answer, Request};
 use crate::observe::Observation;
 use crate::sim::account::Account;
 use crate::sim::fault::FaultPlan;
@@ -14,6 +14,8 @@ use crate::sim::fault::FaultPlan;
 pub struct SignalChaos {
     /// Never arrives.
     pub lose: u32,
+    /// A sweep never starts.
+    pub lose_sweep: u32,
     /// Arrives again, up to ten minutes later.
     pub duplicate: u32,
     /// Arrives up to ten minutes late, and so out of order.
@@ -87,8 +89,12 @@ impl fmt::Display for TraceLine {
 pub struct Happened<'a> {
     /// When.
     pub at: Timestamp,
+    /// Counts the passes; 0 when an effect landed whose caller had given up.
+    pub pass: u64,
     /// The request; none when an effect landed whose caller had given up.
     pub request: Option<&'a Request>,
+    /// Its answer, whether or not the pass lives to take it.
+    pub answer: Option<&'a Answer>,
     /// What the asking pass saw last.
     pub seen: Option<&'a Observation>,
 }

@@ -19,6 +19,7 @@ impl Inspector {
         if saved.version <= 1 {
             self.opened.entry(saved.id).or_insert(saved.first_seen);
             self.never_of_our_own_making(account, saved, now);
+            self.found_in_time(account, saved, now);
         }
     }
 

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, SweptAgent};
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
-use crate::observe::Tags;
 use crate::policy::{Budgets, Mode, Policy, SessionsRule};
 use crate::sim::ailment::Ailment;
 use crate::sim::driver::{DriverSettings, SignalChaos};
@@ -37,19 +36,33 @@ pub(super) enum Step {
     Deed(Deed),
     /// An event arrives that nobody sent.
     Forged(Box<Signal>),
+    /// The text of an event of another account or region arrives, about a node that is not here.
+    Foreign(NodeId, Arc<str>),
 }
 
-/// Everything that a seed decides.
-#[derive(Debug)]
+/// A fault of a node: which, when, and for how many seconds when it ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Illness {
+    pub(super) node: NodeId,
+    pub(super) ailment: Ailment,
+    pub(super) at: Timestamp,
+    pub(super) lasts: Option<i64>,
+}
+
+/// Everything that a seed decides, as data: parts of it can be taken away.
+#[derive(Debug, Clone)]
 pub(super) struct Scenario {
     pub(super) start: Timestamp,
     pub(super) home: Home,
     pub(super) policy: Policy,
-    pub(super) world: World,
-    pub(super) spots: BTreeMap<NodeId, Spot>,
-    pub(super) tags: Vec<(NodeId, Tags)>,
+    pub(super) world: WorldSettings,
+    pub(super) fleet: Vec<(NodeId, MachineSpec, Spot)>,
+    pub(super) group: GroupSettings,
+    pub(super) illnesses: Vec<Illness>,
     pub(super) settings: DriverSettings,
     pub(super) steps: Vec<(Timestamp, Step)>,
+    /// After the faults, events stay lost and a node falls ill, so that only the sweep can find it.
+    pub(super) drill: Option<Illness>,
 }
 
 impl Scenario {
@@ -57,43 +70,129 @@ impl Scenario {
     pub(super) fn new(seed: u64, home: &Home, load_percent: u32, trace: bool) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5eed_0f0d_efb1_b000);
         let start = Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH);
-        let policy = random_policy(&mut rng);
-        let mut world = World::new(WorldSettings {
+        let theme = Theme::random(&mut rng);
+        let mut policy = random_policy(&mut rng);
+        let world = WorldSettings {
             home: home.clone(),
             start,
             seed: rng.u64(..),
             flapping: rng.u8(0..4) > 0,
             background_commands: rng.u8(0..4) > 0,
-        });
-        let mut scenario_tags = Vec::with_capacity(NODES);
-        let mut spots = BTreeMap::new();
-        let mut nodes = Vec::with_capacity(NODES);
-        for (spec, spot) in fleet(&mut rng, start) {
-            let tags = spec.tags;
-            let node = world.add(spec);
-            scenario_tags.push((node, tags));
-            spots.insert(node, spot);
-            nodes.push(node);
-        }
-        if let Ok(group) = "blue-asg".parse() {
-            world.set_group(&group, &random_group(&mut rng, start));
-        }
-        fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
+        };
+        let fleet = fleet(&mut rng, start);
+        let nodes: Vec<NodeId> = fleet.iter().map(|(node, ..)| *node).collect();
+        let mut group = random_group(&mut rng, start);
+        theme.adjust(&mut policy, &mut group);
+        let illnesses = fall_ill(&mut rng, &nodes, start, theme, load_percent);
+        let frail = rng.u8(0..6) == 0;
         let settings = DriverSettings {
             seed: rng.u64(..),
-            faults: random_faults(&mut rng).scaled(load_percent),
+            faults: random_faults(&mut rng, frail).scaled(load_percent),
             signals: random_signals(&mut rng),
             timer_dies: if rng.bool() { 0 } else { rng.u32(0..1_500) },
             latency_max_ms: *rng.choice(&[50, 300, 300, 2_000]).unwrap_or(&300),
             trace,
         };
         let steps = steps(&mut rng, &nodes, start);
-        Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, settings, steps }
+        let drill = drill(&mut rng, &nodes, start);
+        Self { start, home: home.clone(), policy, world, fleet, group, illnesses, settings, steps, drill }
+    }
+
+    /// The account as it is when the schedule begins.
+    pub(super) fn world(&self) -> World {
+        let mut world = World::new(self.world.clone());
+        for (_, spec, _) in &self.fleet {
+            world.add(spec.clone());
+        }
+        if let Ok(group) = "blue-asg".parse() {
+            world.set_group(&group, &self.group);
+        }
+        for ill in &self.illnesses {
+            world.afflict(ill.node, ill.ailment, ill.at, ill.lasts);
+        }
+        world
+    }
+
+    /// Where each node counts.
+    pub(super) fn spots(&self) -> BTreeMap<NodeId, Spot> {
+        self.fleet.iter().map(|(node, _, spot)| (*node, spot.clone())).collect()
+    }
+}
+
+/// What a schedule is about, where it is about something rare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    /// Nothing in particular.
+    Any,
+    /// Faults that the first remedies do not cure, in a group whose members are set aside before each.
+    Stubborn,
+    /// Faults that are cured by what is sent to the host.
+    OnTheHost,
+}
+
+impl Theme {
+    fn random(rng: &mut Rng) -> Self {
+        match rng.u8(0..8) {
+            0 => Self::Stubborn,
+            1 => Self::OnTheHost,
+            _ => Self::Any,
+        }
+    }
+
+    /// Faults that come up more often than others.
+    fn favours(self) -> &'static [Ailment] {
+        match self {
+            Self::Any => &[],
+            Self::Stubborn => &[
+                Ailment::HostBootFailure,
+                Ailment::HostIoStalled,
+                Ailment::PlatformHardware,
+                Ailment::EcsAgentImageMissing,
+            ],
+            Self::OnTheHost => &[
+                Ailment::SsmAgentWorkerCrash,
+                Ailment::SsmAgentHibernating,
+                Ailment::HostDiskFull,
+                Ailment::HostInodesExhausted,
+                Ailment::EcsAgentHung,
+                Ailment::RuntimeDockerHung,
+            ],
+        }
+    }
+
+    /// Rules under which such faults are treated to the end.
+    fn adjust(self, policy: &mut Policy, group: &mut GroupSettings) {
+        match self {
+            Self::Any => return,
+            Self::Stubborn => {
+                policy.mode = Mode::Replace;
+                *group = GroupSettings {
+                    desired: None,
+                    min: Some(0),
+                    ec2_health_only: Some(false),
+                    suspended: Some(false),
+                    refreshing: Some(false),
+                    tags: None,
+                };
+            }
+            Self::OnTheHost => policy.mode = policy.mode.max(Mode::Cycle),
+        }
+        policy.sessions = SessionsRule::Ignore;
+        policy.approve_from = None;
+        policy.budgets = Budgets {
+            account_at_once: 5,
+            group_at_once: 4,
+            group_percent: 50,
+            account_an_hour: 20,
+            account_a_day: 50,
+            node_an_hour: 4,
+            node_a_day: 6,
+        };
     }
 }
 
 /// Eight nodes: a cluster in an Auto Scaling group, some single ones, now and then a managed node.
-fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
+fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(NodeId, MachineSpec, Spot)> {
     let in_group = rng.usize(2..7);
     let hybrid = rng.u8(0..3) == 0;
     let cluster: Arc<str> = Arc::from("blue");
@@ -102,6 +201,8 @@ fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
     (0..NODES)
         .map(|index| {
             let zone = if rng.bool() { 'a' } else { 'b' };
+            // Ids of their own, so that nothing that is taken away from a schedule changes them.
+            let mut node = NodeId::numbered(rng.u128(..));
             let mut spec = MachineSpec::new().in_zone(zone);
             let mut spot = Spot { group: None, zone: Some(zone), scaling_group: None };
             if index < in_group {
@@ -110,6 +211,7 @@ fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
                 spot.scaling_group = Some(Arc::clone(&scaling));
             } else if hybrid && index == NODES - 1 {
                 spec = spec.hybrid();
+                node = format!("mi-{:017x}", node.value()).parse().unwrap_or(node);
                 spot.zone = None;
             } else if rng.u8(0..3) == 0 {
                 spec = spec.in_cluster("green");
@@ -124,7 +226,7 @@ fn fleet(rng: &mut Rng, start: Timestamp) -> Vec<(MachineSpec, Spot)> {
             if rng.u8(0..8) == 0 {
                 spec = spec.with_sessions(1);
             }
-            (spec, spot)
+            (node, spec.with_id(node), spot)
         })
         .collect()
 }
@@ -185,31 +287,39 @@ fn random_policy(rng: &mut Rng) -> Policy {
     policy
 }
 
-fn random_faults(rng: &mut Rng) -> FaultPlan {
-    let mut some = |most: u32| if rng.u8(0..3) == 0 { 0 } else { rng.u32(0..most) };
+/// How often requests go wrong. In a frail schedule hardly any pass gets through.
+fn random_faults(rng: &mut Rng, frail: bool) -> FaultPlan {
+    let mut some = |most: u32, frail_most: u32| {
+        let most = if frail { frail_most } else { most };
+        if rng.u8(0..3) == 0 { 0 } else { rng.u32(0..most) }
+    };
     FaultPlan {
-        fail: some(800),
-        lose_answer: some(500),
-        land_late: some(1_000),
-        blind_look: some(3_000),
-        blind_fact: 500 + some(4_000),
-        stale_survey: some(2_000),
-        crash: some(300),
-        pause: some(200),
+        fail: some(800, 2_500),
+        lose_answer: some(500, 1_500),
+        land_late: some(1_000, 3_000),
+        blind_look: some(3_000, 6_000),
+        blind_fact: 500 + some(4_000, 4_000),
+        stale_look: some(3_000, 8_000),
+        stale_survey: some(2_000, 5_000),
+        crash: some(300, 1_500),
+        pause: some(200, 2_000),
     }
 }
 
 fn random_signals(rng: &mut Rng) -> SignalChaos {
     let mut some = |most: u32| if rng.bool() { 0 } else { rng.u32(0..most) };
-    SignalChaos { lose: some(10_000), duplicate: some(5_000), delay: some(5_000) }
+    let lose = some(10_000);
+    SignalChaos { lose, lose_sweep: lose, duplicate: some(5_000), delay: some(5_000) }
 }
 
 /// Illnesses begin and end; now and then many at once, of one kind.
-fn fall_ill(rng: &mut Rng, world: &mut World, nodes: &[NodeId], start: Timestamp, load_percent: u32) {
+fn fall_ill(rng: &mut Rng, nodes: &[NodeId], start: Timestamp, theme: Theme, load_percent: u32) -> Vec<Illness> {
     let count = rng.u32(6..24).saturating_mul(load_percent) / 100;
+    let mut illnesses = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let at = after(start, rng.i64(60..LENGTH_SECS - 900));
-        let ailment = *rng.choice(Ailment::ALL).unwrap_or(&Ailment::Healthy);
+        let favoured = if rng.u8(0..4) > 0 { rng.choice(theme.favours()) } else { None };
+        let ailment = *favoured.or_else(|| rng.choice(Ailment::ALL)).unwrap_or(&Ailment::Healthy);
         let lasts = match rng.u8(0..4) {
             0 => Some(rng.i64(30..600)),
             1 => Some(rng.i64(300..7_200)),
@@ -218,13 +328,25 @@ fn fall_ill(rng: &mut Rng, world: &mut World, nodes: &[NodeId], start: Timestamp
         if rng.u8(0..10) == 0 {
             for node in nodes {
                 if rng.u8(0..3) > 0 {
-                    world.afflict(*node, ailment, after(at, rng.i64(0..300)), lasts);
+                    illnesses.push(Illness { node: *node, ailment, at: after(at, rng.i64(0..300)), lasts });
                 }
             }
         } else if let Some(node) = rng.choice(nodes) {
-            world.afflict(*node, ailment, at, lasts);
+            illnesses.push(Illness { node: *node, ailment, at, lasts });
         }
     }
+    illnesses
+}
+
+/// In some schedules a node dies in the calm, and nothing tells of it.
+fn drill(rng: &mut Rng, nodes: &[NodeId], start: Timestamp) -> Option<Illness> {
+    const DEADLY: [Ailment; 4] =
+        [Ailment::SsmAgentHung, Ailment::SsmAgentStopped, Ailment::EcsAgentHung, Ailment::HostKernelHang];
+    if rng.u8(0..8) > 0 {
+        return None;
+    }
+    let (node, ailment) = (*rng.choice(nodes)?, *rng.choice(&DEADLY)?);
+    Some(Illness { node, ailment, at: after(start, LENGTH_SECS + rng.i64(0..600)), lasts: None })
 }
 
 /// What people and liars do, in order.
@@ -244,8 +366,25 @@ fn steps(rng: &mut Rng, nodes: &[NodeId], start: Timestamp) -> Vec<(Timestamp, S
             steps.push((at, Step::Forged(Box::new(signal))));
         }
     }
+    for _ in 0..rng.usize(0..3) {
+        let at = after(start, rng.i64(0..LENGTH_SECS));
+        let (node, text) = foreign_event(rng, nodes, at);
+        steps.push((at, Step::Foreign(node, text)));
+    }
     steps.sort_by_key(|(at, _)| *at);
     steps
+}
+
+/// The text of an event of another account or another region.
+fn foreign_event(rng: &mut Rng, nodes: &[NodeId], at: Timestamp) -> (NodeId, Arc<str>) {
+    let stranger = NodeId::numbered(rng.u128(..));
+    let node = if nodes.contains(&stranger) { NodeId::numbered(0) } else { stranger };
+    let (account, region) = if rng.bool() { ("444455556666", "us-east-1") } else { ("111122223333", "eu-central-1") };
+    let text = format!(
+        r#"{{"version":"0","id":"{:08x}-0000-4000-8000-000000000000","detail-type":"EC2 Command Invocation Status-change Notification","source":"aws.ssm","account":"{account}","time":"{at}","region":"{region}","resources":["arn:aws:ec2:{region}:{account}:instance/{node}"],"detail":{{"command-id":"7c2f6b1e-9a51-4f0e-8f0d-3a1d1b1f9e77","document-name":"AWS-RunShellScript","instance-id":"{node}","requested-date-time":"{at}","status":"TimedOut"}}}}"#,
+        rng.u32(..)
+    );
+    (node, Arc::from(text))
 }
 
 /// An event that nobody sent, about one of our nodes or about one that does not exist here.
