@@ -33,7 +33,8 @@ pub struct Plan {
 /// A plan in the making.
 #[derive(Debug, Clone)]
 pub(super) struct Draft<'a> {
-    pub(super) next: Incident,
+    /// Boxed, because a draft is handed on from function to function.
+    pub(super) next: Box<Incident>,
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
     /// When the reads were taken that the plan rests on.
@@ -48,7 +49,7 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(super) fn of(incident: &Incident, policy: &'a Policy, read_at: Timestamp, now: Timestamp) -> Self {
         Self {
-            next: incident.clone(),
+            next: Box::new(incident.clone()),
             policy,
             now,
             read_at,
@@ -84,13 +85,13 @@ impl<'a> Draft<'a> {
     pub(super) fn stay(mut self, wake_at: Option<Timestamp>) -> Plan {
         self.next.wake_at = wake_at.map(|at| at.max(after(self.now, SOONEST_SECS)));
         let changed = self.changed || self.next.wake_at != self.wake_before;
-        Plan { next: self.next, changed, permits: self.permits, reports: self.reports, perform: self.perform }
+        Plan { next: *self.next, changed, permits: self.permits, reports: self.reports, perform: self.perform }
     }
 
     /// The plan: nothing but what was added; the moment to look again stays.
     pub(super) fn keep_wake(self) -> Plan {
         Plan {
-            next: self.next,
+            next: *self.next,
             changed: self.changed,
             permits: self.permits,
             reports: self.reports,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::account::Account;
 use super::chance::{Chance, Choice, Kind, Struck};
@@ -100,8 +100,10 @@ pub struct Driver {
     now: Timestamp,
     agenda: Agenda,
     intake: Intake,
-    timers: BTreeMap<IncidentId, u64>,
-    timer_token: u64,
+    /// The number of the timer that each incident waits with.
+    timers: BTreeMap<IncidentId, u32>,
+    /// For which incident each timer was set, by its number.
+    timers_set: Vec<IncidentId>,
     slots: Vec<Option<Box<Running>>>,
     backlog: VecDeque<(Trigger, Source)>,
     counts: DriverCounts,
@@ -138,7 +140,7 @@ impl Driver {
             agenda,
             intake: Intake::default(),
             timers: BTreeMap::new(),
-            timer_token: 0,
+            timers_set: Vec::new(),
             slots: Vec::with_capacity(PASSES_MAX),
             backlog: VecDeque::new(),
             counts: DriverCounts::default(),
@@ -205,7 +207,7 @@ impl Driver {
     /// Sends a trigger to the intake queue at a moment.
     pub fn deliver(&mut self, trigger: Trigger, at: Timestamp) {
         let message = self.intake.send(trigger);
-        self.agenda.add(at.max(self.now), Due::Message(message));
+        self.agenda.add(at.max(self.now), Due::Message(short(message)));
     }
 
     /// Whether nothing is going on: no pass, no message but the sweep, and every open incident rests.
@@ -274,12 +276,15 @@ impl Driver {
     fn act(&mut self, due: Due, watch: &mut impl Watch) {
         match due {
             Due::Message(index) => {
+                let index = index as usize;
                 if let Some(trigger) = self.intake.receive(index) {
                     self.begin(trigger, Source::Message(index));
                 }
             }
-            Due::Timer(incident, token) => {
-                if self.timers.get(&incident) == Some(&token) {
+            Due::Timer(number) => {
+                if let Some(incident) = self.timers_set.get(number as usize).copied()
+                    && self.timers.get(&incident) == Some(&number)
+                {
                     self.begin(Trigger::Wake(incident), Source::Timer(incident));
                 }
             }
@@ -289,8 +294,8 @@ impl Driver {
                     self.deliver(Trigger::Sweep, self.now);
                 }
             }
-            Due::Land(slot, number) => self.land(slot, number, watch),
-            Due::Resume(slot, number) => self.resume(slot, number),
+            Due::Land(slot, number) => self.land(usize::from(slot), number, watch),
+            Due::Resume(slot, number) => self.resume(usize::from(slot), number),
         }
     }
 
@@ -333,7 +338,7 @@ impl Driver {
         };
         if let Source::Message(index) = source {
             // Received now: it comes back unless it is deleted in time.
-            self.agenda.add(after(self.now, VISIBILITY_SECS), Due::Message(index));
+            self.agenda.add(after(self.now, VISIBILITY_SECS), Due::Message(short(index)));
         }
         self.counts.passes += 1;
         let number = self.counts.passes;
@@ -365,12 +370,12 @@ impl Driver {
         if let Request::Publish(item) = &running.request {
             running.told = Stand::of(&item.report.incident);
         }
-        let latency = SignedDuration::from_millis(self.rng.i64(5..=self.settings.latency_max_ms.max(5)));
+        let latency = self.rng.i64(5..=self.settings.latency_max_ms.max(5));
         self.ports.chance().at(self.now);
         let pause = self.ports.pause_before();
         running.paused = pause.is_some();
-        let at = after(self.now, pause.unwrap_or(0)).checked_add(latency).unwrap_or(Timestamp::MAX);
-        self.agenda.add(at, Due::Land(slot, running.number));
+        let at = after_millis(after(self.now, pause.unwrap_or(0)), latency);
+        self.agenda.add(at, Due::Land(slot_number(slot), running.number));
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(running);
         }
@@ -425,7 +430,7 @@ impl Driver {
         match self.ports.pause_after() {
             Some(secs) => {
                 self.visit(&running, Mishap::PausedAfter);
-                self.agenda.add(after(self.now, secs), Due::Resume(slot, number));
+                self.agenda.add(after(self.now, secs), Due::Resume(slot_number(slot), number));
                 if let Some(place) = self.slots.get_mut(slot) {
                     *place = Some(running);
                 }
@@ -511,9 +516,10 @@ impl Driver {
             self.timers.remove(&incident);
             return;
         }
-        self.timer_token += 1;
-        self.timers.insert(incident, self.timer_token);
-        self.agenda.add(at, Due::Timer(incident, self.timer_token));
+        let number = short(self.timers_set.len());
+        self.timers_set.push(incident);
+        self.timers.insert(incident, number);
+        self.agenda.add(at, Due::Timer(number));
     }
 
     fn hits(&mut self, kind: Kind, rate: u32) -> bool {
@@ -548,8 +554,23 @@ impl Driver {
     }
 }
 
+/// The moment some milliseconds later.
+fn after_millis(at: Timestamp, millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond().saturating_add(millis)).unwrap_or(Timestamp::MAX)
+}
+
 fn nothing_done() -> Done {
     Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow: Vec::new() }
+}
+
+/// A count of things in one schedule: far fewer than four thousand million.
+fn short(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The number of a slot: there are ten.
+fn slot_number(slot: usize) -> u8 {
+    u8::try_from(slot).unwrap_or(u8::MAX)
 }
 
 /// The low half of a node's number.
@@ -565,7 +586,7 @@ pub fn run_pass<P: Ports>(ports: &mut P, context: &Arc<Context>, trigger: Trigge
         if let Request::Done(done) = request {
             return done;
         }
-        *now = now.checked_add(SignedDuration::from_millis(50)).unwrap_or(Timestamp::MAX);
+        *now = after_millis(*now, 50);
         let given = answer(ports, &request, *now);
         (pass, request) = pass.step(given, *now);
     }

@@ -102,6 +102,8 @@ pub(crate) enum Due {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     planned: BTreeMap<(Secs, u32), (usize, Due)>,
+    /// When the first of it is due: asked for far more often than it changes.
+    first: Option<Secs>,
     count: u32,
 }
 
@@ -109,17 +111,20 @@ impl Queue {
     pub(crate) fn push(&mut self, at: Secs, machine: usize, due: Due) {
         self.count = self.count.wrapping_add(1);
         self.planned.insert((at, self.count), (machine, due));
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
     }
 
     fn first_at(&self) -> Option<Secs> {
-        self.planned.first_key_value().map(|((at, _), _)| *at)
+        self.first
     }
 
     fn pop_until(&mut self, now: Secs) -> Option<(Secs, usize, Due)> {
         if self.first_at()? > now {
             return None;
         }
-        self.planned.pop_first().map(|((at, _), (machine, due))| (at, machine, due))
+        let popped = self.planned.pop_first().map(|((at, _), (machine, due))| (at, machine, due));
+        self.first = self.planned.first_key_value().map(|((at, _), _)| *at);
+        popped
     }
 }
 
