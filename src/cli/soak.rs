@@ -25,6 +25,7 @@ const SHOWN_MAX: u64 = 20;
 
 /// Run the simulation: the real engine over the simulated account, a seed for everything, every promise checked.
 #[derive(Debug, Clone, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
 pub(super) struct SoakArgs {
     /// Seeds A..B, without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, conflicts_with = "seed", required_unless_present_any = ["seed", "list_plants"])]
@@ -47,7 +48,7 @@ pub(super) struct SoakArgs {
     /// List the bugs that can be planted.
     #[arg(long)]
     list_plants: bool,
-    /// Print how often each declared situation can come up, and which ones did not.
+    /// Print the declared situations of the passes, and which ones did not come up.
     #[arg(long)]
     coverage: bool,
     /// Threads; as many as there are processors unless given.
@@ -122,7 +123,7 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
         print_shrunk(*seed, &options, args)?;
     }
     if args.coverage {
-        print_coverage(&result.coverage)?;
+        print_coverage(&result)?;
     }
     let covered = is_covered(args, &result, ui);
     let seconds = watch.elapsed().as_secs_f64();
@@ -157,8 +158,8 @@ fn is_covered(args: &SoakArgs, result: &soak::SoakResult, ui: &Ui) -> bool {
 }
 
 /// One line for each place and request: what can go wrong there, the situations that nobody was in marked.
-fn print_coverage(seen: &Coverage) -> Result<()> {
-    let declared = Coverage::declared();
+fn print_coverage(result: &soak::SoakResult) -> Result<()> {
+    let (seen, declared) = (&result.coverage, Coverage::declared());
     let mut out = std::io::stdout().lock();
     for stand in Stand::all() {
         for asked in Asked::all() {
@@ -178,7 +179,8 @@ fn print_coverage(seen: &Coverage) -> Result<()> {
         }
     }
     let reached = declared.visited().saturating_sub(seen.empty(&declared).len());
-    writeln!(out, "{reached} of {} declared situations", declared.visited())?;
+    let mean = result.requests / result.seeds.max(1);
+    writeln!(out, "{reached} of {} declared situations; {mean} requests in a schedule", declared.visited())?;
     Ok(())
 }
 

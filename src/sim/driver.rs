@@ -36,6 +36,8 @@ const PASS_MAX_SECS: i64 = 900;
 const VISIBILITY_SECS: i64 = 180;
 /// Seconds until the timer tries again after a failed pass.
 const RETRY_SECS: i64 = 60;
+/// A process that does not go on for so many seconds stands still.
+const STILL_SECS: i64 = 5;
 /// A probability of one, in ten-thousandths.
 const ALWAYS: u32 = 10_000;
 /// The timer never waits for less than this many seconds.
@@ -59,12 +61,16 @@ struct Running {
     request: Request,
     answer: Answer,
     seen: Option<Box<Observation>>,
+    /// Some facts of it were older than it says.
+    stale: bool,
     /// Where the incident stands, as the pass knows it.
     stand: Stand,
     /// Where it stood when the report was written that is being sent.
     told: Stand,
     /// It stood still before the request that is on its way.
     paused: bool,
+    /// When it goes on.
+    due: Timestamp,
 }
 
 impl Running {
@@ -195,13 +201,20 @@ impl Driver {
         std::mem::take(&mut self.trace)
     }
 
-    /// From now on nothing goes wrong any more; but events may stay lost.
+    /// From now on nothing goes wrong any more; but events may stay lost. Processes that stand still die: nobody waits for them.
     pub fn calm_down(&mut self, lose_events: bool) {
         self.settings.faults = FaultPlan::NONE;
         let lose = if lose_events { ALWAYS } else { 0 };
         self.settings.signals = SignalChaos { lose, ..SignalChaos::default() };
         self.settings.timer_dies = 0;
         self.ports.set_plan(FaultPlan::NONE);
+        let soon = after(self.now, STILL_SECS);
+        for slot in 0..self.slots.len() {
+            let stands = |running: &mut Box<Running>| running.due > soon;
+            if let Some(running) = self.slots.get_mut(slot).and_then(|place| place.take_if(stands)) {
+                self.die(slot, &running, "stood still");
+            }
+        }
     }
 
     /// Sends a trigger to the intake queue at a moment.
@@ -266,7 +279,7 @@ impl Driver {
     fn catch_up(&mut self, watch: &mut impl Watch) {
         if self.ports.next_late().is_some_and(|at| at <= self.now) {
             self.ports.land_late(self.now);
-            let what = Happened { at: self.now, pass: 0, request: None, answer: None, seen: None };
+            let what = Happened { at: self.now, pass: 0, request: None, answer: None, seen: None, stale: false };
             watch.happened(self.ports.inner(), &what);
         }
         self.ports.inner_mut().world.advance(self.now);
@@ -351,9 +364,11 @@ impl Driver {
             request,
             answer: Answer::Start,
             seen: None,
+            stale: false,
             stand: Stand::Unread,
             told: Stand::Unread,
             paused: false,
+            due: self.now,
         };
         self.go_on(slot, Box::new(running));
     }
@@ -375,6 +390,7 @@ impl Driver {
         let pause = self.ports.pause_before();
         running.paused = pause.is_some();
         let at = after_millis(after(self.now, pause.unwrap_or(0)), latency);
+        running.due = at;
         self.agenda.add(at, Due::Land(slot_number(slot), running.number));
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(running);
@@ -418,6 +434,7 @@ impl Driver {
             request: Some(&running.request),
             answer: Some(&running.answer),
             seen: running.seen.as_deref(),
+            stale: running.stale,
         };
         watch.happened(self.ports.inner(), &what);
         if crash == Some(CrashPoint::After) {
@@ -426,11 +443,13 @@ impl Driver {
         }
         if let Answer::Observed(seen) = &running.answer {
             running.seen = Some(seen.clone());
+            running.stale = self.ports.stale();
         }
         match self.ports.pause_after() {
             Some(secs) => {
                 self.visit(&running, Mishap::PausedAfter);
-                self.agenda.add(after(self.now, secs), Due::Resume(slot_number(slot), number));
+                running.due = after(self.now, secs);
+                self.agenda.add(running.due, Due::Resume(slot_number(slot), number));
                 if let Some(place) = self.slots.get_mut(slot) {
                     *place = Some(running);
                 }

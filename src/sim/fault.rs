@@ -96,6 +96,8 @@ pub struct Faulty<P> {
     chance: Chance,
     /// What went wrong at the request that was answered last.
     mishap: Mishap,
+    /// The look that was taken last shows some facts as they were.
+    stale: bool,
     late: Vec<(Timestamp, Perform)>,
     survey: Option<Survey>,
     /// The latest true look at each node, where looks may be stale.
@@ -108,7 +110,7 @@ impl<P: Ports> Faulty<P> {
     pub fn new(inner: P, plan: FaultPlan, seed: u64, choice: Choice) -> Self {
         let chance = Chance::new(seed, choice);
         let (mishap, late, looks) = (Mishap::Nothing, Vec::new(), BTreeMap::new());
-        Self { inner, plan, chance, mishap, late, survey: None, looks }
+        Self { inner, plan, chance, mishap, stale: false, late, survey: None, looks }
     }
 
     /// The ports behind.
@@ -135,6 +137,12 @@ impl<P: Ports> Faulty<P> {
     #[must_use]
     pub fn mishap(&self) -> Mishap {
         self.mishap
+    }
+
+    /// Whether the look that was taken last shows some facts as they were.
+    #[must_use]
+    pub fn stale(&self) -> bool {
+        self.stale
     }
 
     /// Whether the process dies at the coming request, and where.
@@ -243,7 +251,7 @@ impl<P: Ports> Faulty<P> {
         if !self.chance.hits(Kind::StaleLook, self.plan.stale_look) {
             return;
         }
-        self.mishap = Mishap::Stale;
+        (self.mishap, self.stale) = (Mishap::Stale, true);
         let which = self.chance.between(Kind::StaleLook, 1, 15);
         let old = |bit: i64| which & bit != 0;
         if old(1) {
@@ -283,6 +291,7 @@ impl<P: Ports> Ports for Faulty<P> {
 
     fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         self.mishap = Mishap::Nothing;
+        self.stale = false;
         let mut seen = self.inner.observe(node, look, now);
         self.age(&mut seen);
         if self.chance.hits(Kind::BlindLook, self.plan.blind_look) {

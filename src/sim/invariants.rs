@@ -74,6 +74,8 @@ pub(crate) struct Landing<'a> {
     pub(crate) account: &'a Account,
     /// What the pass that sent it saw; none when it landed after its pass had given up.
     pub(crate) seen: Option<&'a Observation>,
+    /// Some facts of it were older than it says.
+    pub(crate) stale: bool,
     pub(crate) late: bool,
 }
 
@@ -181,7 +183,8 @@ impl Inspector {
         self.switched_seen = account.switched.len();
     }
 
-    fn follow_effects(&mut self, account: &Account, seen: Option<&Observation>, late: bool) {
+    fn follow_effects(&mut self, account: &Account, what: &Happened<'_>) {
+        let (seen, stale, late) = (what.seen, what.stale, what.request.is_none());
         for sent in account.sent.iter().skip(self.sent_seen) {
             if !sent.landed {
                 continue;
@@ -189,7 +192,7 @@ impl Inspector {
             let Some(landed) = account.world.landed().get(self.landed_seen) else { continue };
             self.landed_seen += 1;
             let incident = account.ledger.incident(sent.incident).map(AsRef::as_ref);
-            let landing = Landing { sent: *sent, truth: &landed.truth, incident, account, seen, late };
+            let landing = Landing { sent: *sent, truth: &landed.truth, incident, account, seen, stale, late };
             self.check_landing(&landing);
         }
         self.sent_seen = account.sent.len();
@@ -216,8 +219,7 @@ impl Watch for Inspector {
             self.follow_switches(account);
         }
         if account.sent.len() > self.sent_seen {
-            let late = what.request.is_none();
-            self.follow_effects(account, what.seen, late);
+            self.follow_effects(account, what);
         }
         if account.published.len() > self.published_seen {
             self.follow_reports(account);

@@ -301,9 +301,12 @@ impl World {
         if machine.state != InstanceState::Running {
             return None;
         }
-        let ssm = self.ssm_looks_lost(machine, now).then(|| match machine.ssm_listed() {
-            true => machine.pinged_at(now) + self.ping_lost_secs + 1,
-            false => machine.launched_at + 601,
+        let ssm = self.ssm_looks_lost(machine, now).then(|| {
+            if machine.ssm_listed() {
+                machine.pinged_at(now) + self.ping_lost_secs + 1
+            } else {
+                machine.launched_at + 601
+            }
         });
         let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered && !ecs.link.shown(now));
         let ecs = ecs.map(|ecs| ecs.link.shown_since(now));

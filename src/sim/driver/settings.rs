@@ -97,6 +97,8 @@ pub struct Happened<'a> {
     pub answer: Option<&'a Answer>,
     /// What the asking pass saw last.
     pub seen: Option<&'a Observation>,
+    /// Whether some facts of it were older than it says.
+    pub stale: bool,
 }
 
 /// Somebody who looks at the account after every request.

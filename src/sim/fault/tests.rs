@@ -74,7 +74,7 @@ fn a_blind_look_sees_unknown_facts_and_never_false_ones() {
 fn a_stale_look_shows_what_was_so_at_the_look_before_and_never_anything_older() {
     let look = Look { command: None, probe: None, group: None, close: false };
     let state = |seen: &Observation| seen.ec2.known().map(|ec2| ec2.state);
-    let (mut fresh, mut stale) = (0, 0);
+    let (mut new, mut old) = (0, 0);
     for seconds in [20, STALE_MAX_SECS + 1] {
         for seed in 0..40 {
             let (mut ports, node) = faulty(FaultPlan { stale_look: 10_000, ..FaultPlan::NONE });
@@ -89,10 +89,10 @@ fn a_stale_look_shows_what_was_so_at_the_look_before_and_never_anything_older() 
                 assert_eq!(ports.mishap(), Mishap::Nothing);
             } else {
                 assert_eq!(ports.mishap(), Mishap::Stale);
-                stale += u32::from(state(&seen) == state(&before));
-                fresh += u32::from(state(&seen) != state(&before));
+                old += u32::from(state(&seen) == state(&before));
+                new += u32::from(state(&seen) != state(&before));
             }
         }
     }
-    assert!(stale > 10 && fresh > 10, "{stale} stale and {fresh} fresh");
+    assert!(old > 10 && new > 10, "{old} old and {new} new");
 }

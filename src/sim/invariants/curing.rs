@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Inspector;
 use crate::diagnose::{Family, diagnose};
+use crate::effect::Effect;
 use crate::guard::{gates, mode};
 use crate::incident::{AttemptResult, Ending, Incident, Phase, Remedy};
 use crate::node::NodeId;
@@ -159,7 +160,13 @@ impl Inspector {
                 Remedy::RestartEcsAgent | Remedy::RestartRuntime => health.ecs == Standing::Ill,
                 Remedy::FreeDisk | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => true,
             };
+            // A person asked for a later rung than this one, and it cannot be carried out here.
+            let skipped = incident.asked.as_ref().and_then(|asked| asked.remedy).is_some_and(|asked| asked > remedy);
+            // An agent that comes and goes may have been away just when the host should have been sent something.
+            let away = ill.ailment.profile().ssm == SsmFace::Flaky && Effect::of(remedy).needs_ssm();
             !spent
+                && !skipped
+                && !away
                 && concerned
                 && mode::least_mode(remedy) <= reach
                 && gates::way(ill.seen, health, remedy).is_ok()

@@ -7,7 +7,7 @@ use crate::effect::Effect;
 use crate::event::Signal;
 use crate::incident::{Ending, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
-use crate::sim::account::Account;
+use crate::sim::account::{Account, Sent};
 use crate::time::secs_between;
 
 /// The longest that an incident may take, parked time aside, in seconds.
@@ -82,15 +82,13 @@ impl Inspector {
         if !incident.is_closed() {
             return;
         }
+        // Who took it last: a later incident of the node gives back what it took itself.
         let last = |take: Effect, back: Effect| {
-            account
-                .sent
-                .iter()
-                .rev()
-                .find(|sent| {
-                    sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back)
-                })
-                .is_some_and(|sent| sent.effect == take)
+            let of_node = |sent: &&Sent| sent.node == incident.node && sent.landed;
+            let mut moves = account.sent.iter().rev().filter(of_node);
+            moves
+                .find(|sent| sent.effect == take || sent.effect == back)
+                .is_some_and(|sent| sent.effect == take && sent.incident == incident.id)
         };
         let loud = matches!(ending.outcome(), Outcome::NeedsHuman | Outcome::Replaced | Outcome::Gone)
             || matches!(ending, Ending::ClosedBy { .. });
