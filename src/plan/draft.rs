@@ -37,8 +37,8 @@ pub(super) struct Draft<'a> {
     pub(super) next: Box<Incident>,
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
-    /// When the reads were taken that the plan rests on.
-    read_at: Timestamp,
+    /// When the reads were taken that the plan rests on: long before `now`, where the process stood still in between.
+    pub(super) read_at: Timestamp,
     wake_before: Option<Timestamp>,
     changed: bool,
     permits: Permits,

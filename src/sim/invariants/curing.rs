@@ -149,8 +149,13 @@ impl Inspector {
         let health = Health::of(ill.seen, ill.now);
         let reach = mode::reach(ill.seen, &self.policy).mode;
         // A host that answers can be asked, and so its fault can be known; of a silent one only what is seen from outside.
-        let known =
-            if health.ssm == Standing::Well { ill.ailment.cause() } else { diagnose(ill.seen, health, ill.now).cause };
+        // An agent that comes and goes is asked in vain.
+        let flaky = ill.ailment.profile().ssm == SsmFace::Flaky;
+        let known = if health.ssm == Standing::Well && !flaky {
+            ill.ailment.cause()
+        } else {
+            diagnose(ill.seen, health, ill.now).cause
+        };
         let rungs = ladder::rungs(known, health);
         let open = |remedy: Remedy| {
             // S7: the ladder is only climbed, and what was tried against the fault before has had its tries.
@@ -163,7 +168,7 @@ impl Inspector {
             // A person asked for a later rung than this one, and it cannot be carried out here.
             let skipped = incident.asked.as_ref().and_then(|asked| asked.remedy).is_some_and(|asked| asked > remedy);
             // An agent that comes and goes may have been away just when the host should have been sent something.
-            let away = ill.ailment.profile().ssm == SsmFace::Flaky && Effect::of(remedy).needs_ssm();
+            let away = flaky && Effect::of(remedy).needs_ssm();
             !spent
                 && !skipped
                 && !away

@@ -84,7 +84,8 @@ impl Scenario {
         let mut group = random_group(&mut rng, start);
         theme.adjust(&mut policy, &mut group);
         let illnesses = fall_ill(&mut rng, &nodes, start, theme, load_percent);
-        let frail = rng.u8(0..6) == 0;
+        // What is rare must also be rare and interrupted.
+        let frail = if theme == Theme::Any { rng.u8(0..16) == 0 } else { rng.u8(0..3) == 0 };
         let settings = DriverSettings {
             seed: rng.u64(..),
             faults: random_faults(&mut rng, frail).scaled(load_percent),
@@ -150,6 +151,8 @@ impl Theme {
                 Ailment::EcsAgentImageMissing,
             ],
             Self::OnTheHost => &[
+                // Twice, because it comes and goes, and is seldom caught while it is there.
+                Ailment::SsmAgentWorkerCrash,
                 Ailment::SsmAgentWorkerCrash,
                 Ailment::SsmAgentHibernating,
                 Ailment::HostDiskFull,
