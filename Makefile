@@ -3,7 +3,7 @@ CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 
 PYTHON ?= python3
-SEEDS ?= 0..20000
+SEEDS ?= 0..50000
 # The command line without the AWS SDK: a newcomer waits two minutes for it, not twenty.
 CLI_BUILD := cargo build --locked --quiet --release --no-default-features --features cli --bin defib
 DEFIB := $(CARGO_TARGET_DIR)/release/defib
@@ -29,7 +29,7 @@ fmt: ## Format the code
 bench: ## Run the benchmarks
 	@cargo bench --locked --no-default-features --bench decide
 
-soak: cli ## Simulate many seeds: make soak SEEDS=0..1000000
+soak: cli ## Simulate 50,000 seeds in half a minute, or SEEDS=0..1000000 in ten
 	@"$(DEFIB)" soak --seeds $(SEEDS)
 
 duel: cli ## Compare with what people use today, on 2,000 sick fleets (at most 2 minutes on 2 cores)

@@ -34,7 +34,7 @@ FETCH_LIMIT_SECS = 60
 SKIPPED = 77
 
 CARGO_DENY = "cargo-deny@0.20.2"
-SOAK_SEEDS = "0..20000"
+SOAK_SEEDS = "0..50000"
 # The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
 CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
 # The same with deliberate faults compiled in, which nothing that ships may have.

@@ -169,6 +169,8 @@ pub enum Verdict {
 pub enum IgnoreReason {
     /// AWS does not know the node: one read, and no more.
     UnknownNode,
+    /// Nothing of the node could be read, so nobody knows whether there is one: to be tried again.
+    NotSeen,
     /// The node is stopped or terminated.
     NotRunning,
     /// The node is well.
@@ -215,6 +217,7 @@ impl IgnoreReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnknownNode => "AWS does not know the node",
+            Self::NotSeen => "nothing of the node could be read; ask again in a minute",
             Self::NotRunning => "the node is not running",
             Self::AlreadyWell => "the node is well",
             Self::CommandsOwnFault => "the command failed on its own account, the node answered",

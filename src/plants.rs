@@ -111,6 +111,11 @@ plants! {
     NoBaseline, "no-baseline", "What was dead long before opens incidents.";
     DigestEachSweep, "digest-each-sweep", "A digest with every sweep.";
     ForgetGathered, "forget-gathered", "Gathered reports are told in the first digest only.";
+    OpenUnknown, "open-unknown", "An id that AWS does not know opens an incident.";
+    BelieveElsewhere, "believe-elsewhere", "Events of other accounts and regions are let in.";
+    GiveUpEarly, "give-up-early", "The ladder ends before its last rung.";
+    NeverProbe, "never-probe", "No host is ever asked.";
+    SlowSweep, "slow-sweep", "Two of three sweeps find nothing.";
     NoProof, "no-proof", "A remedy counts as helpful once it was sent.";
 }
 

@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod ailment;
+pub mod chance;
+pub mod coverage;
 pub mod driver;
 pub mod duel;
 pub mod fault;

@@ -8,7 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 /// The moment `secs` seconds after `at`; negative values look back.
 #[must_use]
 pub fn after(at: Timestamp, secs: i64) -> Timestamp {
-    at.checked_add(SignedDuration::from_secs(secs)).unwrap_or(if secs < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    let end = if secs < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    // Simpler than adding a duration, and it is done everywhere.
+    let Some(second) = at.as_second().checked_add(secs) else { return end };
+    if at.subsec_nanosecond() < 0 {
+        return at.checked_add(SignedDuration::from_secs(secs)).unwrap_or(end);
+    }
+    Timestamp::new(second, at.subsec_nanosecond()).unwrap_or(end)
 }
 
 /// Whole seconds from `earlier` to `later`; negative when they are the other way round.

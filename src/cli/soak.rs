@@ -10,13 +10,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ui, exit};
 use crate::config::Stopwatch;
+use crate::sim::coverage::{Asked, Cell, Coverage, Mishap, Stand};
 use crate::sim::soak::{self, Load, SeedResult, SoakOptions};
 
+/// From so many seeds on every declared situation must have come up.
+const COVERED_FROM: u64 = 50_000;
+/// What was run: the commit where the build was told it, else the version. The same seed goes another way in another build.
+const BUILD: &str = match option_env!("DEFIB_COMMIT") {
+    Some(commit) => commit,
+    None => env!("CARGO_PKG_VERSION"),
+};
 /// Violations that are printed in full; the rest is counted.
 const SHOWN_MAX: u64 = 20;
 
 /// Run the simulation: the real engine over the simulated account, a seed for everything, every promise checked.
 #[derive(Debug, Clone, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
 pub(super) struct SoakArgs {
     /// Seeds A..B, without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, conflicts_with = "seed", required_unless_present_any = ["seed", "list_plants"])]
@@ -27,6 +36,9 @@ pub(super) struct SoakArgs {
     /// Print every request and its answer, and what was broken.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Print the smallest schedule that still breaks the same promise; done by itself unless a bug is planted.
+    #[arg(long, conflicts_with = "trace")]
+    shrink: bool,
     /// Faults, in percent of the usual.
     #[arg(long, value_name = "P", default_value_t = 100)]
     load: u32,
@@ -36,6 +48,9 @@ pub(super) struct SoakArgs {
     /// List the bugs that can be planted.
     #[arg(long)]
     list_plants: bool,
+    /// Print the declared situations of the passes, and which ones did not come up.
+    #[arg(long)]
+    coverage: bool,
     /// Threads; as many as there are processors unless given.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -87,7 +102,7 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     let Some(range) = args.seeds.clone().or_else(|| args.seed.map(|seed| seed..=seed)) else {
         bail!("no seeds: use --seeds A..B or --seed N");
     };
-    let options = SoakOptions { trace: args.trace, load: Some(Load { percent: args.load }) };
+    let options = SoakOptions { trace: args.trace, load: Some(Load { percent: args.load }), fingerprint: false };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let watch = Stopwatch::start();
     let progress = progress(&range);
@@ -102,6 +117,15 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     if let Some(plant) = &args.plant {
         say_how_soon(plant, *range.start(), &result)?;
     }
+    if let Some((seed, _)) = result.broken.first()
+        && (args.shrink || (args.plant.is_none() && !args.trace))
+    {
+        print_shrunk(*seed, &options, args)?;
+    }
+    if args.coverage {
+        print_coverage(&result)?;
+    }
+    let covered = is_covered(args, &result, ui);
     let seconds = watch.elapsed().as_secs_f64();
     let line = Summary {
         seeds: result.seeds,
@@ -111,7 +135,53 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
         seconds: (seconds * 1_000.0).round() / 1_000.0,
     };
     ui.object(&line)?;
-    Ok(if result.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+    Ok(match (result.broken.is_empty(), covered) {
+        (false, _) => ExitCode::from(exit::FINDINGS),
+        (true, false) => ExitCode::from(exit::ERROR),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Whether every declared situation came up and no other did. Few seeds prove nothing about that, nor does a planted bug.
+fn is_covered(args: &SoakArgs, result: &soak::SoakResult, ui: &Ui) -> bool {
+    if args.plant.is_some() || result.seeds < COVERED_FROM {
+        return true;
+    }
+    let empty = result.coverage.empty(&Coverage::declared());
+    for cell in &empty {
+        ui.error(&format!("no schedule was in the declared situation {cell}"));
+    }
+    for (cell, seed) in &result.outside {
+        ui.error(&format!("seed {seed} was in a situation that is not declared: {cell}"));
+    }
+    empty.is_empty() && result.outside.is_empty()
+}
+
+/// One line for each place and request: what can go wrong there, the situations that nobody was in marked.
+fn print_coverage(result: &soak::SoakResult) -> Result<()> {
+    let (seen, declared) = (&result.coverage, Coverage::declared());
+    let mut out = std::io::stdout().lock();
+    for stand in Stand::all() {
+        for asked in Asked::all() {
+            let cells = Mishap::ALL.map(|mishap| Cell { stand, asked, mishap });
+            let words: Vec<_> = cells
+                .into_iter()
+                .filter_map(|cell| match (declared.has(cell), seen.has(cell)) {
+                    (true, true) => Some(cell.mishap.to_string()),
+                    (true, false) => Some(format!("{} (never)", cell.mishap)),
+                    (false, true) => Some(format!("{} (not declared)", cell.mishap)),
+                    (false, false) => None,
+                })
+                .collect();
+            if !words.is_empty() {
+                writeln!(out, "{stand:<27} {asked:<18} {}", words.join(", "))?;
+            }
+        }
+    }
+    let reached = declared.visited().saturating_sub(seen.empty(&declared).len());
+    let mean = result.requests / result.seeds.max(1);
+    writeln!(out, "{reached} of {} declared situations; {mean} requests in a schedule", declared.visited())?;
+    Ok(())
 }
 
 /// One name a line; none in builds without them.
@@ -152,6 +222,27 @@ fn say_how_soon(plant: &str, first: u64, result: &soak::SoakResult) -> Result<()
     Ok(())
 }
 
+/// Prints the smallest schedule that still breaks what a seed breaks, and how to come by it again.
+fn print_shrunk(seed: u64, options: &SoakOptions, args: &SoakArgs) -> Result<()> {
+    let Some(shrunk) = soak::shrink(seed, options) else { return Ok(()) };
+    let mut out = std::io::stdout().lock();
+    let (left, of, runs) = (shrunk.left, shrunk.of, shrunk.runs);
+    writeln!(out, "the smallest schedule: {left} of {of} pieces of seed {seed}, after {runs} runs")?;
+    for line in &shrunk.lines {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "  {}", shrunk.violation)?;
+    writeln!(out, "  again: defib soak --seed {seed}{} --shrink", options_of(args))?;
+    Ok(())
+}
+
+/// The options that a schedule depends on, to be given once more.
+fn options_of(args: &SoakArgs) -> String {
+    let load = if args.load == 100 { String::new() } else { format!(" --load {}", args.load) };
+    let plant = args.plant.as_ref().map_or_else(String::new, |plant| format!(" --plant {plant}"));
+    format!("{load}{plant}")
+}
+
 /// Prints the trace and what was broken, with the command that plays it again.
 fn report(result: &SeedResult, args: &SoakArgs) {
     static SHOWN: AtomicU64 = AtomicU64::new(0);
@@ -164,10 +255,8 @@ fn report(result: &SeedResult, args: &SoakArgs) {
             return;
         }
         let seed = result.seed;
-        let load = if args.load == 100 { String::new() } else { format!(" --load {}", args.load) };
-        let plant = args.plant.as_ref().map_or_else(String::new, |plant| format!(" --plant {plant}"));
         let _ = writeln!(out, "seed {seed}: {violation}");
-        let _ = writeln!(out, "  replay: defib soak --seed {seed}{load}{plant} --trace");
+        let _ = writeln!(out, "  replay: defib soak --seed {seed}{} --trace  (defib {BUILD})", options_of(args));
     }
 }
 

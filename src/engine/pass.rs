@@ -307,6 +307,7 @@ impl Pass {
                 self.commit(plan)
             }
             (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded.rails, &self.context, now) {
+                Opening::Ignore(IgnoreReason::NotSeen) => self.done(Verdict::Retry(PortError::Transient)),
                 Opening::Ignore(reason) => self.done(Verdict::Ignored(reason)),
                 Opening::Open(plan) => self.commit(*plan),
             },
@@ -476,6 +477,9 @@ impl Pass {
         #[cfg(feature = "plants")]
         let survey = &match crate::plants::chosen() {
             Some(crate::plants::Plant::NoSweep) => {
+                Survey { troubled: Vec::new(), waiting: Vec::new(), ..survey.clone() }
+            }
+            Some(crate::plants::Plant::SlowSweep) if now.as_second() / 300 % 3 != 0 => {
                 Survey { troubled: Vec::new(), waiting: Vec::new(), ..survey.clone() }
             }
             Some(crate::plants::Plant::NoOverdue) => Survey { overdue: Vec::new(), ..survey.clone() },

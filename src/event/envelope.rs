@@ -71,6 +71,8 @@ impl<'a> Envelope<'a> {
             return Err(DropReason::CustomSource { given: Excerpt::of(source) });
         }
         let own = self.home()?;
+        #[cfg(feature = "plants")]
+        let home = home.filter(|_| !crate::plants::on(crate::plants::Plant::BelieveElsewhere));
         if let Some(home) = home {
             same_place(("account", own.account), ("region", &own.region), home)?;
         }

@@ -231,7 +231,7 @@ pub(super) fn standby(
                 draft.note(Event::Reached(Milestone::InStandby));
                 return examine_again(draft);
             }
-            if now >= deadline {
+            if draft.read_at >= deadline {
                 // Burned, and it never came: the group still has it in service.
                 draft.next.holds.standby = lifecycle != Some(Lifecycle::InService);
                 return draft.park(Refusal::CallRefused { effect: Effect::EnterStandby });
@@ -335,9 +335,10 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
             planted!(LeaveStopped => return draft.finish(Ending::DoesNotStart));
             start_again(draft, remedy)
         }
-        // It runs, and nothing is known of a stop: the call was lost, or somebody started it.
+        // It ran so long after the call: the call was lost, or somebody started it. A look from right after the call proves
+        // nothing, however late it is weighed.
         Some(InstanceState::Running | InstanceState::Pending)
-            if now >= deadline || secs_between(intent.committed_at, now) > RETRY_SECS.saturating_mul(3) =>
+            if secs_between(intent.committed_at, draft.read_at) > RETRY_SECS.saturating_mul(3) =>
         {
             draft.next.holds.stopped = false;
             draft.end_attempt(AttemptResult::Failed);

@@ -40,11 +40,12 @@ pub struct Plan {
 /// A plan in the making.
 #[derive(Debug, Clone)]
 pub(super) struct Draft<'a> {
-    pub(super) next: Incident,
+    /// Boxed, because a draft is handed on from function to function.
+    pub(super) next: Box<Incident>,
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
-    /// When the reads were taken that the plan rests on.
-    read_at: Timestamp,
+    /// When the reads were taken that the plan rests on: long before `now`, where the process stood still in between.
+    pub(super) read_at: Timestamp,
     wake_before: Option<Timestamp>,
     changed: bool,
     permits: Permits,
@@ -58,7 +59,7 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(super) fn of(incident: &Incident, policy: &'a Policy, read_at: Timestamp, now: Timestamp) -> Self {
         Self {
-            next: incident.clone(),
+            next: Box::new(incident.clone()),
             policy,
             now,
             read_at,
@@ -81,7 +82,7 @@ impl<'a> Draft<'a> {
 
     fn plan(self, changed: bool) -> Plan {
         Plan {
-            next: self.next,
+            next: *self.next,
             changed,
             permits: self.permits,
             reports: self.reports,

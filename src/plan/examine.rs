@@ -291,6 +291,7 @@ fn probe_first(
     reach: Reach,
     (since, deadline): (Timestamp, Timestamp),
 ) -> Option<Plan> {
+    planted!(NeverProbe => return None);
     let now = draft.now;
     // Where there is nothing to send it to, or no leave to send, the other channel must do.
     seen.ssm.known()?;

@@ -127,6 +127,11 @@ pub fn choose(
     if ladder.is_empty() {
         return Choice::NotOurs;
     }
+    #[cfg(feature = "plants")]
+    let ladder = match ladder {
+        [less @ .., _] if crate::plants::on(crate::plants::Plant::GiveUpEarly) => less,
+        ladder => ladder,
+    };
     // A person may ask for a later rung than the next one, but for none that the cause does not call for (S7).
     let asked = incident.asked.as_ref().and_then(|asked| asked.remedy).filter(|remedy| ladder.contains(remedy));
     let mut wait = None;

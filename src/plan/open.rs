@@ -205,6 +205,7 @@ pub(super) fn down_since(seen: &Observation, now: Timestamp) -> Timestamp {
 
 /// Whether AWS knows the node, and it is meant to run.
 pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> {
+    planted!(OpenUnknown => if seen.ec2.known().is_none() { return Ok(()); });
     match &seen.ec2 {
         Fact::Known(ec2) => match ec2.state {
             InstanceState::Running => Ok(()),
@@ -216,11 +217,16 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
         },
         Fact::Absent if seen.node.is_instance() => Err(IgnoreReason::UnknownNode),
         Fact::Absent => match (&seen.ssm, &seen.ecs) {
+            (Fact::Known(_), _) | (_, Fact::Known(_)) => Ok(()),
             (Fact::Absent, Fact::Absent) => Err(IgnoreReason::UnknownNode),
-            _ => Ok(()),
+            _ => Err(IgnoreReason::NotSeen),
         },
-        // Unknown: opens a watch, from which nothing follows until it can be seen.
-        Fact::Unknown(_) => Ok(()),
+        // Somebody else knows it: opens a watch, from which nothing follows until it can be seen.
+        Fact::Unknown(_) if seen.ssm.known().is_some() || seen.ecs.known().is_some() || seen.asg.known().is_some() => {
+            Ok(())
+        }
+        // It may be anybody's id, and a record would tell people of a node that never was (S13).
+        Fact::Unknown(_) => Err(IgnoreReason::NotSeen),
     }
 }
 

@@ -7,16 +7,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::account::Account;
+use super::chance::{Chance, Choice, Kind, Struck};
+use super::coverage::{Asked, Cell, Coverage, Mishap, Stand};
 use super::fault::{CrashPoint, FaultPlan, Faulty};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer, policy_in_force};
 use crate::event::Signal;
 use crate::incident::IncidentId;
 use crate::observe::Observation;
 use crate::policy::standing::{Reading, Remembered};
-use crate::ports::{KillSwitch, Ports};
+use crate::ports::{Committed, KillSwitch, Ports};
 use crate::time::{after, secs_between};
 
 mod queue;
@@ -35,10 +37,12 @@ const PASS_MAX_SECS: i64 = 900;
 const VISIBILITY_SECS: i64 = 180;
 /// Seconds until the timer tries again after a failed pass.
 const RETRY_SECS: i64 = 60;
+/// A process that does not go on for so many seconds stands still.
+const STILL_SECS: i64 = 5;
+/// A probability of one, in ten-thousandths.
+const ALWAYS: u32 = 10_000;
 /// The timer never waits for less than this many seconds.
 const WAIT_MIN_SECS: i64 = 15;
-/// What probabilities count in.
-const WHOLE: u32 = 10_000;
 
 /// Who started a pass, and hears of its end.
 #[derive(Debug, Clone, Copy)]
@@ -53,11 +57,54 @@ struct Running {
     number: u64,
     source: Source,
     began: Timestamp,
-    pass: Pass,
+    /// None while it takes a step.
+    pass: Option<Pass>,
     request: Request,
     answer: Answer,
     seen: Option<Box<Observation>>,
+    /// How it read the kill switch last.
     switch: Option<KillSwitch>,
+    /// Some facts of it were older than it says.
+    stale: bool,
+    /// Where the incident stands, as the pass knows it.
+    stand: Stand,
+    /// Where it stood when the report was written that is being sent.
+    told: Stand,
+    /// It stood still before the request that is on its way.
+    paused: bool,
+    /// When it goes on.
+    due: Timestamp,
+}
+
+impl Running {
+    fn cell(&self, mishap: Mishap) -> Option<Cell> {
+        let asked = Asked::of(&self.request)?;
+        let stand = match asked {
+            Asked::Load => Stand::Unread,
+            Asked::Publish | Asked::MarkSent => self.told,
+            Asked::Observe
+            | Asked::Commit
+            | Asked::Perform(_)
+            | Asked::Survey
+            | Asked::Switch
+            | Asked::Shelve
+            | Asked::Post
+            | Asked::PublishDigest
+            | Asked::MarkDigestSent => self.stand,
+        };
+        Some(Cell { stand, asked, mishap })
+    }
+
+    /// Takes over what the answer says of the incident.
+    fn learn(&mut self) {
+        match (&self.request, &self.answer) {
+            (_, Answer::Loaded(loaded)) => {
+                self.stand = loaded.incident.as_deref().map_or(Stand::Opening, Stand::of);
+            }
+            (Request::Commit(commit), Answer::Committed(Committed::Saved)) => self.stand = Stand::of(&commit.next),
+            _ => {}
+        }
+    }
 }
 
 /// The engine over a simulated account, in virtual time.
@@ -70,12 +117,15 @@ pub struct Driver {
     now: Timestamp,
     agenda: Agenda,
     intake: Intake,
-    timers: BTreeMap<IncidentId, u64>,
-    timer_token: u64,
-    slots: Vec<Option<Running>>,
+    /// The number of the timer that each incident waits with.
+    timers: BTreeMap<IncidentId, u32>,
+    /// For which incident each timer was set, by its number.
+    timers_set: Vec<IncidentId>,
+    slots: Vec<Option<Box<Running>>>,
     backlog: VecDeque<(Trigger, Source)>,
     counts: DriverCounts,
     trace: Vec<TraceLine>,
+    coverage: Coverage,
     hash: u64,
 }
 
@@ -83,11 +133,23 @@ impl Driver {
     /// A driver that stands at `now`, with its first sweep within the next five minutes.
     #[must_use]
     pub fn new(account: Account, context: Arc<Context>, settings: DriverSettings, now: Timestamp) -> Self {
+        Self::choosing(account, context, settings, now, Choice::default())
+    }
+
+    /// The same, with only some of what would go wrong by chance.
+    #[must_use]
+    pub fn choosing(
+        account: Account,
+        context: Arc<Context>,
+        settings: DriverSettings,
+        now: Timestamp,
+        choice: Choice,
+    ) -> Self {
         let mut rng = Rng::with_seed(settings.seed);
         let mut agenda = Agenda::default();
         agenda.add(after(now, rng.i64(1..=SWEEP_SECS)), Due::Sweep);
         Self {
-            ports: Faulty::new(account, settings.faults, rng.u64(..)),
+            ports: Faulty::new(account, settings.faults, rng.u64(..), choice),
             context,
             settings,
             rng,
@@ -95,11 +157,12 @@ impl Driver {
             agenda,
             intake: Intake::default(),
             timers: BTreeMap::new(),
-            timer_token: 0,
+            timers_set: Vec::new(),
             slots: Vec::with_capacity(PASSES_MAX),
             backlog: VecDeque::new(),
             counts: DriverCounts::default(),
             trace: Vec::new(),
+            coverage: Coverage::default(),
             hash: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -133,23 +196,42 @@ impl Driver {
         self.hash
     }
 
+    /// The situations that its passes have been in.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// What went wrong by chance, when that is kept.
+    pub fn struck(&mut self) -> &[Struck] {
+        self.ports.chance().struck()
+    }
+
     /// Takes the trace kept so far.
     pub fn take_trace(&mut self) -> Vec<TraceLine> {
         std::mem::take(&mut self.trace)
     }
 
-    /// From now on nothing goes wrong any more.
-    pub fn calm_down(&mut self) {
+    /// From now on nothing goes wrong any more; but events may stay lost. Processes that stand still die: nobody waits for them.
+    pub fn calm_down(&mut self, lose_events: bool) {
         self.settings.faults = FaultPlan::NONE;
-        self.settings.signals = SignalChaos::default();
+        let lose = if lose_events { ALWAYS } else { 0 };
+        self.settings.signals = SignalChaos { lose, ..SignalChaos::default() };
         self.settings.timer_dies = 0;
         self.ports.set_plan(FaultPlan::NONE);
+        let soon = after(self.now, STILL_SECS);
+        for slot in 0..self.slots.len() {
+            let stands = |running: &mut Box<Running>| running.due > soon;
+            if let Some(running) = self.slots.get_mut(slot).and_then(|place| place.take_if(stands)) {
+                self.die(slot, &running, "stood still");
+            }
+        }
     }
 
     /// Sends a trigger to the intake queue at a moment.
     pub fn deliver(&mut self, trigger: Trigger, at: Timestamp) {
         let message = self.intake.send(trigger);
-        self.agenda.add(at.max(self.now), Due::Message(message));
+        self.agenda.add(at.max(self.now), Due::Message(short(message)));
     }
 
     /// Whether nothing is going on: no pass, no message but the sweep, and every open incident rests.
@@ -210,7 +292,8 @@ impl Driver {
     fn catch_up(&mut self, watch: &mut impl Watch) {
         if self.ports.next_late().is_some_and(|at| at <= self.now) {
             self.ports.land_late(self.now);
-            let what = Happened { at: self.now, request: None, seen: None, switch: None };
+            let what =
+                Happened { at: self.now, pass: 0, request: None, answer: None, seen: None, switch: None, stale: false };
             watch.happened(self.ports.inner(), &what);
         }
         self.ports.inner_mut().world.advance(self.now);
@@ -220,23 +303,26 @@ impl Driver {
     fn act(&mut self, due: Due, watch: &mut impl Watch) {
         match due {
             Due::Message(index) => {
+                let index = index as usize;
                 if let Some(trigger) = self.intake.receive(index) {
                     self.begin(trigger, Source::Message(index));
                 }
             }
-            Due::Timer(incident, token) => {
-                if self.timers.get(&incident) == Some(&token) {
+            Due::Timer(number) => {
+                if let Some(incident) = self.timers_set.get(number as usize).copied()
+                    && self.timers.get(&incident) == Some(&number)
+                {
                     self.begin(Trigger::Wake(incident), Source::Timer(incident));
                 }
             }
             Due::Sweep => {
                 self.agenda.add(after(self.now, SWEEP_SECS), Due::Sweep);
-                if !self.hits(self.settings.signals.lose) {
+                if !self.hits(Kind::LoseSweep, self.settings.signals.lose_sweep) {
                     self.deliver(Trigger::Sweep, self.now);
                 }
             }
-            Due::Land(slot, number) => self.land(slot, number, watch),
-            Due::Resume(slot, number) => self.resume(slot, number),
+            Due::Land(slot, number) => self.land(usize::from(slot), number, watch),
+            Due::Resume(slot, number) => self.resume(usize::from(slot), number),
         }
     }
 
@@ -249,14 +335,18 @@ impl Driver {
 
     fn send_signal(&mut self, signal: Signal, at: Timestamp) {
         let chaos = self.settings.signals;
-        if self.hits(chaos.duplicate) {
-            let again = after(at, self.rng.i64(1..600));
+        if self.hits(Kind::DuplicateSignal, chaos.duplicate) {
+            let again = after(at, self.ports.chance().between(Kind::DuplicateSignal, 1, 599));
             self.deliver(Trigger::Signal(signal.clone()), again);
         }
-        if self.hits(chaos.lose) {
+        if self.hits(Kind::LoseSignal, chaos.lose) {
             return;
         }
-        let late = if self.hits(chaos.delay) { self.rng.i64(5..600) } else { self.rng.i64(0..3) };
+        let late = if self.hits(Kind::DelaySignal, chaos.delay) {
+            self.ports.chance().between(Kind::DelaySignal, 5, 599)
+        } else {
+            self.rng.i64(0..3)
+        };
         self.deliver(Trigger::Signal(signal), after(at, late));
     }
 
@@ -275,7 +365,7 @@ impl Driver {
         };
         if let Source::Message(index) = source {
             // Received now: it comes back unless it is deleted in time.
-            self.agenda.add(after(self.now, VISIBILITY_SECS), Due::Message(index));
+            self.agenda.add(after(self.now, VISIBILITY_SECS), Due::Message(short(index)));
         }
         let Some(context) = self.context_now() else {
             self.counts.retries += 1;
@@ -284,9 +374,22 @@ impl Driver {
         self.counts.passes += 1;
         let number = self.counts.passes;
         let (pass, request) = Pass::new(context, trigger).step(Answer::Start, self.now);
-        let running =
-            Running { number, source, began: self.now, pass, request, answer: Answer::Start, seen: None, switch: None };
-        self.go_on(slot, running);
+        let running = Running {
+            number,
+            source,
+            began: self.now,
+            pass: Some(pass),
+            request,
+            answer: Answer::Start,
+            seen: None,
+            switch: None,
+            stale: false,
+            stand: Stand::Unread,
+            told: Stand::Unread,
+            paused: false,
+            due: self.now,
+        };
+        self.go_on(slot, Box::new(running));
     }
 
     /// What a pass that begins now goes by; none: the policy cannot be read, so it is tried again.
@@ -300,7 +403,7 @@ impl Driver {
     }
 
     /// Sends a pass's request on its way, or ends the pass.
-    fn go_on(&mut self, slot: usize, mut running: Running) {
+    fn go_on(&mut self, slot: usize, mut running: Box<Running>) {
         if let Request::Done(done) = &mut running.request {
             let done = std::mem::replace(done, nothing_done());
             let source = running.source;
@@ -308,23 +411,30 @@ impl Driver {
             self.finish(source, done);
             return self.release(slot);
         }
-        let latency = SignedDuration::from_millis(self.rng.i64(5..=self.settings.latency_max_ms.max(5)));
-        let pause = if self.rng.bool() { self.ports.pause().unwrap_or(0) } else { 0 };
-        let at = after(self.now, pause).checked_add(latency).unwrap_or(Timestamp::MAX);
-        self.agenda.add(at, Due::Land(slot, running.number));
+        if let Request::Publish(item) = &running.request {
+            running.told = Stand::of(&item.report.incident);
+        }
+        let latency = self.rng.i64(5..=self.settings.latency_max_ms.max(5));
+        self.ports.chance().at(self.now);
+        let pause = self.ports.pause_before();
+        running.paused = pause.is_some();
+        let at = after_millis(after(self.now, pause.unwrap_or(0)), latency);
+        running.due = at;
+        self.agenda.add(at, Due::Land(slot_number(slot), running.number));
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(running);
         }
     }
 
     /// Takes the pass out of its slot, if it still is the one that is meant and has time left.
-    fn pick_up(&mut self, slot: usize, number: u64) -> Option<Running> {
+    fn pick_up(&mut self, slot: usize, number: u64, killed: Mishap) -> Option<Box<Running>> {
         let place = self.slots.get_mut(slot)?;
         if place.as_ref().is_none_or(|running| running.number != number) {
             return None;
         }
         let running = place.take()?;
         if secs_between(running.began, self.now) > PASS_MAX_SECS {
+            self.visit(&running, killed);
             self.die(slot, &running, "took too long");
             return None;
         }
@@ -332,37 +442,49 @@ impl Driver {
     }
 
     fn land(&mut self, slot: usize, number: u64, watch: &mut impl Watch) {
-        let Some(mut running) = self.pick_up(slot, number) else { return };
+        let Some(mut running) = self.pick_up(slot, number, Mishap::DiedBefore) else { return };
+        if running.paused {
+            self.visit(&running, Mishap::PausedBefore);
+        }
+        self.ports.chance().at(self.now);
         let crash = self.ports.crash();
         if crash == Some(CrashPoint::Before) {
+            self.visit(&running, Mishap::DiedBefore);
             return self.die(slot, &running, "died before");
         }
         self.counts.requests += 1;
         self.counts.looks += u64::from(matches!(running.request, Request::Observe(..)));
         self.counts.surveys += u64::from(running.request == Request::Survey);
-        let answer = answer(&mut self.ports, &running.request, self.now);
-        self.mix(&running.request, &answer);
-        self.note(number, || format!("{:?}", running.request), || format!("{answer:?}"));
+        running.answer = answer(&mut self.ports, &running.request, self.now);
+        self.visit(&running, self.ports.mishap());
+        self.mix(&running.request, &running.answer);
+        self.note(number, || format!("{:?}", running.request), || format!("{:?}", running.answer));
         let what = Happened {
             at: self.now,
+            pass: number,
             request: Some(&running.request),
+            answer: Some(&running.answer),
             seen: running.seen.as_deref(),
             switch: running.switch,
+            stale: running.stale,
         };
         watch.happened(self.ports.inner(), &what);
         if crash == Some(CrashPoint::After) {
+            self.visit(&running, Mishap::DiedAfter);
             return self.die(slot, &running, "died after");
         }
-        if let Answer::Observed(seen) = &answer {
+        if let Answer::Observed(seen) = &running.answer {
             running.seen = Some(seen.clone());
+            running.stale = self.ports.stale();
         }
-        if let Answer::Loaded(loaded) = &answer {
+        if let Answer::Loaded(loaded) = &running.answer {
             running.switch = Some(loaded.rails.switch);
         }
-        running.answer = answer;
-        match self.ports.pause() {
+        match self.ports.pause_after() {
             Some(secs) => {
-                self.agenda.add(after(self.now, secs), Due::Resume(slot, number));
+                self.visit(&running, Mishap::PausedAfter);
+                running.due = after(self.now, secs);
+                self.agenda.add(running.due, Due::Resume(slot_number(slot), number));
                 if let Some(place) = self.slots.get_mut(slot) {
                     *place = Some(running);
                 }
@@ -372,15 +494,23 @@ impl Driver {
     }
 
     fn resume(&mut self, slot: usize, number: u64) {
-        if let Some(running) = self.pick_up(slot, number) {
+        if let Some(running) = self.pick_up(slot, number, Mishap::DiedAfter) {
             self.advance(slot, running);
         }
     }
 
-    fn advance(&mut self, slot: usize, mut running: Running) {
+    fn visit(&mut self, running: &Running, mishap: Mishap) {
+        if let Some(cell) = running.cell(mishap) {
+            self.coverage.visit(cell);
+        }
+    }
+
+    fn advance(&mut self, slot: usize, mut running: Box<Running>) {
+        running.learn();
         let answer = std::mem::replace(&mut running.answer, Answer::Start);
-        let (pass, request) = running.pass.step(answer, self.now);
-        running.pass = pass;
+        let Some(pass) = running.pass.take() else { return self.release(slot) };
+        let (pass, request) = pass.step(answer, self.now);
+        running.pass = Some(pass);
         running.request = request;
         self.go_on(slot, running);
     }
@@ -435,18 +565,22 @@ impl Driver {
     }
 
     fn set_timer(&mut self, incident: IncidentId, at: Timestamp) {
-        if self.hits(self.settings.timer_dies) {
+        if self.hits(Kind::TimerDies, self.settings.timer_dies) {
             self.counts.timers_died += 1;
             self.timers.remove(&incident);
             return;
         }
-        self.timer_token += 1;
-        self.timers.insert(incident, self.timer_token);
-        self.agenda.add(at, Due::Timer(incident, self.timer_token));
+        let number = short(self.timers_set.len());
+        self.timers_set.push(incident);
+        self.timers.insert(incident, number);
+        self.agenda.add(at, Due::Timer(number));
     }
 
-    fn hits(&mut self, rate: u32) -> bool {
-        rate > 0 && self.rng.u32(0..WHOLE) < rate
+    fn hits(&mut self, kind: Kind, rate: u32) -> bool {
+        let now = self.now;
+        let chance: &mut Chance = self.ports.chance();
+        chance.at(now);
+        chance.hits(kind, rate)
     }
 
     fn note(&mut self, pass: u64, request: impl FnOnce() -> String, answer: impl FnOnce() -> String) {
@@ -478,8 +612,23 @@ impl Driver {
     }
 }
 
+/// The moment some milliseconds later.
+fn after_millis(at: Timestamp, millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond().saturating_add(millis)).unwrap_or(Timestamp::MAX)
+}
+
 fn nothing_done() -> Done {
     Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow: Vec::new() }
+}
+
+/// A count of things in one schedule: far fewer than four thousand million.
+fn short(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The number of a slot: there are ten.
+fn slot_number(slot: usize) -> u8 {
+    u8::try_from(slot).unwrap_or(u8::MAX)
 }
 
 /// The low half of a node's number.
@@ -495,7 +644,7 @@ pub fn run_pass<P: Ports>(ports: &mut P, context: &Arc<Context>, trigger: Trigge
         if let Request::Done(done) = request {
             return done;
         }
-        *now = now.checked_add(SignedDuration::from_millis(50)).unwrap_or(Timestamp::MAX);
+        *now = after_millis(*now, 50);
         let given = answer(ports, &request, *now);
         (pass, request) = pass.step(given, *now);
     }

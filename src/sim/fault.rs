@@ -1,10 +1,13 @@
 //! Ports that fail on purpose: each request can be refused, lose its answer, see too little, or land late.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
 use jiff::Timestamp;
 
+use super::chance::{Chance, Choice, Kind};
+use super::coverage::Mishap;
 use crate::node::NodeId;
 use crate::observe::{Blind, Fact, Look, Observation};
 use crate::policy::standing::{News, Reading, Remembered};
@@ -13,10 +16,13 @@ use crate::ports::{
     ReportId, Shelve, Survey, Switch,
 };
 use crate::storm::{Digest, DigestId};
-use crate::time::after;
+use crate::time::{after, secs_between};
 
 /// What probabilities count in.
 const WHOLE: u32 = 10_000;
+
+/// The oldest that a fact of a stale look may be, in seconds: AWS's describe calls answer with what was so some seconds ago.
+pub const STALE_MAX_SECS: i64 = 45;
 
 /// The latest that a request without an answer may land, in seconds: less than anybody waits before burning an intent.
 const LATE_MAX_SECS: i64 = 25;
@@ -34,6 +40,8 @@ pub struct FaultPlan {
     pub blind_look: u32,
     /// When a look is blind, each single fact is missing this often.
     pub blind_fact: u32,
+    /// A look in which some services answer as they did at the look before, some seconds ago.
+    pub stale_look: u32,
     /// The sweep's lists are those of the sweep before.
     pub stale_survey: u32,
     /// The process dies at a request.
@@ -52,6 +60,7 @@ impl FaultPlan {
         land_late: 0,
         blind_look: 0,
         blind_fact: 0,
+        stale_look: 0,
         stale_survey: 0,
         crash: 0,
         pause: 0,
@@ -68,31 +77,13 @@ impl FaultPlan {
             land_late: scale(self.land_late),
             blind_look: scale(self.blind_look),
             blind_fact: scale(self.blind_fact),
+            stale_look: scale(self.stale_look),
             stale_survey: scale(self.stale_survey),
             crash: scale(self.crash),
             pause: scale(self.pause),
             dark_switch: scale(self.dark_switch),
         }
     }
-}
-
-/// How often each thing went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FaultCounts {
-    /// Requests that failed before anything happened.
-    pub failed: u64,
-    /// Requests whose answer was lost.
-    pub lost_answers: u64,
-    /// Effects that landed late.
-    pub landed_late: u64,
-    /// Looks that saw too little.
-    pub blind_looks: u64,
-    /// Surveys that were old.
-    pub stale_surveys: u64,
-    /// Processes that died.
-    pub crashes: u64,
-    /// Processes that stood still.
-    pub pauses: u64,
 }
 
 /// Where a process dies.
@@ -109,21 +100,24 @@ pub enum CrashPoint {
 pub struct Faulty<P> {
     inner: P,
     plan: FaultPlan,
-    rng: Rng,
-    /// A stream of its own, which leaves the others as they were.
-    dark: Rng,
-    counts: FaultCounts,
+    chance: Chance,
+    /// What went wrong at the request that was answered last.
+    mishap: Mishap,
+    /// The look that was taken last shows some facts as they were.
+    stale: bool,
     late: Vec<(Timestamp, Perform)>,
     survey: Option<Survey>,
+    /// The latest true look at each node, where looks may be stale.
+    looks: BTreeMap<NodeId, Observation>,
 }
 
 impl<P: Ports> Faulty<P> {
     /// Wraps ports.
     #[must_use]
-    pub fn new(inner: P, plan: FaultPlan, seed: u64) -> Self {
-        let counts = FaultCounts::default();
-        let (rng, dark) = (Rng::with_seed(seed), Rng::with_seed(!seed));
-        Self { inner, plan, rng, dark, counts, late: Vec::new(), survey: None }
+    pub fn new(inner: P, plan: FaultPlan, seed: u64, choice: Choice) -> Self {
+        let chance = Chance::new(seed, choice);
+        let (mishap, late, looks) = (Mishap::Nothing, Vec::new(), BTreeMap::new());
+        Self { inner, plan, chance, mishap, stale: false, late, survey: None, looks }
     }
 
     /// The ports behind.
@@ -141,34 +135,55 @@ impl<P: Ports> Faulty<P> {
         self.plan = plan;
     }
 
-    /// How often each thing went wrong so far.
+    /// Whatever else goes wrong by chance.
+    pub fn chance(&mut self) -> &mut Chance {
+        &mut self.chance
+    }
+
+    /// What went wrong at the request that was answered last.
     #[must_use]
-    pub fn counts(&self) -> FaultCounts {
-        self.counts
+    pub fn mishap(&self) -> Mishap {
+        self.mishap
+    }
+
+    /// Whether the look that was taken last shows some facts as they were.
+    #[must_use]
+    pub fn stale(&self) -> bool {
+        self.stale
     }
 
     /// Whether the process dies at the coming request, and where.
     pub fn crash(&mut self) -> Option<CrashPoint> {
-        if !self.hits(self.plan.crash) {
+        if !self.chance.hits(Kind::Crash, self.plan.crash) {
             return None;
         }
-        self.counts.crashes += 1;
-        Some(if self.rng.bool() { CrashPoint::Before } else { CrashPoint::After })
+        let before = self.chance.between(Kind::Crash, 0, 1) == 0;
+        Some(if before { CrashPoint::Before } else { CrashPoint::After })
     }
 
-    /// For how many seconds the process stands still around the coming request.
-    pub fn pause(&mut self) -> Option<i64> {
-        if !self.hits(self.plan.pause) {
+    /// For how many seconds the process stands still before the coming request.
+    pub fn pause_before(&mut self) -> Option<i64> {
+        self.pause(Kind::PauseBefore, self.plan.pause / 2)
+    }
+
+    /// For how many seconds the process stands still after the answer.
+    pub fn pause_after(&mut self) -> Option<i64> {
+        self.pause(Kind::PauseAfter, self.plan.pause)
+    }
+
+    fn pause(&mut self, kind: Kind, rate: u32) -> Option<i64> {
+        if !self.chance.hits(kind, rate) {
             return None;
         }
-        self.counts.pauses += 1;
         // Most pauses are short; some outlive every window that the engine counts on.
-        Some(match self.rng.u8(0..4) {
-            0 => self.rng.i64(1..15),
-            1 => self.rng.i64(15..60),
-            2 => self.rng.i64(60..300),
-            _ => self.rng.i64(300..1_200),
-        })
+        let (least, most) = match self.chance.between(kind, 0, 4) {
+            0 => (1, 14),
+            1 => (15, 59),
+            2 => (60, 299),
+            3 => (300, 1_199),
+            _ => (600, 1_199),
+        };
+        Some(self.chance.between(kind, least, most))
     }
 
     /// When the next late effect lands.
@@ -191,24 +206,16 @@ impl<P: Ports> Faulty<P> {
         }
     }
 
-    fn hits(&mut self, rate: u32) -> bool {
-        rate > 0 && self.rng.u32(0..WHOLE) < rate
-    }
-
     /// Runs a request that may fail before it lands or lose its answer after.
     fn attempt<T>(&mut self, run: impl FnOnce(&mut P) -> Result<T, PortError>) -> Result<T, PortError> {
-        let (fail, lose) = (self.plan.fail, self.plan.lose_answer);
-        if fail == 0 && lose == 0 {
-            return run(&mut self.inner);
-        }
-        let draw = self.rng.u32(0..WHOLE);
-        if draw < fail {
-            self.counts.failed += 1;
+        self.mishap = Mishap::Nothing;
+        if self.chance.hits(Kind::Fail, self.plan.fail) {
+            self.mishap = Mishap::Failed;
             return Err(PortError::Transient);
         }
         let answer = run(&mut self.inner);
-        if draw < fail + lose {
-            self.counts.lost_answers += 1;
+        if self.chance.hits(Kind::LoseAnswer, self.plan.lose_answer) {
+            self.mishap = Mishap::LostAnswer;
             return Err(PortError::Transient);
         }
         answer
@@ -216,9 +223,9 @@ impl<P: Ports> Faulty<P> {
 
     /// Makes some facts of a look unknown.
     fn blind(&mut self, seen: &mut Observation) {
-        self.counts.blind_looks += 1;
+        self.mishap = Mishap::Blind;
         let rate = self.plan.blind_fact;
-        let rng = &mut self.rng;
+        let Some(rng) = self.chance.stream(Kind::BlindLook) else { return };
         hide(rng, rate, &mut seen.ec2);
         hide(rng, rate, &mut seen.ssm);
         if let Fact::Known(ssm) = &mut seen.ssm {
@@ -237,6 +244,40 @@ impl<P: Ports> Faulty<P> {
         hide(rng, rate, &mut seen.identity);
         hide(rng, rate, &mut seen.network);
         hide(rng, rate, &mut seen.console);
+    }
+
+    /// Makes some facts of a look those of the look before, and keeps it for the look after.
+    ///
+    /// Each service is read by itself, so one may lag behind while another does not. The connection of the SSM agent is a
+    /// question to the control channel of this moment, and the answer of a command comes from the very record that it is kept
+    /// in: those are never old.
+    fn age(&mut self, seen: &mut Observation) {
+        if self.plan.stale_look == 0 {
+            return;
+        }
+        let current = seen.clone();
+        let before = self.looks.insert(seen.node, current);
+        let Some(before) = before.filter(|before| secs_between(before.at, seen.at) <= STALE_MAX_SECS) else { return };
+        if !self.chance.hits(Kind::StaleLook, self.plan.stale_look) {
+            return;
+        }
+        (self.mishap, self.stale) = (Mishap::Stale, true);
+        let which = self.chance.between(Kind::StaleLook, 1, 15);
+        let old = |bit: i64| which & bit != 0;
+        if old(1) {
+            seen.ec2 = before.ec2;
+        }
+        if old(2) {
+            seen.ecs = before.ecs;
+        }
+        if old(4) {
+            seen.asg = before.asg;
+        }
+        if old(8)
+            && let (Fact::Known(ssm), Fact::Known(before)) = (&mut seen.ssm, before.ssm)
+        {
+            (ssm.ping, ssm.last_ping, ssm.tags) = (before.ping, before.last_ping, before.tags);
+        }
     }
 }
 
@@ -270,15 +311,18 @@ impl<P: Ports + DocumentPorts> DocumentPorts for Faulty<P> {
 impl<P: Ports> Ports for Faulty<P> {
     fn load(&mut self, key: Key, now: Timestamp) -> Result<Loaded, PortError> {
         let mut loaded = self.attempt(|ports| ports.load(key, now))?;
-        if self.plan.dark_switch > 0 && self.dark.u32(0..WHOLE) < self.plan.dark_switch {
+        if self.chance.hits(Kind::DarkSwitch, self.plan.dark_switch) {
             loaded.rails.switch = KillSwitch::Unreadable;
         }
         Ok(loaded)
     }
 
     fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
+        self.mishap = Mishap::Nothing;
+        self.stale = false;
         let mut seen = self.inner.observe(node, look, now);
-        if self.hits(self.plan.blind_look) {
+        self.age(&mut seen);
+        if self.chance.hits(Kind::BlindLook, self.plan.blind_look) {
             self.blind(&mut seen);
         }
         seen
@@ -289,22 +333,21 @@ impl<P: Ports> Ports for Faulty<P> {
     }
 
     fn perform(&mut self, perform: &Perform, now: Timestamp) -> Performed {
+        self.mishap = Mishap::Nothing;
         // Past its time an effect is not even sent, so nothing can be lost on the way.
         if now > perform.not_after {
             return self.inner.perform(perform, now);
         }
-        let draw = self.rng.u32(0..WHOLE);
-        let plan = self.plan;
-        if draw < plan.fail {
-            self.counts.failed += 1;
+        if self.chance.hits(Kind::Fail, self.plan.fail) {
+            self.mishap = Mishap::Failed;
             Performed::Unknown
-        } else if draw < plan.fail + plan.lose_answer {
-            self.counts.lost_answers += 1;
+        } else if self.chance.hits(Kind::LoseAnswer, self.plan.lose_answer) {
+            self.mishap = Mishap::LostAnswer;
             self.inner.perform(perform, now);
             Performed::Unknown
-        } else if draw < plan.fail + plan.lose_answer + plan.land_late {
-            self.counts.landed_late += 1;
-            let at = after(now, self.rng.i64(1..=LATE_MAX_SECS));
+        } else if self.chance.hits(Kind::LandLate, self.plan.land_late) {
+            self.mishap = Mishap::LandedLate;
+            let at = after(now, self.chance.between(Kind::LandLate, 1, LATE_MAX_SECS));
             self.late.push((at, perform.clone()));
             Performed::Unknown
         } else {
@@ -321,10 +364,11 @@ impl<P: Ports> Ports for Faulty<P> {
     }
 
     fn survey(&mut self, now: Timestamp) -> Result<Survey, PortError> {
-        if self.hits(self.plan.stale_survey)
+        if self.survey.is_some()
+            && self.chance.hits(Kind::StaleSurvey, self.plan.stale_survey)
             && let Some(stale) = &self.survey
         {
-            self.counts.stale_surveys += 1;
+            self.mishap = Mishap::Stale;
             return Ok(stale.clone());
         }
         let survey = self.attempt(|ports| ports.survey(now))?;

@@ -23,12 +23,15 @@ use crate::time::after;
 use rails::Told;
 
 mod capacity;
+mod curing;
 mod ending;
+mod finding;
 mod fleet;
 mod landing;
 mod rails;
 mod saving;
 mod storm;
+mod strangers;
 mod telling;
 mod workload;
 
@@ -76,6 +79,8 @@ pub(crate) struct Landing<'a> {
     pub(crate) account: &'a Account,
     /// What the pass that sent it saw; none when it landed after its pass had given up.
     pub(crate) seen: Option<&'a Observation>,
+    /// Some facts of it were older than it says.
+    pub(crate) stale: bool,
     pub(crate) late: bool,
     /// Whether its pass could not read the kill switch.
     pub(crate) dark: bool,
@@ -144,6 +149,12 @@ pub struct Inspector {
     quarantines: BTreeMap<NodeId, Told>,
     /// Bad policy documents, and whether one stands at the end.
     bad_documents: (usize, bool),
+    /// Nodes of other accounts and regions that events told of.
+    foreign: Vec<NodeId>,
+    /// Looks at nodes that AWS does not know, by pass.
+    strangers: Vec<(u64, NodeId)>,
+    /// When the faults stopped.
+    calm_since: Option<Timestamp>,
     violations: Vec<Violation>,
 }
 
@@ -180,6 +191,9 @@ impl Inspector {
             storms: storm::Storms::default(),
             quarantines: BTreeMap::new(),
             bad_documents: (0, false),
+            foreign: Vec::new(),
+            strangers: Vec::new(),
+            calm_since: None,
             violations: Vec::new(),
         }
     }
@@ -197,6 +211,13 @@ impl Inspector {
     /// From now on people want this policy, whatever Defib makes of the document in which they say so.
     pub fn policy_changed(&mut self, policy: Policy, at: Timestamp) {
         self.policies.push((at, policy));
+    }
+
+    /// What holds for a node that was seen, by the newest document.
+    fn policy_of(&self, seen: &Observation) -> Policy {
+        let cluster = seen.ecs.known().map(|ecs| ecs.cluster.name());
+        let group = seen.asg.known().map(|asg| asg.name.as_str());
+        self.policies.last().map(|(_, policy)| policy.at(cluster, group).into_owned()).unwrap_or_default()
     }
 
     /// What the stack itself says: no document in these schedules changes what is judged by it.
@@ -260,7 +281,7 @@ impl Inspector {
     }
 
     fn follow_effects(&mut self, account: &Account, what: &Happened<'_>) {
-        let (seen, late) = (what.seen, what.request.is_none());
+        let (seen, stale, late) = (what.seen, what.stale, what.request.is_none());
         for sent in account.sent.iter().skip(self.sent_seen) {
             if !sent.landed {
                 continue;
@@ -271,7 +292,8 @@ impl Inspector {
             let policies = self.policies_for(sent.node, incident, sent.at);
             let dark = what.switch == Some(KillSwitch::Unreadable);
             let truth = &landed.truth;
-            let landing = Landing { sent: *sent, truth, incident, account, seen, late, dark, policies: &policies };
+            let landing =
+                Landing { sent: *sent, truth, incident, account, seen, stale, late, dark, policies: &policies };
             self.check_landing(&landing);
         }
         self.sent_seen = account.sent.len();
@@ -301,6 +323,9 @@ impl Watch for Inspector {
     fn happened(&mut self, account: &Account, what: &Happened<'_>) {
         #[cfg(feature = "plants")]
         let _judging = crate::plants::Planted::new(None);
+        if let Some(request) = what.request {
+            self.nothing_for_strangers(account, what, request);
+        }
         if account.switched.len() > self.switched_seen {
             self.follow_switches(account);
         }
@@ -309,6 +334,9 @@ impl Watch for Inspector {
         }
         if account.published.len() > self.published_seen {
             self.follow_reports(account);
+        }
+        if let Some(request) = what.request {
+            self.storms.follow_shelf(request, what.at);
         }
         if account.digests.len() > self.storms.digests_seen() {
             self.follow_digests(account);

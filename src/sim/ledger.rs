@@ -411,6 +411,12 @@ impl Ledger {
         }
     }
 
+    /// Until when an operator muted a node.
+    #[must_use]
+    pub fn muted_until(&self, node: NodeId) -> Option<Timestamp> {
+        self.mutes.get(&node).copied()
+    }
+
     /// How a node's last incident ended.
     #[must_use]
     pub fn last(&self, node: NodeId) -> Option<&LastIncident> {

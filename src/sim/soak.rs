@@ -2,12 +2,16 @@
 //!
 //! A schedule is eight nodes and three hours of virtual time. Then the faults stop, and whatever is still open must end.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::Account;
+use super::chance::{Choice, Struck};
+use super::coverage::{Cell, Coverage};
 use super::driver::{Driver, TraceLine};
 use super::invariants::{Inspector, Place, Violation};
 use crate::effect::Effect;
@@ -25,14 +29,19 @@ use crate::time::after;
 use jiff::Timestamp;
 
 mod besides;
+mod elements;
 mod scenario;
+mod shrink;
 
 use scenario::{LENGTH_SECS, Scenario, Step};
+pub use shrink::{Shrunk, shrink};
 
 /// How long an account may take to come to rest after the faults have stopped, in seconds.
 const CALM_SECS: i64 = 8 * 3_600;
 /// How often the calm is looked at for a rest, in seconds.
 const CALM_STEP_SECS: i64 = 900;
+/// How long a drill takes, in seconds: until AWS shows a dead agent, and the sweep after that.
+const DRILL_SECS: i64 = 1_500;
 /// Every so many seeds, one is run twice and must go the same way.
 const TWICE_EVERY: u64 = 1_000;
 
@@ -50,6 +59,14 @@ pub struct SoakOptions {
     pub trace: bool,
     /// More or fewer faults than usual.
     pub load: Option<Load>,
+    /// Whether the hash covers everything that is stored in the end, too.
+    pub fingerprint: bool,
+}
+
+impl SoakOptions {
+    fn percent(&self) -> u32 {
+        self.load.map_or(100, |load| load.percent)
+    }
 }
 
 /// What became of one schedule.
@@ -69,6 +86,8 @@ pub struct SeedResult {
     pub outcomes: [u64; Outcome::ALL.len()],
     /// Effects that landed, in the order of [`Effect::ALL`].
     pub effects: [u64; Effect::ALL.len()],
+    /// The situations that passes have been in.
+    pub coverage: Coverage,
     /// Differs when anything went differently.
     pub hash: u64,
     /// Every request, when a trace was asked for.
@@ -90,6 +109,10 @@ pub struct SoakResult {
     pub outcomes: [u64; Outcome::ALL.len()],
     /// Effects that landed, in the order of [`Effect::ALL`].
     pub effects: [u64; Effect::ALL.len()],
+    /// The situations that passes have been in.
+    pub coverage: Coverage,
+    /// Situations that nobody declared, each with the lowest seed that was in it.
+    pub outside: BTreeMap<Cell, u64>,
     /// Broken promises, by seed.
     pub broken: Vec<(u64, Violation)>,
 }
@@ -103,29 +126,33 @@ pub fn home() -> Option<Home> {
 /// Runs the schedule of one seed.
 #[must_use]
 pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
+    let Some(home) = home() else { return SeedResult::of(seed) };
+    let scenario = Scenario::new(seed, &home, options.percent(), options.trace);
+    play(seed, &scenario, Choice::default(), options.fingerprint).0
+}
+
+/// Plays a schedule; says what became of it, and what went wrong by chance when that is kept.
+fn play(seed: u64, scenario: &Scenario, choice: Choice, fingerprint: bool) -> (SeedResult, Vec<Struck>) {
     let mut result = SeedResult::of(seed);
-    let Some(home) = home() else { return result };
-    let load = options.load.map_or(100, |load| load.percent);
-    let scenario = Scenario::new(seed, &home, load, options.trace);
-    let mut inspector = Inspector::new(scenario.policy.clone(), scenario.spots);
-    for (node, tags) in &scenario.tags {
-        inspector.tagged(*node, *tags, after(scenario.start, -86_400));
+    let mut inspector = Inspector::new(scenario.policy.clone(), scenario.spots());
+    for (node, spec, _) in &scenario.fleet {
+        inspector.tagged(*node, spec.tags, after(scenario.start, -86_400));
     }
-    if let Some(tags) = scenario.group_tags {
+    if let Some(tags) = scenario.group.tags {
         let group = Place::ScalingGroup(super::people::SCALING_GROUP.into());
         inspector.place_tagged(group, tags, after(scenario.start, -86_400));
     }
-    let stack = scenario.policy.clone();
-    let mut policy = stack.clone();
+    let mut policy = scenario.policy.clone();
     let mut bad = 0;
-    let context = Arc::new(Context { home: scenario.home, policy: scenario.policy });
-    let mut driver = Driver::new(Account::new(scenario.world), context, scenario.settings, scenario.start);
+    let context = Arc::new(Context { home: scenario.home.clone(), policy: scenario.policy.clone() });
+    let account = Account::new(scenario.world());
+    let mut driver = Driver::choosing(account, context, scenario.settings, scenario.start, choice);
     if scenario.steps.iter().any(|(_, step)| matches!(step, Step::Document(_))) {
         // A stack says from the start where its document would be.
         driver.account_mut().document = Reading::Absent;
     }
-    for (at, step) in scenario.steps {
-        driver.run_until(at, &mut inspector);
+    for (at, step) in &scenario.steps {
+        driver.run_until(*at, &mut inspector);
         match step {
             Step::Deed(deed) => deed.apply(&mut driver, &mut inspector),
             Step::Document(document) => {
@@ -133,18 +160,26 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
                 bad += usize::from(document.is_bad);
                 inspector.bad_documents(bad, document.stands());
                 let read_before = driver.account().ledger.remembered().good.clone();
-                policy = document.means(&stack, read_before.as_deref());
-                inspector.policy_changed(policy.clone(), at);
+                policy = document.means(&scenario.policy, read_before.as_deref());
+                inspector.policy_changed(policy.clone(), *at);
             }
-            Step::Forged(signal) => driver.deliver(Trigger::Signal(*signal), at),
+            Step::Forged(signal) => driver.deliver(Trigger::Signal(Signal::clone(signal)), *at),
+            Step::Foreign(node, text) => {
+                inspector.foreign(*node);
+                // Read at the door as every event is; what is let in is looked at.
+                if let Ok(signal) = crate::event::read(text.as_bytes(), Some(&scenario.home), *at).result {
+                    driver.deliver(Trigger::Signal(signal), *at);
+                }
+            }
         }
     }
     let horizon = after(scenario.start, LENGTH_SECS);
     driver.run_until(horizon, &mut inspector);
-    come_to_rest(&mut driver, &mut inspector, horizon);
+    come_to_rest(scenario, &mut driver, &mut inspector, horizon);
     let now = driver.now();
     let troubled = troubled(&mut driver, &policy, horizon);
-    inspector.check_end(driver.account(), &troubled, horizon, now);
+    inspector.check_end(driver.account(), &troubled, now);
+    inspector.check_cures(driver.account_mut(), horizon, now);
     let counts = driver.counts();
     result.incidents = u64::try_from(driver.account().ledger.incidents().count()).unwrap_or(u64::MAX);
     for ending in driver.account().ledger.incidents().filter_map(|incident| incident.ending()) {
@@ -155,20 +190,49 @@ pub fn run_seed(seed: u64, options: &SoakOptions) -> SeedResult {
     }
     result.crashes = counts.crashes;
     result.requests = counts.requests;
+    result.coverage = *driver.coverage();
     result.hash = driver.hash();
+    if fingerprint {
+        result.hash ^= whole_hash(driver.account());
+    }
     result.trace = driver.take_trace();
     result.violations = inspector.into_violations();
-    result
+    (result, driver.struck().to_vec())
 }
 
-/// After the faults: nothing goes wrong any more, the pause ends, and the rest is up to Defib.
-fn come_to_rest(driver: &mut Driver, inspector: &mut Inspector, horizon: Timestamp) {
-    driver.calm_down();
+/// A number that differs when anything ended differently: every record with its history, every report, every effect.
+fn whole_hash(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for incident in account.ledger.incidents() {
+        incident.hash(&mut hasher);
+    }
+    for (at, item) in &account.published {
+        (at, item.id).hash(&mut hasher);
+    }
+    for sent in &account.sent {
+        (sent.at, sent.incident, sent.intent, sent.effect, sent.landed).hash(&mut hasher);
+    }
+    for (scope, holder) in account.ledger.holders() {
+        (scope, holder).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// After the faults: nothing goes wrong any more, the pause ends, and the rest is up to Defib. In a drill events stay lost, and
+/// one more node falls ill, which only the sweep can find.
+fn come_to_rest(scenario: &Scenario, driver: &mut Driver, inspector: &mut Inspector, horizon: Timestamp) {
+    driver.calm_down(scenario.drill.is_some());
     driver.account_mut().world.flapping = false;
     super::people::Deed::Resume.apply(driver, inspector);
+    inspector.calm_since(horizon);
     let end = after(horizon, CALM_SECS);
     // Two sweeps at least, so that whatever is ill has been found.
-    driver.run_until(after(horizon, CALM_STEP_SECS), inspector);
+    let mut least = after(horizon, CALM_STEP_SECS);
+    if let Some(drill) = &scenario.drill {
+        driver.account_mut().world.afflict(drill.node, drill.ailment, drill.at, drill.lasts);
+        least = after(drill.at, DRILL_SECS);
+    }
+    driver.run_until(least, inspector);
     while !is_settled(driver, horizon) && driver.now() < end {
         let next = after(driver.now(), CALM_STEP_SECS);
         driver.run_until(next, inspector);
@@ -211,6 +275,7 @@ pub fn run(
     each: impl Fn(&SeedResult) -> bool + Sync,
 ) -> SoakResult {
     let next = AtomicU64::new(0);
+    let declared = Coverage::declared();
     let total = Mutex::new(SoakResult::default());
     #[cfg(feature = "plants")]
     let plant = crate::plants::chosen();
@@ -225,7 +290,7 @@ pub fn run(
                     let seed = seeds.start().checked_add(next.fetch_add(1, Ordering::Relaxed));
                     let Some(seed) = seed.filter(|seed| seeds.contains(seed)) else { break };
                     let result = run_checked(seed, options);
-                    mine.add(&result);
+                    mine.add(&result, &declared);
                     if !each(&result) {
                         stop.store(true, Ordering::Relaxed);
                     }
@@ -243,17 +308,19 @@ pub fn run(
 
 /// Runs a seed, and every thousandth one twice.
 fn run_checked(seed: u64, options: &SoakOptions) -> SeedResult {
+    if !seed.is_multiple_of(TWICE_EVERY) {
+        return run_seed(seed, options);
+    }
+    let options = &SoakOptions { fingerprint: true, ..*options };
     let mut result = run_seed(seed, options);
-    if seed.is_multiple_of(TWICE_EVERY) {
-        let again = run_seed(seed, options);
-        if again.hash != result.hash || again.requests != result.requests {
-            result.violations.push(Violation {
-                promise: "determinism",
-                at: Timestamp::UNIX_EPOCH,
-                node: None,
-                text: "the same seed went two ways".to_owned(),
-            });
-        }
+    let again = run_seed(seed, options);
+    if again.hash != result.hash || again.requests != result.requests {
+        result.violations.push(Violation {
+            promise: "determinism",
+            at: Timestamp::UNIX_EPOCH,
+            node: None,
+            text: "the same seed went two ways".to_owned(),
+        });
     }
     result
 }
@@ -280,6 +347,7 @@ impl SeedResult {
             requests: 0,
             outcomes: [0; Outcome::ALL.len()],
             effects: [0; Effect::ALL.len()],
+            coverage: Coverage::default(),
             hash: 0,
             trace: Vec::new(),
         }
@@ -287,7 +355,7 @@ impl SeedResult {
 }
 
 impl SoakResult {
-    fn add(&mut self, result: &SeedResult) {
+    fn add(&mut self, result: &SeedResult, declared: &Coverage) {
         self.seeds += 1;
         self.incidents += result.incidents;
         self.crashes += result.crashes;
@@ -295,6 +363,8 @@ impl SoakResult {
         sum(&mut self.outcomes, &result.outcomes);
         sum(&mut self.effects, &result.effects);
         self.broken.extend(result.violations.iter().map(|violation| (result.seed, violation.clone())));
+        self.coverage.merge(&result.coverage);
+        self.add_outside(result.coverage.outside(declared).into_iter().map(|cell| (cell, result.seed)));
     }
 
     fn merge(&mut self, other: Self) {
@@ -305,5 +375,13 @@ impl SoakResult {
         sum(&mut self.outcomes, &other.outcomes);
         sum(&mut self.effects, &other.effects);
         self.broken.extend(other.broken);
+        self.coverage.merge(&other.coverage);
+        self.add_outside(other.outside.into_iter());
+    }
+
+    fn add_outside(&mut self, cells: impl Iterator<Item = (Cell, u64)>) {
+        for (cell, seed) in cells {
+            self.outside.entry(cell).and_modify(|lowest| *lowest = seed.min(*lowest)).or_insert(seed);
+        }
     }
 }

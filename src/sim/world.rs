@@ -107,6 +107,8 @@ pub(crate) enum Due {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     planned: BTreeMap<(Secs, u32), (usize, Due)>,
+    /// When the first of it is due: asked for far more often than it changes.
+    first: Option<Secs>,
     count: u32,
 }
 
@@ -114,17 +116,20 @@ impl Queue {
     pub(crate) fn push(&mut self, at: Secs, machine: usize, due: Due) {
         self.count = self.count.wrapping_add(1);
         self.planned.insert((at, self.count), (machine, due));
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
     }
 
     fn first_at(&self) -> Option<Secs> {
-        self.planned.first_key_value().map(|((at, _), _)| *at)
+        self.first
     }
 
     fn pop_until(&mut self, now: Secs) -> Option<(Secs, usize, Due)> {
         if self.first_at()? > now {
             return None;
         }
-        self.planned.pop_first().map(|((at, _), (machine, due))| (at, machine, due))
+        let popped = self.planned.pop_first().map(|((at, _), (machine, due))| (at, machine, due));
+        self.first = self.planned.first_key_value().map(|((at, _), _)| *at);
+        popped
     }
 }
 
@@ -301,6 +306,42 @@ impl World {
             found.push(Signal { node: machine.id, at: moment(now), kind: SignalKind::Swept { agent } });
         }
         found
+    }
+
+    /// Since when AWS has shown an agent of a running node as lost; none when it shows none.
+    #[must_use]
+    pub fn shown_dead_since(&self, node: NodeId) -> Option<Timestamp> {
+        let now = self.now;
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        if machine.state != InstanceState::Running {
+            return None;
+        }
+        let ssm = self.ssm_looks_lost(machine, now).then(|| {
+            if machine.ssm_listed() {
+                machine.pinged_at(now) + self.ping_lost_secs + 1
+            } else {
+                machine.launched_at + 601
+            }
+        });
+        let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered && !ecs.link.shown(now));
+        let ecs = ecs.map(|ecs| ecs.link.shown_since(now));
+        ssm.into_iter().chain(ecs).min().map(|since| moment(since.max(machine.state_since)))
+    }
+
+    /// Whether a node is or was in this account.
+    #[must_use]
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.by_id.contains_key(&node)
+    }
+
+    /// Until when tags of a node, its group or its cluster mute it, in the past too.
+    #[must_use]
+    pub fn muted_until(&self, node: NodeId) -> Option<Timestamp> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        let group = machine.member.as_ref().and_then(|member| self.fleets.get(member.group));
+        let cluster = machine.ecs.as_ref().and_then(|ecs| self.clusters.get(ecs.cluster));
+        let tags = [Some(&machine.tags), group.map(|group| &group.tags), cluster.map(|cluster| &cluster.tags)];
+        tags.into_iter().flatten().filter_map(|tags| tags.mute_until).max()
     }
 
     fn ssm_looks_lost(&self, machine: &Machine, now: Secs) -> bool {

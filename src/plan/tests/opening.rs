@@ -144,6 +144,20 @@ fn a_node_that_cannot_be_seen_is_only_watched() {
 }
 
 #[test]
+fn an_id_of_which_nothing_can_be_read_opens_nothing_and_is_asked_for_again() {
+    let unread = |seen: Seen| {
+        seen.with(|seen| {
+            seen.ec2 = Fact::Unknown(Blind::Throttled);
+            (seen.ssm, seen.ecs, seen.asg) = (Fact::Absent, Fact::Unknown(Blind::Throttled), Fact::Absent);
+        })
+    };
+    assert_eq!(opened(ecs_disconnect(), unread), Err(IgnoreReason::NotSeen));
+    let elsewhere =
+        |seen: Seen| seen.hybrid().with(|seen| (seen.ssm, seen.ecs) = (Fact::Unknown(Blind::Throttled), Fact::Absent));
+    assert_eq!(opened(ecs_disconnect(), elsewhere), Err(IgnoreReason::NotSeen));
+}
+
+#[test]
 fn the_outage_began_when_the_clocks_of_aws_say_so_and_never_in_the_future() {
     let by_ssm = opened(swept_ssm(), Seen::ssm_doubtful).unwrap();
     assert_eq!(by_ssm.next.down_since, after(noon(), -1_200));

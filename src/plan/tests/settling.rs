@@ -247,3 +247,22 @@ fn a_rail_in_the_ledger_parks_the_incident_as_it_was() {
     assert_eq!(parked(&plan), Some(&refusal));
     assert_eq!((plan.perform, plan.permits, plan.next.attempts.len()), (None, Permits::Keep, 0));
 }
+
+#[test]
+fn a_stop_is_not_given_up_for_a_look_from_right_after_it_however_late_that_is_weighed() {
+    let running = |seen: Seen| dead(seen).state(InstanceState::Running);
+    let case = treated(Effect::Stop).with(|incident| incident.holds.stopped = true).done().wait(600);
+    let old = case.plan(|seen| running(seen).with(|seen| seen.at = after(case.now, -580)));
+    assert_eq!((old.next.phase.name(), old.next.holds.stopped), ("treating", true));
+    let fresh = case.plan(running);
+    assert_eq!((fresh.next.phase.name(), fresh.next.holds.stopped), ("examining", false));
+}
+
+#[test]
+fn a_standby_is_not_given_up_for_an_old_look_either() {
+    let in_service = |seen: Seen| dead(seen).in_group();
+    let case = treated(Effect::EnterStandby).with(|incident| incident.holds.standby = true).done().wait(700);
+    let old = case.plan(|seen| in_service(seen).with(|seen| seen.at = after(case.now, -690)));
+    assert_eq!((old.next.phase.name(), old.next.holds.standby), ("standby", true));
+    assert!(!case.plan(in_service).next.holds.standby);
+}

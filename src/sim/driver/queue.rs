@@ -6,7 +6,6 @@ use std::collections::BinaryHeap;
 use jiff::Timestamp;
 
 use crate::engine::Trigger;
-use crate::incident::IncidentId;
 
 /// How often a message is handed out before it goes to the dead-letter queue.
 const RECEIVES_MAX: u8 = 5;
@@ -15,15 +14,15 @@ const RECEIVES_MAX: u8 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// A message can be received.
-    Message(usize),
-    /// An incident's timer runs out.
-    Timer(IncidentId, u64),
+    Message(u32),
+    /// The timer of this number runs out.
+    Timer(u32),
     /// The schedule starts a sweep.
     Sweep,
-    /// A pass's request reaches its port.
-    Land(usize, u64),
-    /// A pass goes on with the answer that it got a while ago.
-    Resume(usize, u64),
+    /// The request of the pass in this slot, of this number, reaches its port.
+    Land(u8, u64),
+    /// The pass goes on with the answer that it got a while ago.
+    Resume(u8, u64),
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::engine::Request;
+use crate::engine::{Answer, Request};
 use crate::observe::Observation;
 use crate::ports::KillSwitch;
 use crate::sim::account::Account;
@@ -15,6 +15,8 @@ use crate::sim::fault::FaultPlan;
 pub struct SignalChaos {
     /// Never arrives.
     pub lose: u32,
+    /// A sweep never starts.
+    pub lose_sweep: u32,
     /// Arrives again, up to ten minutes later.
     pub duplicate: u32,
     /// Arrives up to ten minutes late, and so out of order.
@@ -94,12 +96,18 @@ impl fmt::Display for TraceLine {
 pub struct Happened<'a> {
     /// When.
     pub at: Timestamp,
+    /// Counts the passes; 0 when an effect landed whose caller had given up.
+    pub pass: u64,
     /// The request; none when an effect landed whose caller had given up.
     pub request: Option<&'a Request>,
+    /// Its answer, whether or not the pass lives to take it.
+    pub answer: Option<&'a Answer>,
     /// What the asking pass saw last.
     pub seen: Option<&'a Observation>,
     /// How the asking pass read the kill switch last.
     pub switch: Option<KillSwitch>,
+    /// Whether some facts of it were older than it says.
+    pub stale: bool,
 }
 
 /// Somebody who looks at the account after every request.

@@ -37,7 +37,7 @@ fn a_signal_about_a_node_that_does_not_exist_costs_one_look_and_leaves_nothing()
 fn a_message_whose_pass_always_dies_ends_in_the_dead_letter_queue() {
     let mut settings = DriverSettings::calm(1);
     settings.faults.crash = 10_000;
-    settings.signals.lose = 10_000;
+    settings.signals.lose_sweep = 10_000;
     let mut driver = driver(settings);
     let signal = Signal { node: NodeId::numbered(7), at: start(), kind: crate::event::SignalKind::SessionRefused };
     driver.deliver(Trigger::Signal(signal), start());

@@ -16,7 +16,7 @@ fn faulty(plan: FaultPlan) -> (Faulty<Account>, NodeId) {
     let settings = WorldSettings { home, start: start(), seed: 1, flapping: false, background_commands: false };
     let mut world = World::new(settings);
     let node = world.add(MachineSpec::new());
-    (Faulty::new(Account::new(world), plan, 7), node)
+    (Faulty::new(Account::new(world), plan, 7, Choice::default()), node)
 }
 
 fn reboot(node: NodeId, not_after: Timestamp) -> Perform {
@@ -69,4 +69,31 @@ fn a_blind_look_sees_unknown_facts_and_never_false_ones() {
     let seen =
         ports.observe(node, &Look { command: None, probe: None, group: None, calendar: None, close: true }, start());
     assert!(seen.ec2.blind().is_some() && seen.ssm.blind().is_some() && seen.sessions.blind().is_some());
+}
+
+#[test]
+fn a_stale_look_shows_what_was_so_at_the_look_before_and_never_anything_older() {
+    let look = Look { command: None, probe: None, group: None, close: false };
+    let state = |seen: &Observation| seen.ec2.known().map(|ec2| ec2.state);
+    let (mut new, mut old) = (0, 0);
+    for seconds in [20, STALE_MAX_SECS + 1] {
+        for seed in 0..40 {
+            let (mut ports, node) = faulty(FaultPlan { stale_look: 10_000, ..FaultPlan::NONE });
+            ports.chance = Chance::new(seed, Choice::default());
+            let before = ports.observe(node, &look, start());
+            ports.inner_mut().world.stop_by_hand(node, start());
+            let now = after(start(), seconds);
+            let seen = ports.observe(node, &look, now);
+            assert_eq!(seen.at, now, "it is old, and does not say so");
+            if seconds > STALE_MAX_SECS {
+                assert_ne!(state(&seen), state(&before));
+                assert_eq!(ports.mishap(), Mishap::Nothing);
+            } else {
+                assert_eq!(ports.mishap(), Mishap::Stale);
+                old += u32::from(state(&seen) == state(&before));
+                new += u32::from(state(&seen) != state(&before));
+            }
+        }
+    }
+    assert!(old > 10 && new > 10, "{old} old and {new} new");
 }

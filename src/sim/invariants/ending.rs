@@ -7,8 +7,7 @@ use crate::effect::Effect;
 use crate::event::Signal;
 use crate::incident::{Ending, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
-use crate::sim::account::Account;
-use crate::sim::ailment::Ailment;
+use crate::sim::account::{Account, Sent};
 use crate::time::secs_between;
 
 /// The longest that an incident may take, parked time aside, in seconds.
@@ -17,17 +16,13 @@ const UNPARKED_MAX_SECS: i64 = 6 * 3_600;
 /// What timers, sweeps and the last undoing may add, in seconds.
 const SLACK_SECS: i64 = 3_600;
 
-/// After so many seconds AWS shows every dead agent.
-const SHOWN_SECS: i64 = 1_200;
-
 impl Inspector {
-    /// Checks everything that must hold in the end. `troubled` is what a sweep would list now; the faults stopped at
-    /// `calm_since`.
-    pub fn check_end(&mut self, account: &Account, troubled: &[Signal], calm_since: Timestamp, now: Timestamp) {
+    /// Checks everything that must hold in the end. `troubled` is what a sweep would list now.
+    pub fn check_end(&mut self, account: &Account, troubled: &[Signal], now: Timestamp) {
         #[cfg(feature = "plants")]
         let _judging = crate::plants::Planted::new(None);
         for signal in troubled {
-            self.every_dead_node_is_found(account, signal, calm_since, now);
+            self.every_dead_node_is_found(account, signal, now);
         }
         for incident in account.ledger.incidents() {
             self.every_incident_ends(incident, now);
@@ -45,30 +40,6 @@ impl Inspector {
         self.each_bad_document_is_told_once(account, now);
         for item in account.ledger.unsent() {
             self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} never left", item.id));
-        }
-    }
-
-    /// L6: the sweep finds every dead node, whatever happened to the events.
-    fn every_dead_node_is_found(&mut self, account: &Account, signal: &Signal, calm_since: Timestamp, now: Timestamp) {
-        let node = signal.node;
-        let Some(truth) = account.world.truth(node) else { return };
-        let old = truth.ill_since.is_some_and(|since| secs_between(since, calm_since) >= SHOWN_SECS);
-        if !truth.running || !old || account.ledger.has_open(node) || Self::baseline(account).contains(&node) {
-            return;
-        }
-        // What ended without a repair has been told, and is quiet while nothing changes.
-        let told = account.ledger.last(node).is_some_and(|last| match last.outcome {
-            Outcome::SelfHealed | Outcome::Fixed | Outcome::Cycled | Outcome::Replaced => false,
-            Outcome::NeedsHuman
-            | Outcome::Blocked
-            | Outcome::Deferred
-            | Outcome::Gone
-            | Outcome::NotOurs
-            | Outcome::DryRun => true,
-        });
-        if !told {
-            let ailment = truth.ailment.map(Ailment::cause);
-            self.broken("L6", now, Some(node), || format!("ill with {ailment:?}, and nobody looks after it"));
         }
     }
 
@@ -120,15 +91,13 @@ impl Inspector {
         if !incident.is_closed() {
             return;
         }
+        // Who took it last: a later incident of the node gives back what it took itself.
         let last = |take: Effect, back: Effect| {
-            account
-                .sent
-                .iter()
-                .rev()
-                .find(|sent| {
-                    sent.incident == incident.id && sent.landed && (sent.effect == take || sent.effect == back)
-                })
-                .is_some_and(|sent| sent.effect == take)
+            let of_node = |sent: &&Sent| sent.node == incident.node && sent.landed;
+            let mut moves = account.sent.iter().rev().filter(of_node);
+            moves
+                .find(|sent| sent.effect == take || sent.effect == back)
+                .is_some_and(|sent| sent.effect == take && sent.incident == incident.id)
         };
         let loud = matches!(ending.outcome(), Outcome::NeedsHuman | Outcome::Replaced | Outcome::Gone)
             || matches!(ending, Ending::ClosedBy { .. });

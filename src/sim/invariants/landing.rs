@@ -5,14 +5,17 @@ use jiff::Timestamp;
 use super::{GRACE_SECS, Inspector, Landing, LastRemedy, Place, Spot, remedy_of};
 use crate::effect::{Effect, IntentState, Weight};
 use crate::incident::{AttemptResult, Incident, Remedy};
-use crate::observe::{Fact, Health, Observation, Standing, Tags};
+use crate::observe::{Check, Ec2, Fact, Health, Observation, Standing, Tags};
 use crate::policy::Mode;
+use crate::sim::fault::STALE_MAX_SECS;
 use crate::time::secs_between;
 
 /// A disruptive effect lands at most this long after the kill switch was thrown, in seconds.
 const PAUSE_GRACE_SECS: i64 = 60;
 /// The oldest look that a disruptive effect may rest on, in seconds.
 const FRESH_SECS: i64 = 30;
+/// How long EC2's status checks lag behind at most, in seconds.
+const CHECK_LAG_SECS: i64 = 120;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
@@ -280,7 +283,13 @@ impl Inspector {
         if ailment.is_harmless() && !remedy.is_disruptive() {
             return;
         }
-        if secs_between(since, landing.sent.at) >= GRACE_SECS && truth.forbids(remedy) {
+        // A status check tells of a fault for two minutes after its end, and a look at it may be old on top of that: AWS's own
+        // lag is not ours to bound.
+        let failing = |ec2: &Ec2| ec2.system_check == Check::Impaired || ec2.instance_check == Check::Impaired;
+        let by_check = landing.seen.and_then(|seen| seen.ec2.known()).is_some_and(failing);
+        let grace = if by_check { CHECK_LAG_SECS + FRESH_SECS } else { GRACE_SECS };
+        let grace = grace + if landing.stale { STALE_MAX_SECS } else { 0 };
+        if secs_between(since, landing.sent.at) >= grace && truth.forbids(remedy) {
             let cause = landing.incident.and_then(|incident| incident.diagnosis.as_ref()).map(|found| found.cause);
             self.breach("S7", landing, || format!("against {}, diagnosed as {cause:?}", ailment.cause()));
         }

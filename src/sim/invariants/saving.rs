@@ -22,6 +22,7 @@ impl Inspector {
             self.never_old_news(account, saved, now);
             self.opened.entry(saved.id).or_insert(saved.first_seen);
             self.never_of_our_own_making(account, saved, now);
+            self.found_in_time(account, saved, now);
         }
     }
 

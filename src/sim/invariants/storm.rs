@@ -2,12 +2,13 @@
 //!
 //! Counted again here from what was saved and what landed; the breaker's own record is never asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{GRACE_SECS, Inspector, Landing};
 use crate::effect::Weight;
+use crate::engine::Request;
 use crate::event::SignalKind;
 use crate::guard::Scope;
 use crate::guard::breaker::{BreakerLimits, Tried};
@@ -42,10 +43,41 @@ pub(super) struct Storms {
     /// Failures in a row of a remedy in a scope, and when the last of them was.
     failing: Vec<(Scope, Remedy, usize, Timestamp)>,
     digests_seen: usize,
+    /// When a node was last put on the shelf, or taken from it.
+    shelved: BTreeMap<NodeId, Timestamp>,
     told: BTreeMap<String, (Timestamp, u32)>,
 }
 
 impl Storms {
+    /// When a node was last put on the shelf, or taken from it.
+    pub(super) fn shelved_at(&self, node: NodeId) -> Option<Timestamp> {
+        self.shelved.get(&node).copied()
+    }
+
+    /// Follows who waits for a place.
+    pub(super) fn follow_shelf(&mut self, request: &Request, now: Timestamp) {
+        match request {
+            Request::Shelve(shelve) => {
+                self.shelved.insert(shelve.signal.node, now);
+            }
+            Request::Post(post) => {
+                let moved = post.shelve.iter().map(|signal| signal.node).chain(post.unshelve.iter().copied());
+                self.shelved.extend(moved.map(|node| (node, now)));
+            }
+            Request::Load(_)
+            | Request::Observe(..)
+            | Request::Commit(_)
+            | Request::Perform(_)
+            | Request::Publish(_)
+            | Request::MarkSent(_)
+            | Request::Survey
+            | Request::PublishDigest(_)
+            | Request::MarkDigestSent(_)
+            | Request::Switch(_)
+            | Request::Done(_) => {}
+        }
+    }
+
     pub(super) fn digests_seen(&self) -> usize {
         self.digests_seen
     }
@@ -250,11 +282,5 @@ impl Inspector {
         let outcome = incident.ending().map(crate::incident::Ending::outcome);
         let mut rows = account.digests.iter().flat_map(|(_, digest)| digest.rows.iter());
         rows.any(|row| row.incident == Some(incident.id) && row.outcome == outcome)
-    }
-
-    /// Nodes that the first sweep told of as long dead.
-    pub(super) fn baseline(account: &Account) -> BTreeSet<NodeId> {
-        let told = account.digests.iter().filter(|(_, digest)| digest.id.kind == crate::storm::DigestKind::Baseline);
-        told.flat_map(|(_, digest)| digest.rows.iter().map(|row| row.node)).collect()
     }
 }

@@ -13,7 +13,7 @@ use super::besides::Document;
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, SweptAgent};
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
-use crate::observe::{Factor, Tags};
+use crate::observe::Factor;
 use crate::policy::{BreakerPolicy, Budgets, Mode, Policy, SessionsRule, TasksRule, WorkloadRules};
 use crate::sim::ailment::Ailment;
 use crate::sim::driver::{DriverSettings, SignalChaos};
@@ -40,21 +40,39 @@ pub(super) enum Step {
     Forged(Box<Signal>),
     /// People change the policy document, and what they mean by it.
     Document(Document),
+    /// The text of an event of another account or region arrives, about a node that is not here.
+    Foreign(NodeId, Arc<str>),
 }
 
-/// Everything that a seed decides.
-#[derive(Debug)]
+/// A fault of a node: which, when, and for how many seconds when it ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Illness {
+    pub(super) node: NodeId,
+    pub(super) ailment: Ailment,
+    pub(super) at: Timestamp,
+    pub(super) lasts: Option<i64>,
+}
+
+/// Everything that a seed decides, as data: parts of it can be taken away.
+#[derive(Debug, Clone)]
 pub(super) struct Scenario {
     pub(super) start: Timestamp,
     pub(super) home: Home,
     pub(super) policy: Policy,
-    pub(super) world: World,
-    pub(super) spots: BTreeMap<NodeId, Spot>,
-    pub(super) tags: Vec<(NodeId, Tags)>,
-    /// Of the Auto Scaling group, where they are not the usual ones.
-    pub(super) group_tags: Option<Tags>,
+    pub(super) world: WorldSettings,
+    pub(super) fleet: Vec<(NodeId, MachineSpec, Spot)>,
+    pub(super) group: GroupSettings,
+    pub(super) illnesses: Vec<Illness>,
+    /// When the change calendar closes, and for how many seconds.
+    pub(super) closed: Vec<(Timestamp, i64)>,
+    /// Members that the group asks for and does not get, as where an instance type is sold out.
+    pub(super) missing: u32,
+    /// The least healthy share of the services of each cluster, in percent.
+    pub(super) minimums: [(&'static str, u32); 2],
     pub(super) settings: DriverSettings,
     pub(super) steps: Vec<(Timestamp, Step)>,
+    /// After the faults, events stay lost and a node falls ill, so that only the sweep can find it.
+    pub(super) drill: Option<Illness>,
 }
 
 impl Scenario {
@@ -65,47 +83,41 @@ impl Scenario {
         // Rails that rest on what stands around a node have a source of chance of their own, so that a new one of them leaves
         // the rest of every schedule as it was.
         let mut aside = Rng::with_seed(seed ^ 0x0b57_ac1e_5eed_0002);
+        let theme = Theme::random(&mut rng);
         let mut policy = random_policy(&mut rng);
         surroundings(&mut aside, &mut policy);
-        let mut world = World::new(WorldSettings {
+        let world = WorldSettings {
             home: home.clone(),
             start,
             seed: rng.u64(..),
             flapping: rng.u8(0..4) > 0,
             background_commands: rng.u8(0..4) > 0,
-        });
-        let mut scenario_tags = Vec::with_capacity(NODES);
-        let mut spots = BTreeMap::new();
-        let mut nodes = Vec::with_capacity(NODES);
+        };
         let whole = aside.u8(0..4) == 0;
-        if let Some(calendar) = &policy.calendar {
+        let mut closed = Vec::new();
+        if policy.calendar.is_some() {
             for _ in 0..aside.usize(1..4) {
-                world.close_calendar(calendar, after(start, aside.i64(0..LENGTH_SECS)), aside.i64(300..5_400));
+                closed.push((after(start, aside.i64(0..LENGTH_SECS)), aside.i64(300..5_400)));
             }
         }
-        let special = aside.u8(0..4) == 0;
-        for (mut spec, spot) in fleet(&mut rng, start, whole) {
-            if special && spec.cluster.is_some() && aside.bool() {
-                spec = spec.with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
+        let mut fleet = fleet(&mut rng, start, whole);
+        if aside.u8(0..4) == 0 {
+            for (_, spec, _) in &mut fleet {
+                if spec.cluster.is_some() && aside.bool() {
+                    *spec = spec.clone().with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
+                }
             }
-            let tags = spec.tags;
-            let node = world.add(spec);
-            scenario_tags.push((node, tags));
-            spots.insert(node, spot);
-            nodes.push(node);
         }
-        let group = random_group(&mut rng, start);
-        let group_tags = group.tags;
-        if let Ok(name) = SCALING_GROUP.parse() {
-            world.set_group(&name, &group);
-            // A group that asks for one more than it gets, as where an instance type is sold out.
-            let more = if aside.u8(0..6) == 0 { 1 } else { 0 };
-            world.want_more(&name, more);
-        }
-        fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
+        let missing = if aside.u8(0..6) == 0 { 1 } else { 0 };
+        let nodes: Vec<NodeId> = fleet.iter().map(|(node, ..)| *node).collect();
+        let mut group = random_group(&mut rng, start);
+        theme.adjust(&mut policy, &mut group);
+        let illnesses = fall_ill(&mut rng, &nodes, start, theme, load_percent);
+        // What is rare must also be rare and interrupted.
+        let frail = if theme == Theme::Any { rng.u8(0..16) == 0 } else { rng.u8(0..3) == 0 };
         let mut settings = DriverSettings {
             seed: rng.u64(..),
-            faults: random_faults(&mut rng).scaled(load_percent),
+            faults: random_faults(&mut rng, frail).scaled(load_percent),
             signals: random_signals(&mut rng),
             timer_dies: if rng.bool() { 0 } else { rng.u32(0..1_500) },
             latency_max_ms: *rng.choice(&[50, 300, 300, 2_000]).unwrap_or(&300),
@@ -118,19 +130,122 @@ impl Scenario {
                 steps.extend(Deed::random_tasks(&mut aside, &nodes).map(|deed| (at, Step::Deed(deed))));
             }
         }
-        for cluster in ["blue", "green"] {
-            world.set_minimum(cluster, *aside.choice(&[0, 0, 50, 50, 100]).unwrap_or(&50));
-        }
+        let minimums = ["blue", "green"].map(|cluster| (cluster, *aside.choice(&[0, 0, 50, 50, 100]).unwrap_or(&50)));
         let besides = super::besides::of(seed, &nodes, start);
         settings.faults.dark_switch = besides.dark_switch.saturating_mul(load_percent) / 100;
         steps.extend(besides.steps);
         steps.sort_by_key(|(at, _)| *at);
-        Self { start, home: home.clone(), policy, world, spots, tags: scenario_tags, group_tags, settings, steps }
+        let drill = drill(&mut rng, &nodes, start);
+        let home = home.clone();
+        Self { start, home, policy, world, fleet, group, closed, missing, minimums, illnesses, settings, steps, drill }
+    }
+    /// The account as it is when the schedule begins.
+    pub(super) fn world(&self) -> World {
+        let mut world = World::new(self.world.clone());
+        for (_, spec, _) in &self.fleet {
+            world.add(spec.clone());
+        }
+        if let Ok(group) = SCALING_GROUP.parse() {
+            world.set_group(&group, &self.group);
+            world.want_more(&group, self.missing);
+        }
+        if let Some(calendar) = &self.policy.calendar {
+            for (at, secs) in &self.closed {
+                world.close_calendar(calendar, *at, *secs);
+            }
+        }
+        for (cluster, percent) in self.minimums {
+            world.set_minimum(cluster, percent);
+        }
+        for ill in &self.illnesses {
+            world.afflict(ill.node, ill.ailment, ill.at, ill.lasts);
+        }
+        world
+    }
+
+    /// Where each node counts.
+    pub(super) fn spots(&self) -> BTreeMap<NodeId, Spot> {
+        self.fleet.iter().map(|(node, _, spot)| (*node, spot.clone())).collect()
+    }
+}
+
+/// What a schedule is about, where it is about something rare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    /// Nothing in particular.
+    Any,
+    /// Faults that the first remedies do not cure, in a group whose members are set aside before each.
+    Stubborn,
+    /// Faults that are cured by what is sent to the host.
+    OnTheHost,
+}
+
+impl Theme {
+    fn random(rng: &mut Rng) -> Self {
+        match rng.u8(0..8) {
+            0 => Self::Stubborn,
+            1 => Self::OnTheHost,
+            _ => Self::Any,
+        }
+    }
+
+    /// Faults that come up more often than others.
+    fn favours(self) -> &'static [Ailment] {
+        match self {
+            Self::Any => &[],
+            Self::Stubborn => &[
+                Ailment::HostBootFailure,
+                Ailment::HostIoStalled,
+                Ailment::PlatformHardware,
+                Ailment::EcsAgentImageMissing,
+            ],
+            Self::OnTheHost => &[
+                // Twice, because it comes and goes, and is seldom caught while it is there.
+                Ailment::SsmAgentWorkerCrash,
+                Ailment::SsmAgentWorkerCrash,
+                Ailment::SsmAgentHibernating,
+                Ailment::HostDiskFull,
+                Ailment::HostInodesExhausted,
+                Ailment::EcsAgentHung,
+                Ailment::RuntimeDockerHung,
+            ],
+        }
+    }
+
+    /// Rules under which such faults are treated to the end.
+    fn adjust(self, policy: &mut Policy, group: &mut GroupSettings) {
+        match self {
+            Self::Any => return,
+            Self::Stubborn => {
+                policy.mode = Mode::Replace;
+                *group = GroupSettings {
+                    desired: None,
+                    min: Some(0),
+                    ec2_health_only: Some(false),
+                    suspended: Some(false),
+                    refreshing: Some(false),
+                    tags: None,
+                };
+            }
+            Self::OnTheHost => policy.mode = policy.mode.max(Mode::Cycle),
+        }
+        policy.sessions = SessionsRule::Ignore;
+        policy.approve_from = None;
+        policy.budgets = Budgets {
+            account_at_once: 5,
+            group_at_once: 4,
+            group_percent: 50,
+            account_an_hour: 20,
+            account_a_day: 50,
+            node_an_hour: 4,
+            node_a_day: 6,
+            ..policy.budgets
+        };
     }
 }
 
 /// Eight nodes: a cluster in an Auto Scaling group, some single ones, now and then a managed node.
-fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(MachineSpec, Spot)> {
+fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(NodeId, MachineSpec, Spot)> {
     let in_group = rng.usize(2..7);
     // Now and then nearly all of them, so that what counts for large groups only counts at all.
     let in_group = if whole { in_group.max(4) + 2 } else { in_group };
@@ -141,6 +256,8 @@ fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(MachineSpec, Spot
     (0..NODES)
         .map(|index| {
             let zone = if rng.bool() { 'a' } else { 'b' };
+            // Ids of their own, so that nothing that is taken away from a schedule changes them.
+            let mut node = NodeId::numbered(rng.u128(..));
             let mut spec = MachineSpec::new().in_zone(zone);
             let mut spot = Spot { group: None, zone: Some(zone), scaling_group: None };
             if index < in_group {
@@ -149,6 +266,7 @@ fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(MachineSpec, Spot
                 spot.scaling_group = Some(Arc::clone(&scaling));
             } else if hybrid && index == NODES - 1 {
                 spec = spec.hybrid();
+                node = format!("mi-{:017x}", node.value()).parse().unwrap_or(node);
                 spot.zone = None;
             } else if rng.u8(0..3) == 0 {
                 spec = spec.in_cluster("green");
@@ -166,7 +284,7 @@ fn fleet(rng: &mut Rng, start: Timestamp, whole: bool) -> Vec<(MachineSpec, Spot
             if rng.u8(0..8) == 0 {
                 spec = spec.with_sessions(1);
             }
-            (spec, spot)
+            (node, spec.with_id(node), spot)
         })
         .collect()
 }
@@ -271,32 +389,40 @@ fn surroundings(rng: &mut Rng, policy: &mut Policy) {
     budgets.zone_freeze_percent = if rng.bool() { 100 } else { *rng.choice(&[20, 35, 50, 50, 75]).unwrap_or(&50) };
 }
 
-fn random_faults(rng: &mut Rng) -> FaultPlan {
-    let mut some = |most: u32| if rng.u8(0..3) == 0 { 0 } else { rng.u32(0..most) };
+/// How often requests go wrong. In a frail schedule hardly any pass gets through.
+fn random_faults(rng: &mut Rng, frail: bool) -> FaultPlan {
+    let mut some = |most: u32, frail_most: u32| {
+        let most = if frail { frail_most } else { most };
+        if rng.u8(0..3) == 0 { 0 } else { rng.u32(0..most) }
+    };
     FaultPlan {
-        fail: some(800),
-        lose_answer: some(500),
-        land_late: some(1_000),
-        blind_look: some(3_000),
-        blind_fact: 500 + some(4_000),
-        stale_survey: some(2_000),
-        crash: some(300),
-        pause: some(200),
+        fail: some(800, 2_500),
+        lose_answer: some(500, 1_500),
+        land_late: some(1_000, 3_000),
+        blind_look: some(3_000, 6_000),
+        blind_fact: 500 + some(4_000, 4_000),
+        stale_look: some(3_000, 8_000),
+        stale_survey: some(2_000, 5_000),
+        crash: some(300, 1_500),
+        pause: some(200, 2_000),
         dark_switch: 0,
     }
 }
 
 fn random_signals(rng: &mut Rng) -> SignalChaos {
     let mut some = |most: u32| if rng.bool() { 0 } else { rng.u32(0..most) };
-    SignalChaos { lose: some(10_000), duplicate: some(5_000), delay: some(5_000) }
+    let lose = some(10_000);
+    SignalChaos { lose, lose_sweep: lose, duplicate: some(5_000), delay: some(5_000) }
 }
 
 /// Illnesses begin and end; now and then many at once, of one kind.
-fn fall_ill(rng: &mut Rng, world: &mut World, nodes: &[NodeId], start: Timestamp, load_percent: u32) {
+fn fall_ill(rng: &mut Rng, nodes: &[NodeId], start: Timestamp, theme: Theme, load_percent: u32) -> Vec<Illness> {
     let count = rng.u32(6..24).saturating_mul(load_percent) / 100;
+    let mut illnesses = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let at = after(start, rng.i64(60..LENGTH_SECS - 900));
-        let ailment = *rng.choice(Ailment::ALL).unwrap_or(&Ailment::Healthy);
+        let favoured = if rng.u8(0..4) > 0 { rng.choice(theme.favours()) } else { None };
+        let ailment = *favoured.or_else(|| rng.choice(Ailment::ALL)).unwrap_or(&Ailment::Healthy);
         let lasts = match rng.u8(0..4) {
             0 => Some(rng.i64(30..600)),
             1 => Some(rng.i64(300..7_200)),
@@ -305,13 +431,25 @@ fn fall_ill(rng: &mut Rng, world: &mut World, nodes: &[NodeId], start: Timestamp
         if rng.u8(0..10) == 0 {
             for node in nodes {
                 if rng.u8(0..3) > 0 {
-                    world.afflict(*node, ailment, after(at, rng.i64(0..300)), lasts);
+                    illnesses.push(Illness { node: *node, ailment, at: after(at, rng.i64(0..300)), lasts });
                 }
             }
         } else if let Some(node) = rng.choice(nodes) {
-            world.afflict(*node, ailment, at, lasts);
+            illnesses.push(Illness { node: *node, ailment, at, lasts });
         }
     }
+    illnesses
+}
+
+/// In some schedules a node dies in the calm, and nothing tells of it.
+fn drill(rng: &mut Rng, nodes: &[NodeId], start: Timestamp) -> Option<Illness> {
+    const DEADLY: [Ailment; 4] =
+        [Ailment::SsmAgentHung, Ailment::SsmAgentStopped, Ailment::EcsAgentHung, Ailment::HostKernelHang];
+    if rng.u8(0..8) > 0 {
+        return None;
+    }
+    let (node, ailment) = (*rng.choice(nodes)?, *rng.choice(&DEADLY)?);
+    Some(Illness { node, ailment, at: after(start, LENGTH_SECS + rng.i64(0..600)), lasts: None })
 }
 
 /// What people and liars do, in order.
@@ -331,8 +469,25 @@ fn steps(rng: &mut Rng, nodes: &[NodeId], start: Timestamp) -> Vec<(Timestamp, S
             steps.push((at, Step::Forged(Box::new(signal))));
         }
     }
+    for _ in 0..rng.usize(0..3) {
+        let at = after(start, rng.i64(0..LENGTH_SECS));
+        let (node, text) = foreign_event(rng, nodes, at);
+        steps.push((at, Step::Foreign(node, text)));
+    }
     steps.sort_by_key(|(at, _)| *at);
     steps
+}
+
+/// The text of an event of another account or another region.
+fn foreign_event(rng: &mut Rng, nodes: &[NodeId], at: Timestamp) -> (NodeId, Arc<str>) {
+    let stranger = NodeId::numbered(rng.u128(..));
+    let node = if nodes.contains(&stranger) { NodeId::numbered(0) } else { stranger };
+    let (account, region) = if rng.bool() { ("444455556666", "us-east-1") } else { ("111122223333", "eu-central-1") };
+    let text = format!(
+        r#"{{"version":"0","id":"{:08x}-0000-4000-8000-000000000000","detail-type":"EC2 Command Invocation Status-change Notification","source":"aws.ssm","account":"{account}","time":"{at}","region":"{region}","resources":["arn:aws:ec2:{region}:{account}:instance/{node}"],"detail":{{"command-id":"7c2f6b1e-9a51-4f0e-8f0d-3a1d1b1f9e77","document-name":"AWS-RunShellScript","instance-id":"{node}","requested-date-time":"{at}","status":"TimedOut"}}}}"#,
+        rng.u32(..)
+    );
+    (node, Arc::from(text))
 }
 
 /// An event that nobody sent, about one of our nodes or about one that does not exist here.

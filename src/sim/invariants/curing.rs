@@ -1,0 +1,204 @@
+//! L3: what a permitted remedy can cure gets cured, unless a rail or L1 ends it first.
+//!
+//! Asked of every node that is still ill when everything has come to rest, by what is true of it. Whatever excuses Defib is named
+//! here, with its reason; what has no excuse is a broken promise.
+
+use jiff::Timestamp;
+
+use super::Inspector;
+use crate::diagnose::{Family, diagnose};
+use crate::effect::Effect;
+use crate::guard::{gates, mode};
+use crate::incident::{AttemptResult, Ending, Incident, Phase, Remedy};
+use crate::node::NodeId;
+use crate::observe::{Health, Look, Observation, Standing};
+use crate::plan::ladder;
+use crate::sim::account::Account;
+use crate::sim::ailment::{Ailment, SsmFace};
+use crate::time::secs_between;
+
+/// An ending this soon after the fault may still tell of the one before, in seconds.
+const NEW_FAULT_SECS: i64 = 600;
+/// An examination this long that began in the calm had nothing in its way, in seconds.
+const EXAMINATION_SECS: i64 = 30 * 60;
+
+/// Why a node may stay ill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Excuse {
+    /// It is being treated still; that it ends is L1's.
+    UnderWay,
+    /// No incident has ended since the fault began; that it is found is L6's.
+    NotFound,
+    /// The fault came while the incident was ending.
+    JustNow,
+    /// Nothing is to be seen of it from outside: the agents answer, and nobody asks a host that answers.
+    Hidden,
+    /// A rail refused for good, or for longer than an incident may wait, or the mode only tells.
+    Rail,
+    /// A rate, or the day's quarantine.
+    Quarantine,
+    /// It took as long as it may: L1.
+    Time,
+    /// What was taken could not be given back; S14 asks for a person.
+    Taken,
+    /// A person closed it.
+    Person,
+    /// The instance was gone, or on its way.
+    Gone,
+    /// Every curing remedy that could be carried out was tried since the fault began.
+    Tried,
+    /// No curing remedy may be tried: the ladder has been climbed past it, or it is beyond the mode, or nothing can carry it out.
+    OutOfReach,
+    /// Something went wrong with the looks while it was decided.
+    Blinded,
+}
+
+impl Inspector {
+    /// L3, once everything has come to rest.
+    pub fn check_cures(&mut self, account: &mut Account, calm_since: Timestamp, now: Timestamp) {
+        #[cfg(feature = "plants")]
+        let _judging = crate::plants::Planted::new(None);
+        let nodes: Vec<NodeId> = account.world.nodes().collect();
+        for node in nodes {
+            let Some(truth) = account.world.truth(node).filter(|truth| truth.running) else { continue };
+            let (Some(ailment), Some(since)) = (truth.ailment, truth.ailment_since) else { continue };
+            if ailment.is_harmless() || ailment.profile().cures.is_empty() || since >= calm_since {
+                continue;
+            }
+            let look = Look { command: None, probe: None, group: None, calendar: None, close: true };
+            let seen = account.world.observe(node, &look, now);
+            let last = account.ledger.incidents().filter(|incident| incident.node == node).last();
+            let ill = Ill { ailment, since, prepared: truth.prepared, seen: &seen, calm_since, now };
+            if self.excuse(last.map(AsRef::as_ref), &ill).is_none() {
+                let told = last.and_then(|incident| incident.ending()).map(|ending| format!("{ending:?}"));
+                let id = last.map(|incident| incident.id.to_string()).unwrap_or_default();
+                let cause = ailment.cause();
+                self.broken("L3", now, Some(node), || {
+                    format!("ill with {cause} since {since}, which {:?} cures, and {id} ended as {told:?}", cures(&ill))
+                });
+            }
+        }
+    }
+
+    /// Why it may stay ill, if there is a reason.
+    fn excuse(&self, last: Option<&Incident>, ill: &Ill<'_>) -> Option<Excuse> {
+        let Some(incident) = last else { return Some(Excuse::NotFound) };
+        let (ending, at) = match &incident.phase {
+            Phase::Closed { ending, at } => (ending, *at),
+            Phase::Resting { why, since, .. } => (why, *since),
+            Phase::Watching { .. }
+            | Phase::Examining { .. }
+            | Phase::Parked { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. } => return Some(Excuse::UnderWay),
+        };
+        if at <= ill.since {
+            return Some(Excuse::NotFound);
+        }
+        match ending {
+            Ending::Refused { .. } | Ending::WaitedTooLong { .. } | Ending::WouldHave { .. } => Some(Excuse::Rail),
+            Ending::Quarantined { .. } => Some(Excuse::Quarantine),
+            Ending::DoesNotStart | Ending::NotGivenBack => Some(Excuse::Taken),
+            Ending::ClosedBy { .. } => Some(Excuse::Person),
+            Ending::Gone => Some(Excuse::Gone),
+            // Whoever says that it is well was shown nothing else; what AWS shows is L6's.
+            Ending::SelfHealed | Ending::Helped { .. } | Ending::ScriptTimedOut | Ending::CommandRejected => {
+                Some(Excuse::Hidden)
+            }
+            Ending::TooLong => self.time(incident, at, ill),
+            Ending::CauseNotOurs | Ending::LadderExhausted => self.tried(incident, at, ill),
+        }
+    }
+
+    /// The incident's own limit; or an examination that came to no certain end, which needs a reason.
+    fn time(&self, incident: &Incident, at: Timestamp, ill: &Ill<'_>) -> Option<Excuse> {
+        let took = secs_between(incident.first_seen, at) - incident.parked_secs;
+        if took > self.stack().incident_max_secs || incident.asked.is_some() {
+            return Some(Excuse::Time);
+        }
+        if secs_between(ill.calm_since, at) < EXAMINATION_SECS {
+            return Some(Excuse::Blinded);
+        }
+        // S1: what answers is not cycled, whatever its host says of itself.
+        let health = Health::of(ill.seen, ill.now);
+        if health.ssm == Standing::Well && !health.is_ill() {
+            return Some(Excuse::Hidden);
+        }
+        // An agent that comes and goes is never silent for long enough to be certain.
+        let flaky = ill.ailment.profile().ssm == SsmFace::Flaky;
+        let policy = self.policy_of(ill.seen);
+        (flaky || !policy.may_probe(mode::reach(ill.seen, &policy).mode)).then_some(Excuse::OutOfReach)
+    }
+
+    /// An end that says that nothing more can be done: honest only if what cures was tried, or cannot be.
+    fn tried(&self, incident: &Incident, at: Timestamp, ill: &Ill<'_>) -> Option<Excuse> {
+        if secs_between(ill.since, at) < NEW_FAULT_SECS {
+            return Some(Excuse::JustNow);
+        }
+        let over = |result| matches!(result, AttemptResult::Helped | AttemptResult::Failed);
+        let cures = cures(ill);
+        let was_tried = incident.attempts.iter().any(|attempt| {
+            cures.contains(&attempt.remedy)
+                && over(attempt.result)
+                && attempt.acted_at.is_some_and(|acted| acted >= ill.since)
+        });
+        if was_tried {
+            return Some(Excuse::Tried);
+        }
+        let health = Health::of(ill.seen, ill.now);
+        let reach = mode::reach(ill.seen, &self.policy_of(ill.seen)).mode;
+        // A host that answers can be asked, and so its fault can be known; of a silent one only what is seen from outside.
+        // An agent that comes and goes is asked in vain.
+        let flaky = ill.ailment.profile().ssm == SsmFace::Flaky;
+        let known = if health.ssm == Standing::Well && !flaky {
+            ill.ailment.cause()
+        } else {
+            diagnose(ill.seen, health, ill.now).cause
+        };
+        let rungs = ladder::rungs(known, health);
+        let open = |remedy: Remedy| {
+            // S7: the ladder is only climbed, and what was tried against the fault before has had its tries.
+            let spent = incident.attempts.iter().any(|attempt| over(attempt.result) && attempt.remedy >= remedy);
+            let concerned = match remedy {
+                Remedy::RestartSsmAgent => ill.ailment.cause().family() == Family::SsmAgent,
+                Remedy::RestartEcsAgent | Remedy::RestartRuntime => health.ecs == Standing::Ill,
+                Remedy::FreeDisk | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => true,
+            };
+            // A person asked for a later rung than this one, and it cannot be carried out here.
+            let skipped = incident.asked.as_ref().and_then(|asked| asked.remedy).is_some_and(|asked| asked > remedy);
+            // An agent that comes and goes may have been away just when the host should have been sent something.
+            let away = flaky && Effect::of(remedy).needs_ssm();
+            !spent
+                && !skipped
+                && !away
+                && concerned
+                && mode::least_mode(remedy) <= reach
+                && gates::way(ill.seen, health, remedy).is_ok()
+                && rungs.contains(&remedy)
+        };
+        if cures.into_iter().any(open) { None } else { Some(Excuse::OutOfReach) }
+    }
+}
+
+/// A node that is still ill.
+struct Ill<'a> {
+    ailment: Ailment,
+    since: Timestamp,
+    /// What the fault needs first has been done.
+    prepared: bool,
+    /// As AWS shows it now.
+    seen: &'a Observation,
+    calm_since: Timestamp,
+    now: Timestamp,
+}
+
+/// What would cure it now, or bring it nearer to a cure.
+fn cures(ill: &Ill<'_>) -> Vec<Remedy> {
+    let profile = ill.ailment.profile();
+    match profile.first.filter(|_| !ill.prepared) {
+        Some(first) => vec![first, Remedy::Replace],
+        None => profile.cures.to_vec(),
+    }
+}
