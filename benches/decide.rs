@@ -11,8 +11,8 @@ use defib::event::{Signal, SignalKind, SweptAgent};
 use defib::incident::{Attempt, AttemptResult, Incident, Phase, ProbeSent, Remedy, Symptom};
 use defib::node::Home;
 use defib::observe::{
-    Asg, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Group, InstanceState, Lifecycle, Observation, Ping,
-    Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags,
+    Asg, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Lifecycle, Observation,
+    Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags, Workload,
 };
 use defib::plan;
 use defib::policy::{Mode, Policy};
@@ -92,12 +92,25 @@ fn seen(now: Timestamp) -> Observation {
             desired: 12,
             min: 10,
             in_service: 12,
+            standby: 0,
+            existing: 12,
             ec2_health_only: false,
             suspended: false,
             refreshing: false,
             tags,
         }),
-        group: Fact::Known(Group { name: Arc::from("blue"), size: 12, zone_size: 4 }),
+        group: Fact::Known(Group {
+            name: Arc::from("blue"),
+            size: 12,
+            zone_size: 4,
+            unhealthy: 1,
+            zone_unhealthy: 1,
+            zone_peers: 3,
+            zone_peers_unhealthy: 0,
+        }),
+        factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 40 }),
+        workload: Fact::Known(Workload::default()),
+        calendar: Fact::Absent,
         invocation: Fact::Absent,
         probe: Fact::Known(Probe {
             sent_at: after(now, -10),

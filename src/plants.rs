@@ -110,6 +110,7 @@ plants! {
     NoActiveCap, "no-active-cap", "Any number of incidents is worked on at once.";
     NoBaseline, "no-baseline", "What was dead long before opens incidents.";
     DigestEachSweep, "digest-each-sweep", "A digest with every sweep.";
+    ForgetPolicyNews, "forget-policy-news", "Nobody is told that the policy document cannot be used.";
     ForgetGathered, "forget-gathered", "Gathered reports are told in the first digest only.";
     OpenUnknown, "open-unknown", "An id that AWS does not know opens an incident.";
     BelieveElsewhere, "believe-elsewhere", "Events of other accounts and regions are let in.";

@@ -16,6 +16,7 @@ use crate::guard::{Refusal, Scope};
 use crate::incident::{Incident, IncidentId, Outcome, Remedy};
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
+use crate::policy::standing::News as PolicyNews;
 use crate::report::Report;
 use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, News};
 
@@ -279,6 +280,8 @@ pub struct Survey {
     pub gathered: Vec<Arc<OutboxItem>>,
     /// Digests that nobody marked as sent.
     pub digests: Vec<Arc<Digest>>,
+    /// What there was to tell of the policy document, in order.
+    pub policy_news: Vec<(Timestamp, PolicyNews)>,
     /// What else goes on.
     pub around: Arc<Around>,
 }

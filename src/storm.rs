@@ -42,6 +42,9 @@ pub struct Bulletin {
     pub baseline: Option<Baseline>,
     /// What is going on that many nodes have to do with.
     pub episodes: Vec<Episode>,
+    /// How much of what there is to tell of the policy document has been told.
+    #[serde(default)]
+    pub policy_told: u32,
 }
 
 /// Nodes that were dead for long when Defib first looked: told once, and not treated until they come back.
@@ -151,7 +154,15 @@ impl News {
 
 impl Default for Bulletin {
     fn default() -> Self {
-        Self { schema: SCHEMA, version: 0, fleet: 0, breaker: Breaker::default(), baseline: None, episodes: Vec::new() }
+        Self {
+            schema: SCHEMA,
+            version: 0,
+            fleet: 0,
+            breaker: Breaker::default(),
+            baseline: None,
+            episodes: Vec::new(),
+            policy_told: 0,
+        }
     }
 }
 

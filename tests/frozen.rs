@@ -20,6 +20,7 @@ use defib::incident::{
     Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
 use defib::observe::{Blind, Busy, Factor, InvocationStatus, Manager, Platform, Standing};
+use defib::policy::standing::{Fallen, News as PolicyNews};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
 use defib::report::{Report, ReportKind};
@@ -492,7 +493,9 @@ fn what_concerns_the_whole_account_is_stored_as_ever() {
         cause: Some(Cause::NetworkUnreachable),
     };
     let home = incidents().swap_remove(0).1.place;
-    for kind in [DigestKind::Storm, DigestKind::SharedCause, DigestKind::Command, DigestKind::Baseline] {
+    for kind in
+        [DigestKind::Storm, DigestKind::SharedCause, DigestKind::Command, DigestKind::Baseline, DigestKind::Policy]
+    {
         let digest = Digest {
             id: DigestId { kind, since, index: 1, n: 2 },
             at: at("14:05:00"),
@@ -503,6 +506,7 @@ fn what_concerns_the_whole_account_is_stored_as_ever() {
             trips: vec![(storm.clone(), until)],
             factor: Some(factor.clone()),
             command: Some((command(), Some("AWS-RunShellScript".parse().unwrap()))),
+            policy: Some(PolicyNews::Mended { fallen: Fallen { since, until: Some(until) } }),
             fleet: 40,
             open: 12,
             waiting: 3,

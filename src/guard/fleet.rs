@@ -14,6 +14,11 @@ fn group(seen: &Observation) -> Result<Option<&Group>, Refusal> {
     }
 }
 
+/// Whether it is in a cluster or an Auto Scaling group.
+fn has_fellows(seen: &Observation) -> bool {
+    seen.ecs.known().is_some() || seen.asg.known().is_some()
+}
+
 /// Whether few enough of the group are unhealthy, this node included.
 ///
 /// # Errors
@@ -21,6 +26,10 @@ fn group(seen: &Observation) -> Result<Option<&Group>, Refusal> {
 pub fn unhealthy_stop(seen: &Observation, policy: &Policy) -> Result<(), Refusal> {
     planted!(NoUnhealthyStop => return Ok(()));
     let Some(group) = group(seen)? else { return Ok(()) };
+    // What is in no cluster and no Auto Scaling group has nothing in common but the account: that is the breaker's.
+    if !has_fellows(seen) {
+        return Ok(());
+    }
     match policy.budgets.unhealthy_at_most(group.size) {
         Some(limit) if group.unhealthy > limit => Err(Refusal::UnhealthyStop {
             group: group.name.clone(),
@@ -58,8 +67,7 @@ pub fn zone_freeze(seen: &Observation, policy: &Policy) -> Result<(), Refusal> {
 pub fn last_in_zone(seen: &Observation, drained_by_us: bool) -> Result<(), Refusal> {
     planted!(TakeTheLastOfAZone => return Ok(()));
     let (Some(group), Some(ec2)) = (group(seen)?, seen.ec2.known()) else { return Ok(()) };
-    let has_fellows = seen.ecs.known().is_some() || seen.asg.known().is_some();
-    if !has_fellows || group.zone_peers == 0 || group.zone_peers_unhealthy < group.zone_peers {
+    if !has_fellows(seen) || group.zone_peers == 0 || group.zone_peers_unhealthy < group.zone_peers {
         return Ok(());
     }
     let serves = match &seen.ecs {

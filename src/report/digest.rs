@@ -14,11 +14,12 @@ use super::message::{Message, StackInfo};
 use super::subject::{SMS_MAX, SUBJECT_MAX};
 use super::timeline::{clock, date};
 use super::words::Severity;
-use super::{redact, timeline};
+use super::{policy_problem, redact, timeline};
 use crate::diagnose::Cause;
 use crate::incident::{IncidentId, Outcome};
-use crate::node::{AccountId, NodeId, Region};
+use crate::node::{AccountId, Home, NodeId, Region};
 use crate::policy::Mode;
+use crate::policy::standing::News;
 use crate::storm::{Digest, DigestKind, Row};
 
 /// Rows of the table, from the usual number to the one that always fits.
@@ -144,6 +145,8 @@ fn severity(digest: &Digest) -> Severity {
         (DigestKind::Storm | DigestKind::SharedCause, true) => Severity::Info,
         (DigestKind::Command, _) => Severity::Info,
         (DigestKind::Baseline, _) => Severity::Warning,
+        (DigestKind::Policy, false) => Severity::Critical,
+        (DigestKind::Policy, true) => Severity::Info,
     }
 }
 
@@ -156,6 +159,8 @@ fn label(digest: &Digest) -> &'static str {
         (DigestKind::SharedCause, true) => "SHARED CAUSE OVER",
         (DigestKind::Command, _) => "COMMAND",
         (DigestKind::Baseline, _) => "BASELINE",
+        (DigestKind::Policy, false) => "NEEDS YOU",
+        (DigestKind::Policy, true) => "POLICY",
     }
 }
 
@@ -186,6 +191,14 @@ fn headline(digest: &Digest) -> String {
         (DigestKind::Baseline, _) => {
             format!("{} of {fleet} did not answer long before defib first looked", nodes(digest.open))
         }
+        (DigestKind::Policy, _) => match &digest.policy {
+            Some(News::Problem(problem)) => {
+                let wrong = policy_problem::in_short(problem);
+                format!("the policy document cannot be used, so Defib only observes ({wrong})")
+            }
+            Some(News::Mended { fallen }) => policy_problem::mended(fallen),
+            None => "the policy document".to_owned(),
+        },
     }
 }
 
@@ -213,10 +226,15 @@ fn ask(digest: &Digest) -> String {
             "Please repair or remove them; they are left alone until they come back, or until you ask: defib fix NODE"
                 .to_owned()
         }
+        (DigestKind::Policy, false) => "Please correct the policy document: defib policy check FILE".to_owned(),
+        (DigestKind::Policy, true) => "Nothing for you to do.".to_owned(),
     }
 }
 
 fn subject(digest: &Digest) -> String {
+    if let Some(News::Problem(problem)) = &digest.policy {
+        return policy_problem::subject(problem);
+    }
     let what = match (digest.id.kind, digest.over) {
         (DigestKind::Storm, false) if digest.trips.iter().any(|(why, _)| why.is_storm()) => {
             format!("{} of {} in trouble, breaker open", digest.open, nodes(digest.fleet))
@@ -233,11 +251,16 @@ fn subject(digest: &Digest) -> String {
             format!("{} on {}", redact::cut(document, 40), nodes(told))
         }
         (DigestKind::Baseline, _) => format!("{} did not answer before", nodes(digest.open)),
+        (DigestKind::Policy, _) => "a good document is there again".to_owned(),
     };
     redact::cut(&redact::ascii(&format!("[defib] {}: {what} ({})", label(digest), digest.region)), SUBJECT_MAX)
 }
 
 fn email(digest: &Digest, stack: &StackInfo<'_>, rows: usize) -> String {
+    if let Some(News::Problem(problem)) = &digest.policy {
+        let home = Home { account: digest.account, region: digest.region.clone() };
+        return policy_problem::email(problem, &home, stack);
+    }
     let mut facts = String::new();
     for (why, until) in &digest.trips {
         let why = redact::excerpt(&why.to_string());
@@ -305,7 +328,7 @@ fn foot(digest: &Digest, stack: &StackInfo<'_>) -> String {
             "More about this in a quarter of an hour at the earliest, and once when it is over.\n"
         }
         (DigestKind::Storm | DigestKind::SharedCause, true) => "From now on each node is told of by itself again.\n",
-        (DigestKind::Command | DigestKind::Baseline, _) => "",
+        (DigestKind::Command | DigestKind::Baseline | DigestKind::Policy, _) => "",
     };
     let (version, name) = (redact::name(stack.version), redact::name(stack.name));
     format!("{next}Digest {} | defib {version} | stack {name}\nDetails:  defib incidents", digest.id)
@@ -318,6 +341,8 @@ fn envelope(digest: &Digest, severity: Severity) -> Envelope {
         (DigestKind::Storm | DigestKind::SharedCause, true) => ":white_check_mark:",
         (DigestKind::Command, _) => ":scroll:",
         (DigestKind::Baseline, _) => ":clipboard:",
+        (DigestKind::Policy, false) => ":rotating_light:",
+        (DigestKind::Policy, true) => ":white_check_mark:",
     };
     let headline = redact::chat(&headline(digest));
     let mut lines = vec![format!("*Where* account `{}` `{}`, {}", digest.account, digest.region, nodes(digest.fleet))];
@@ -418,6 +443,7 @@ mod tests {
     use super::*;
     use crate::guard::breaker::TripReason;
     use crate::observe::Factor;
+    use crate::policy::standing::{Fallen, PolicyProblem, Wrong};
     use crate::storm::DigestId;
 
     fn at(time: &str) -> Timestamp {
@@ -447,6 +473,7 @@ mod tests {
             trips: Vec::new(),
             factor: None,
             command: None,
+            policy: None,
             fleet: 400,
             open: 31,
             waiting: 0,
@@ -456,7 +483,7 @@ mod tests {
     }
 
     fn samples() -> Vec<(&'static str, Digest)> {
-        use DigestKind::{Baseline, Command, SharedCause, Storm};
+        use DigestKind::{Baseline, Command, Policy, SharedCause, Storm};
         let storm = TripReason::Nodes { count: 31, limit: 20, window_secs: 300 };
         let failing = TripReason::Results {
             scope: crate::guard::Scope::Group("blue".into()),
@@ -466,6 +493,8 @@ mod tests {
         };
         let until = at("14:15:00");
         let factor = Some(Factor::Subnet("subnet-0a1b".parse().unwrap()));
+        let problem = PolicyProblem { at: at("14:05:00"), what: Wrong::Gone, in_force_hash: None };
+        let fallen = Fallen { since: at("14:05:00"), until: Some(at("14:20:00")) };
         let command = Some((crate::observe::samples::command_id(), Some("AWS-RunPatchBaseline".parse().unwrap())));
         vec![
             ("storm", Digest { trips: vec![(storm, until)], waiting: 12, ..digest(Storm, false) }),
@@ -475,6 +504,8 @@ mod tests {
             ("shared_cause", Digest { factor: factor.clone(), ..digest(SharedCause, false) }),
             ("shared_cause_over", Digest { factor, ..digest(SharedCause, true) }),
             ("command", Digest { command, ..digest(Command, false) }),
+            ("policy", Digest { policy: Some(News::Problem(problem)), ..digest(Policy, false) }),
+            ("policy_mended", Digest { policy: Some(News::Mended { fallen }), ..digest(Policy, true) }),
             ("baseline", Digest { open: 2, more: 0, ..digest(Baseline, false) }),
         ]
     }
@@ -520,7 +551,8 @@ mod tests {
             assert!(message.sms.len() <= SMS_MAX && message.sms.is_ascii(), "{name}: {}", message.sms);
             assert!(message.chat.content.description.chars().count() < DESCRIPTION_MAX, "{name}");
             assert!(message.sns_json().len() <= WHOLE_MAX, "{name}");
-            assert!(message.email.contains("more: defib incidents"), "{name}");
+            let lists = !matches!(digest.policy, Some(News::Problem(_)));
+            assert!(!lists || message.email.contains("more: defib incidents"), "{name}");
             assert!(message.attributes.iter().all(|(_, value)| !value.is_empty()), "{name}");
         }
     }

@@ -157,6 +157,7 @@ impl Ports for Account {
             waiting: self.ledger.shelf().to_vec(),
             gathered: self.ledger.gathered().to_vec(),
             digests: self.ledger.digests().to_vec(),
+            policy_news: self.ledger.policy_news().to_vec(),
             around: self.ledger.around(),
         })
     }

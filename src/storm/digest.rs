@@ -13,6 +13,7 @@ use crate::incident::{IncidentId, Outcome};
 use crate::node::{AccountId, CommandId, DisplayName, DocumentName, NodeId, Region};
 use crate::observe::Factor;
 use crate::policy::Mode;
+use crate::policy::standing::News;
 
 /// Rows that are kept of a digest; the rest is counted.
 pub const ROWS_MAX: usize = 200;
@@ -43,6 +44,8 @@ pub enum DigestKind {
     Command,
     /// What was dead long before Defib first looked.
     Baseline,
+    /// The policy document cannot be used, or can be used again.
+    Policy,
 }
 
 /// A message about many nodes.
@@ -67,6 +70,9 @@ pub struct Digest {
     pub factor: Option<Factor>,
     /// The command, and its document.
     pub command: Option<(CommandId, Option<DocumentName>)>,
+    /// What there is to tell of the policy document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<News>,
     /// Nodes in the account and region.
     pub fleet: u32,
     /// Nodes with an open incident of it.
@@ -104,6 +110,7 @@ impl DigestKind {
             Self::SharedCause => "shared-cause",
             Self::Command => "command",
             Self::Baseline => "baseline",
+            Self::Policy => "policy",
         }
     }
 

@@ -11,6 +11,7 @@ use crate::engine::{Context, Trigger};
 use crate::event::{Signal, SignalKind};
 use crate::guard::shared::Peer;
 use crate::node::NodeId;
+use crate::policy::standing::News;
 use crate::ports::{OutboxItem, Post, ReportId, Survey};
 use crate::time::secs_between;
 
@@ -51,6 +52,7 @@ pub fn sweep(survey: &Survey, context: &Context, now: Timestamp) -> Sweep {
     draft.next.fleet = survey.fleet;
     draft.next.breaker.tidy(now, &limits.breaker);
     draft.baseline();
+    draft.policy();
     let turns = draft.turns();
     for signal in turns.shelve.iter().filter(|signal| signal.kind.is_beyond_a_blip()) {
         draft.next.breaker.troubled(signal.node, now, &limits.breaker, survey.fleet);
@@ -116,6 +118,23 @@ impl Draft<'_> {
             self.digests.push(Arc::new(Digest { open, ..digest }));
         }
         self.next.baseline = Some(Baseline { at: self.now, nodes });
+    }
+
+    /// What there is to tell of the policy document, each piece once.
+    fn policy(&mut self) {
+        let told = usize::try_from(self.next.policy_told).unwrap_or(usize::MAX);
+        for (nth, (at, news)) in self.survey.policy_news.iter().enumerate().skip(told) {
+            // The end of a problem belongs to its thread.
+            let (since, n, over) = match news {
+                News::Problem(problem) => (problem.at, 1, false),
+                News::Mended { fallen } => (fallen.since, 2, true),
+            };
+            planted!(ForgetPolicyNews => continue);
+            let id = DigestId { kind: DigestKind::Policy, since, index: 0, n };
+            let digest = self.digest(id, Vec::new());
+            self.digests.push(Arc::new(Digest { at: *at, over, policy: Some(news.clone()), ..digest }));
+            self.next.policy_told = number(nth.saturating_add(1));
+        }
     }
 
     /// Who waited longest comes first, as far as there is room; the rest waits, and costs no call.
@@ -288,6 +307,7 @@ impl Draft<'_> {
             trips: Vec::new(),
             factor: None,
             command: None,
+            policy: None,
             fleet: self.survey.fleet,
             open: 0,
             waiting: 0,

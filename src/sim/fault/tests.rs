@@ -73,7 +73,7 @@ fn a_blind_look_sees_unknown_facts_and_never_false_ones() {
 
 #[test]
 fn a_stale_look_shows_what_was_so_at_the_look_before_and_never_anything_older() {
-    let look = Look { command: None, probe: None, group: None, close: false };
+    let look = Look { command: None, probe: None, group: None, calendar: None, close: false };
     let state = |seen: &Observation| seen.ec2.known().map(|ec2| ec2.state);
     let (mut new, mut old) = (0, 0);
     for seconds in [20, STALE_MAX_SECS + 1] {

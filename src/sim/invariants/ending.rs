@@ -38,6 +38,12 @@ impl Inspector {
             self.broken("L4", now, None, || format!("digest {} never left", digest.id));
         }
         self.each_bad_document_is_told_once(account, now);
+        let news = account.ledger.policy_news().len();
+        let told = account.digests.iter().filter(|(_, digest)| digest.policy.is_some()).map(|(_, digest)| digest.id);
+        let told = told.collect::<std::collections::BTreeSet<_>>().len();
+        if told < news {
+            self.broken("L2", now, None, || format!("{news} pieces of news about the policy document, {told} told"));
+        }
         for item in account.ledger.unsent() {
             self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} never left", item.id));
         }

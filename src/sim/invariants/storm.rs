@@ -29,8 +29,6 @@ const CANARY_SECS: i64 = 2 * 3_600 + 15 * 60;
 const DIGESTS_APART_SECS: i64 = 15 * 60;
 /// What was dead for so long before the first sweep is no news.
 const LONG_DEAD_SECS: i64 = 3_600;
-/// After so many seconds AWS shows every dead agent.
-const SHOWN_SECS: i64 = 1_200;
 /// So many failures in a row, and the remedy rests.
 const FAILURES: usize = 4;
 
@@ -252,8 +250,9 @@ impl Inspector {
         if !swept || saved.asked.is_some() || account.ledger.incidents().any(|other| known(other)) {
             return;
         }
-        let ill_since = account.world.truth(saved.node).and_then(|truth| truth.ill_since);
-        if ill_since.is_some_and(|since| secs_between(since, baseline) > LONG_DEAD_SECS + SHOWN_SECS) {
+        // A node may have been ill for longer than AWS has shown it.
+        let shown_since = account.world.shown_since(saved.node);
+        if shown_since.is_some_and(|since| secs_between(since, baseline) > LONG_DEAD_SECS) {
             self.broken("rail", now, Some(saved.node), || format!("{} opened for what was dead long before", saved.id));
         }
     }

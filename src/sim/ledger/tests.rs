@@ -187,7 +187,13 @@ fn an_incident_without_a_timer_is_found_by_the_sweep() {
 fn of_node(incident: &Incident, chosen: i64) -> Permits {
     let scope = Scope::Node(incident.node);
     let rates = vec![RateClaim { scope: scope.clone(), window_secs: 86_400, limit: 1 }];
-    Permits::Take(Claims { chosen_at: moment(chosen), at_once: vec![Claim { scope, limit: 1 }], rates })
+    Permits::Take(Claims {
+        chosen_at: moment(chosen),
+        remedy: Remedy::Reboot,
+        group: Scope::Account,
+        at_once: vec![Claim { scope, limit: 1, floor: None }],
+        rates,
+    })
 }
 
 #[test]
