@@ -18,6 +18,8 @@ pub mod budget;
 pub mod gates;
 pub mod mode;
 pub mod ownership;
+#[cfg(test)]
+mod properties;
 
 /// Why Defib keeps its hands off, with the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

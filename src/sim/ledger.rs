@@ -262,4 +262,6 @@ fn own_stamp(stamps: &[(Timestamp, IncidentId)], claims: &Claims, holder: Incide
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

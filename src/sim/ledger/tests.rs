@@ -6,7 +6,7 @@ use crate::node::Home;
 use crate::observe::{Blind, Fact, Observation};
 use crate::ports::{Claim, RateClaim};
 
-fn moment(secs: i64) -> Timestamp {
+pub(super) fn moment(secs: i64) -> Timestamp {
     after("2026-11-20T12:00:00Z".parse().unwrap(), secs)
 }
 
@@ -41,11 +41,11 @@ fn incident(number: u128, at: Timestamp) -> Incident {
     incident
 }
 
-fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
+pub(super) fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
     Commit { expect, next: Arc::new(next.clone()), permits, outbox: Vec::new() }
 }
 
-fn opened(ledger: &mut Ledger, number: u128) -> Incident {
+pub(super) fn opened(ledger: &mut Ledger, number: u128) -> Incident {
     let incident = incident(number, moment(0));
     let saved = ledger.commit(&commit(Expect::NoOpenIncident, &incident, Permits::Keep), moment(0));
     assert_eq!(saved, Committed::Saved);
