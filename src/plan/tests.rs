@@ -23,6 +23,7 @@ mod holding;
 mod opening;
 mod operators;
 mod patience;
+mod proofs;
 mod rules;
 mod rungs;
 mod settling;
