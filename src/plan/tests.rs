@@ -27,6 +27,7 @@ mod proofs;
 mod rules;
 mod rungs;
 mod settling;
+mod steps;
 
 pub(crate) const RUNNING: Rails = Rails { switch: KillSwitch::Running, muted_until: None };
 
