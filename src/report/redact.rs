@@ -128,26 +128,25 @@ fn behind_label(text: &str) -> &str {
 
 /// Takes out `user:password@` of URLs.
 fn without_url_credentials(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(before);
-        out.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
-        let (authority, tail) = after.split_at_checked(end).unwrap_or((after, ""));
+    let parts = text.split("://").enumerate().map(|(n, part)| {
+        let (authority, tail) = authority(n, part, "/?#\"'<>");
         // Its own dots and colons are still needed by the scanners that follow.
         match authority.rsplit_once('@') {
-            Some((_, host)) => {
-                out.push_str(REMOVED);
-                out.push('@');
-                out.push_str(host);
-            }
-            None => out.push_str(authority),
+            Some((_, host)) => format!("{REMOVED}@{host}{tail}"),
+            None => part.to_owned(),
         }
-        rest = tail;
+    });
+    parts.collect::<Vec<_>>().join("://")
+}
+
+/// The authority that a part behind `://` begins with, and what follows it; the part before the first one has none. It ends
+/// at the next `://`, too, so that no second URL hides in the first.
+fn authority<'a>(number: usize, part: &'a str, ends: &str) -> (&'a str, &'a str) {
+    if number == 0 {
+        return ("", part);
     }
-    out.push_str(rest);
-    out
+    let end = part.find(|c: char| c.is_whitespace() || ends.contains(c)).unwrap_or(part.len());
+    part.split_at_checked(end).unwrap_or((part, ""))
 }
 
 /// Takes out what looks like a key by its shape: access key ids, JWTs, tokens of well-known makers, long base64.
@@ -314,18 +313,21 @@ fn line_length(value: &str) -> usize {
 
 /// Makes links dead: `hxxps://ssm[.]us-east-1[.]amazonaws[.]com/`.
 fn defang(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(&dead_scheme(before));
-        out.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>)".contains(c)).unwrap_or(after.len());
-        let (host, tail) = after.split_at_checked(end).unwrap_or((after, ""));
-        out.push_str(&host.replace('.', "[.]"));
-        rest = tail;
+    let mut parts: Vec<String> = text
+        .split("://")
+        .enumerate()
+        .map(|(n, part)| {
+            let (host, tail) = authority(n, part, "/?#\"'<>)");
+            host.replace('.', "[.]") + tail
+        })
+        .collect();
+    // Each but the last ends with a scheme.
+    if let Some((_, before)) = parts.split_last_mut() {
+        for part in before {
+            *part = dead_scheme(part);
+        }
     }
-    out.push_str(rest);
-    out.replace("www.", "www[.]")
+    parts.join("://").replace("www.", "www[.]")
 }
 
 /// Ends with a scheme that no reader turns into a link.
@@ -376,6 +378,7 @@ mod tests {
             ("curl -H 'Authorization: Bearer abc.def'", "abc.def"),
             ("bearer abcdef123", "abcdef123"),
             ("https://bob:hunter2@example.com/x", "hunter2"),
+            ("x://a:b@c://bob:hunter2@example.com/x", "hunter2"),
             ("https://h/x?X-Amz-Security-Token=IQoJb3JpZ2lu&y=1", "IQoJ"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
             ("-----BEGIN PRIVATE KEY-----\nMIIEcut", "MIIE"),
@@ -422,6 +425,7 @@ mod tests {
             excerpt("Post \"https://ssm.us-east-1.amazonaws.com/a.b\""),
             "Post \"hxxps://ssm[.]us-east-1[.]amazonaws[.]com/a.b\""
         );
+        assert_eq!(excerpt("d://0.xhttps://evil.example/y.z"), "d://0[.]xhxxps://evil[.]example/y.z");
         assert_eq!(excerpt("HTTP://evil.example"), "hxxp://evil[.]example");
         assert_eq!(excerpt("@channel <!here> <@U123> bob@host"), "(at)channel <here> <(at)U123> bob@host");
         assert_eq!(excerpt("<!!here> <#!@U123>"), "<here> <(at)U123>");
