@@ -34,7 +34,7 @@ GRACE_SECS = 90
 # Target: the longest input, and the samples that it starts from.
 TARGETS = {
     "event": (16_384, ["events/*.json", "events/hostile/*"]),
-    "policy": (4_096, ["infra/policy.example.yaml", "tests/policy/*", "fuzz/seeds/policy/*"]),
+    "policy": (4_096, ["infra/policy.example.yaml", "fuzz/seeds/policy/*"]),
     "record": (16_384, ["tests/frozen/*.json"]),
     "host_output": (4_096, ["fuzz/seeds/host_output/*"]),
     "operator": (8_192, ["fuzz/seeds/operator/*", "events/ssm-*.json"]),

@@ -99,18 +99,21 @@ class Mutants:
         command += ["--baseline", "run" if baseline else "skip"] + ([] if baseline else ["--timeout", "120"])
         command += [f"--re={pattern(name)}" for name in names] + ["--"] + tests
         environment = os.environ | {"CARGO_TARGET_DIR": str(BUILD), "PROPTEST_FAILURE_PERSISTENCE": "off"}
-        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sys.stderr, start_new_session=True)
+        # An interrupt makes it end its own children, which it puts into groups of their own; a run in the background
+        # would else ignore it.
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sys.stderr,
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         try:
             code = child.wait(None if deadline is None else max(deadline - time.monotonic(), 1))
         except subprocess.TimeoutExpired:
             code = None
         finally:
             if child.poll() is None:
-                os.killpg(child.pid, signal.SIGINT)
+                child.send_signal(signal.SIGINT)
                 try:
-                    child.wait(20)
+                    child.wait(30)
                 except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
+                    child.kill()
                     child.wait()
         # 0: all caught; 2: some missed; 3: some timed out. Everything else is no judgement.
         if code not in (None, 0, 2, 3):
@@ -214,6 +217,8 @@ def main():
 
 
 if __name__ == "__main__":
+    # A polite end takes cargo-mutants along, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except KeyboardInterrupt:
