@@ -20,6 +20,7 @@ use crate::time::{after, secs_between};
 mod blindness;
 mod endings;
 mod holding;
+mod looks;
 mod opening;
 mod operators;
 mod patience;
