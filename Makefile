@@ -9,7 +9,7 @@ CLI_BUILD := cargo build --locked --quiet --release --no-default-features --feat
 DEFIB := $(CARGO_TARGET_DIR)/release/defib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench soak duel plants cli
+.PHONY: help demo test lint fmt bench soak duel plants fuzz mutants cli
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ duel: cli ## Compare with what people use today, on 2,000 sick fleets (at most 2
 
 plants: ## Plant every deliberate fault, and see each of them caught
 	@$(PYTHON) scripts/test.py --only plants
+
+fuzz: ## Fuzz events, host output, policies, records and requests: 10 minutes each, 30 in all (nightly)
+	@$(PYTHON) scripts/fuzz.py
+
+mutants: ## Change plan, guard, policy and incident in 900 places, and see each caught: 2 to 4 hours (nightly)
+	@$(PYTHON) scripts/mutants.py
 
 # Not in the help: a step of the others. Cargo is quiet, so say once why nothing happens for a while.
 cli:

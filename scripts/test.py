@@ -35,6 +35,10 @@ SKIPPED = 77
 
 CARGO_DENY = "cargo-deny@0.20.2"
 SOAK_SEEDS = "0..50000"
+# Each fuzz target, two at a time. The nightly run (make fuzz) takes ten minutes each.
+FUZZ_SECS = 60 if IN_CI else 10
+# What this change touches. The nightly run (make mutants) tries all of them.
+MUTANTS_MINUTES, MUTANTS_SAMPLE = 4, 24
 # The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
 CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
 # The same with deliberate faults compiled in, which nothing that ships may have.
@@ -263,6 +267,8 @@ def stage_format(log):
     """cargo fmt --check"""
     component(log, "fmt")
     log.must(cargo("fmt", "--check", "--", "--color=never"), "cargo fmt --check")
+    fuzz = cargo("fmt", "--manifest-path", "fuzz/Cargo.toml", "--check", "--", "--color=never", "--config-path", ".")
+    log.must(fuzz, "cargo fmt --check of the fuzz targets")
     return Outcome()
 
 
@@ -288,7 +294,11 @@ def stage_pure_core(log):
 def stage_deny(log):
     """cargo-deny: bans, licences, sources"""
     tool = cargo_deny(log)
-    return each(log, [[tool, "--locked", "--all-features", "check", what] for what in ("bans", "licenses", "sources")])
+    what = ("bans", "licenses", "sources")
+    product = [[tool, "--locked", "--all-features", "check", one] for one in what]
+    # The fuzz targets are a package of their own, and held to the same list.
+    fuzz = [tool, "--manifest-path", "fuzz/Cargo.toml", "--locked", "check", "--config", "deny.toml"]
+    return each(log, product + [[*fuzz, one] for one in what])
 
 
 def stage_advisories(log):
@@ -387,6 +397,26 @@ def stage_duel(log):
     return script(log, "scripts/duel.py")
 
 
+def stage_fuzz(log):
+    """each fuzz target for a minute in CI, for ten seconds elsewhere"""
+    outcome, output = own_script(log, "scripts/fuzz.py", "--seconds", str(FUZZ_SECS))
+    inputs = sum(int(n.replace(",", "")) for n in re.findall(r"^\w+: ([\d,]+) inputs", output, re.MULTILINE))
+    outcome.note = outcome.note or f"{inputs} inputs in {FUZZ_SECS} seconds a target"
+    return outcome
+
+
+def stage_mutants(log):
+    """mutants of what this change touches in plan, guard, policy and incident"""
+    limits = ["--minutes", str(MUTANTS_MINUTES), "--sample", str(MUTANTS_SAMPLE)]
+    outcome, output = own_script(log, "scripts/mutants.py", "--change", *limits)
+    said = re.findall(r"^\d+ of \d+ caught.*$|^no mutant to try.*$", output, re.MULTILINE)
+    # One survivor in a small sample is borne: it is counted as skipped, and named in the log.
+    if outcome.result == "passed" and outcome.failed:
+        outcome.failed, outcome.skipped = 0, outcome.failed
+    outcome.note = outcome.note or (said[-1] if said else "")
+    return outcome
+
+
 def stage_demo(log):
     """make demo, the tour that a newcomer sees first"""
     if not log.must(["make", "--no-print-directory", "demo"], "make demo").strip():
@@ -419,6 +449,19 @@ def script(log, path):
     return outcome_of(code, summaries, Failed(f"{path} ran no tests"))
 
 
+def own_script(log, path, *arguments):
+    """Runs a script that judges itself by its exit code and ends with `N passed, N failed`; answers its output, too."""
+    code, output = log.run([sys.executable, path, *arguments])
+    if code == SKIPPED:
+        raise unavailable((output.strip().splitlines() or [f"{path} cannot run here"])[-1])
+    sums = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+    passed, failed = map(int, sums[-1]) if sums else (0, 0)
+    if code == 0 and not sums:
+        raise Failed(f"{path} ended without its sum")
+    note = "" if code == 0 or failed else f"exit code {code}"
+    return Outcome("failed" if code else "passed", passed=passed, failed=failed, note=note), output
+
+
 # Cheap ones first, then the checks, then what is built with all features together: so little is built twice.
 STAGES = {
     "format": stage_format,
@@ -434,6 +477,8 @@ STAGES = {
     "storm": stage_storm,
     "plants": stage_plants,
     "duel": stage_duel,
+    "fuzz": stage_fuzz,
+    "mutants": stage_mutants,
     "demo": stage_demo,
     "lambda": stage_lambda,
     "readme": stage_readme,

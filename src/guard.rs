@@ -22,6 +22,8 @@ pub mod fleet;
 pub mod gates;
 pub mod mode;
 pub mod ownership;
+#[cfg(test)]
+mod properties;
 pub mod shared;
 pub mod workload;
 

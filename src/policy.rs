@@ -16,6 +16,8 @@ pub mod document;
 pub mod layers;
 mod nearest;
 pub mod places;
+#[cfg(test)]
+mod properties;
 pub mod schema;
 pub mod settings;
 pub mod standing;

@@ -20,13 +20,16 @@ use crate::time::{after, secs_between};
 mod blindness;
 mod endings;
 mod holding;
+mod looks;
 mod opening;
 mod operators;
 mod patience;
+mod proofs;
 mod quarantine;
 mod rules;
 mod rungs;
 mod settling;
+mod steps;
 
 pub(crate) const RUNNING: Rails =
     Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };

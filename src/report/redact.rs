@@ -20,7 +20,8 @@ pub fn excerpt(text: &str) -> String {
 pub(super) fn excerpt_of(text: &str, most: usize) -> String {
     // Nothing after this is shown, whatever the scanners do with it; a secret cut in two at this edge is cut again below.
     let head: String = text.chars().take(EXCERPT_MAX * 16).collect();
-    let visible = visible(&head);
+    // Before, since a terminal sequence may swallow the beginning of a secret's name; after, since it may stand inside.
+    let visible = visible(&without_secrets(&head));
     let safe = mute_mentions(&defang(&without_secrets(&visible)));
     cut(&safe.split_whitespace().collect::<Vec<_>>().join(" "), most)
 }
@@ -110,34 +111,42 @@ fn without_key_blocks(text: &str) -> String {
     while let Some((before, block)) = rest.split_once("-----BEGIN") {
         out.push_str(before);
         out.push_str(REMOVED);
-        rest = block.split_once("-----END").map_or("", |(_, after)| after.split_once("-----").map_or("", |(_, r)| r));
+        rest = block.split_once("-----END").map_or("", |(_, after)| behind_label(after));
     }
     out.push_str(rest);
     out
 }
 
+/// What follows on ` PRIVATE KEY-----`. A label that is never closed ends with its line: the marks of the next block are not its.
+fn behind_label(text: &str) -> &str {
+    let line = text.split_once('\n').map_or(text, |(line, _)| line);
+    match line.split_once("-----") {
+        Some((label, _)) => text.get(label.len() + 5..).unwrap_or_default(),
+        None => text.get(line.len()..).unwrap_or_default(),
+    }
+}
+
 /// Takes out `user:password@` of URLs.
 fn without_url_credentials(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(before);
-        out.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
-        let (authority, tail) = after.split_at_checked(end).unwrap_or((after, ""));
+    let parts = text.split("://").enumerate().map(|(n, part)| {
+        let (authority, tail) = authority(n, part, "/?#\"'<>");
         // Its own dots and colons are still needed by the scanners that follow.
         match authority.rsplit_once('@') {
-            Some((_, host)) => {
-                out.push_str(REMOVED);
-                out.push('@');
-                out.push_str(host);
-            }
-            None => out.push_str(authority),
+            Some((_, host)) => format!("{REMOVED}@{host}{tail}"),
+            None => part.to_owned(),
         }
-        rest = tail;
+    });
+    parts.collect::<Vec<_>>().join("://")
+}
+
+/// The authority that a part behind `://` begins with, and what follows it; the part before the first one has none. It ends
+/// at the next `://`, too, so that no second URL hides in the first.
+fn authority<'a>(number: usize, part: &'a str, ends: &str) -> (&'a str, &'a str) {
+    if number == 0 {
+        return ("", part);
     }
-    out.push_str(rest);
-    out
+    let end = part.find(|c: char| c.is_whitespace() || ends.contains(c)).unwrap_or(part.len());
+    part.split_at_checked(end).unwrap_or((part, ""))
 }
 
 /// Takes out what looks like a key by its shape: access key ids, JWTs, tokens of well-known makers, long base64.
@@ -304,18 +313,21 @@ fn line_length(value: &str) -> usize {
 
 /// Makes links dead: `hxxps://ssm[.]us-east-1[.]amazonaws[.]com/`.
 fn defang(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(&dead_scheme(before));
-        out.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>)".contains(c)).unwrap_or(after.len());
-        let (host, tail) = after.split_at_checked(end).unwrap_or((after, ""));
-        out.push_str(&host.replace('.', "[.]"));
-        rest = tail;
+    let mut parts: Vec<String> = text
+        .split("://")
+        .enumerate()
+        .map(|(n, part)| {
+            let (host, tail) = authority(n, part, "/?#\"'<>)");
+            host.replace('.', "[.]") + tail
+        })
+        .collect();
+    // Each but the last ends with a scheme.
+    if let Some((_, before)) = parts.split_last_mut() {
+        for part in before {
+            *part = dead_scheme(part);
+        }
     }
-    out.push_str(rest);
-    out.replace("www.", "www[.]")
+    parts.join("://").replace("www.", "www[.]")
 }
 
 /// Ends with a scheme that no reader turns into a link.
@@ -337,7 +349,8 @@ fn mute_mentions(text: &str) -> String {
     for c in text.chars() {
         match c {
             '@' if !(before.is_alphanumeric() || before == ']') => out.push_str("(at)"),
-            '!' | '#' if before == '<' => {}
+            // What stood before is still what stands before: of `<!!here>` no mention is left.
+            '!' | '#' if before == '<' => continue,
             _ => out.push(c),
         }
         before = c;
@@ -365,9 +378,12 @@ mod tests {
             ("curl -H 'Authorization: Bearer abc.def'", "abc.def"),
             ("bearer abcdef123", "abcdef123"),
             ("https://bob:hunter2@example.com/x", "hunter2"),
+            ("x://a:b@c://bob:hunter2@example.com/x", "hunter2"),
             ("https://h/x?X-Amz-Security-Token=IQoJb3JpZ2lu&y=1", "IQoJ"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
             ("-----BEGIN PRIVATE KEY-----\nMIIEcut", "MIIE"),
+            ("-----BEGIN A-----\nx\n-----END\n\n-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----", "MIIE"),
+            ("\u{1b}[ password=hunter2", "hunter2"),
             ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "eyJ"),
             ("pass\u{200b}word=hunter2", "hunter2"),
             ("AKIA\u{202e}IOSFODNN7EXAMPLE", "IOSFODNN7"),
@@ -378,6 +394,14 @@ mod tests {
             let shown = excerpt(text);
             assert!(!shown.contains(secret), "{text} -> {shown}");
             assert!(shown.contains(REMOVED), "{text} -> {shown}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_sequence_takes_no_part_of_a_key_out_of_sight() {
+        for before in ["\u{1b}[", "\u{1b}[31m", "\u{9b}", "\u{1b}[ "] {
+            let shown = excerpt(&format!("{before}AKIAIOSFODNN7EXAMPLE"));
+            assert!(!shown.contains("IOSFODNN7") && shown.contains("removed]"), "{before:?} -> {shown}");
         }
     }
 
@@ -401,8 +425,10 @@ mod tests {
             excerpt("Post \"https://ssm.us-east-1.amazonaws.com/a.b\""),
             "Post \"hxxps://ssm[.]us-east-1[.]amazonaws[.]com/a.b\""
         );
+        assert_eq!(excerpt("d://0.xhttps://evil.example/y.z"), "d://0[.]xhxxps://evil[.]example/y.z");
         assert_eq!(excerpt("HTTP://evil.example"), "hxxp://evil[.]example");
         assert_eq!(excerpt("@channel <!here> <@U123> bob@host"), "(at)channel <here> <(at)U123> bob@host");
+        assert_eq!(excerpt("<!!here> <#!@U123>"), "<here> <(at)U123>");
         assert_eq!(chat("<b> & `x` *y*"), "&lt;b&gt; &amp; 'x' \u{2217}y\u{2217}");
     }
 

@@ -491,4 +491,6 @@ fn own_stamp(stamps: &[(Timestamp, IncidentId)], claims: &Claims, holder: Incide
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

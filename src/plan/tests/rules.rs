@@ -8,7 +8,7 @@ use crate::diagnose::Channel;
 use crate::effect::{Intent, IntentId, Weight};
 use crate::guard::mode::reach;
 use crate::guard::ownership;
-use crate::incident::{Holds, Then};
+use crate::incident::{Holds, SCHEMA, Then, record};
 use crate::observe::samples::{ecs_impaired, finding, swept_ssm};
 use crate::observe::{
     Blind, Busy, Check, Connection, EcsStatus, Health, InstanceState, InvocationStatus, Lifecycle, Manager, Ping,
@@ -408,6 +408,21 @@ proptest! {
         if effect.weight() == Weight::Disruptive || effect.weight() == Weight::Guarding {
             prop_assert!(Health::of(&seen, now).is_ill(), "{:?} on a node that is not ill", effect);
             prop_assert!(next.holds.permits, "{:?} without permits", effect);
+        }
+    }
+
+    #[test]
+    fn what_is_planned_is_stored_and_read_back_as_it_was(incident in incidents(now()), seen in observations(now())) {
+        let running = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
+        let policy = Policy::in_mode(Mode::Replace);
+        let next = decide(&incident, &seen, &running, &policy, now()).next;
+        for incident in [incident, next] {
+            let written = record::write(&incident).unwrap();
+            prop_assert_eq!(record::read(written.as_bytes()), Ok(incident.clone()));
+            // Whoever raises the number may have changed everything else: it is not even looked at.
+            let newer = written.replacen(&format!("\"schema\":{SCHEMA}"), &format!("\"schema\":{}", SCHEMA + 1), 1);
+            let (found, known) = (SCHEMA + 1, SCHEMA);
+            prop_assert_eq!(record::read(newer.as_bytes()), Err(record::BadRecord::Newer { found, known }));
         }
     }
 

@@ -31,7 +31,7 @@ impl Inspector {
         }
         self.permits_have_open_holders(account, now);
         self.breaker_closes(account, now);
-        for item in account.ledger.gathered() {
+        for item in account.ledger.gathered().iter().filter(|item| Self::is_late(item, now)) {
             self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} was never told", item.id));
         }
         for digest in account.ledger.digests() {
@@ -82,7 +82,10 @@ impl Inspector {
         let Some(outcome) = incident.ending().map(Ending::outcome) else { return };
         let told =
             account.published.iter().any(|(_, item)| item.id.incident == incident.id && item.id.outcome == outcome);
-        let told = told || Self::told_in_a_digest(account, incident);
+        let waits = |item: &std::sync::Arc<crate::ports::OutboxItem>| {
+            item.id.incident == incident.id && !Self::is_late(item, now)
+        };
+        let told = told || Self::told_in_a_digest(account, incident) || account.ledger.gathered().iter().any(waits);
         if !told && outcome != Outcome::SelfHealed {
             self.broken("L2", now, Some(incident.node), || {
                 format!("{} ended as {outcome} and nobody was told", incident.id)

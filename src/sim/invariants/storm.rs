@@ -15,7 +15,7 @@ use crate::guard::breaker::{BreakerLimits, Tried};
 use crate::incident::{AttemptResult, Event, Incident, Phase, Remedy};
 use crate::node::NodeId;
 use crate::observe::Factor;
-use crate::ports::Commit;
+use crate::ports::{Commit, OutboxItem};
 use crate::sim::account::Account;
 use crate::time::{after, secs_between};
 
@@ -84,7 +84,7 @@ impl Storms {
 impl Inspector {
     /// A commit was saved: does it tell of trouble, or of how a remedy ended?
     pub(super) fn follow_trouble(&mut self, account: &Account, commit: &Commit, now: Timestamp) {
-        let limits = BreakerLimits::of(&self.stack());
+        let limits = commit.news.limits.breaker;
         for tried in &commit.news.tried {
             self.follow_tried(tried, now, limits.cool_down_secs);
         }
@@ -233,9 +233,13 @@ impl Inspector {
 
     /// Not more is worked on at once than the policy says; what a person asked for aside.
     pub(super) fn not_too_many_at_once(&mut self, account: &Account, now: Timestamp) {
+        let limit = self.policies.first().map_or(0, |(_, policy)| policy.budgets.active_incidents);
+        let driven = || account.ledger.open().filter(|open| open.is_driven() && open.asked.is_none());
+        if u32::try_from(driven().count()).unwrap_or(u32::MAX) <= limit {
+            return;
+        }
         let rested = |open: &Incident| open.history.iter().any(|entry| matches!(entry.event, Event::Closed(_)));
-        let driven = account.ledger.open().filter(|open| open.is_driven() && open.asked.is_none() && !rested(open));
-        let (count, limit) = (driven.count(), self.stack().budgets.active_incidents);
+        let count = driven().filter(|open| !rested(open)).count();
         if u32::try_from(count).unwrap_or(u32::MAX) > limit {
             self.broken("rail", now, None, || format!("{count} incidents are worked on at once, limit {limit}"));
         }
@@ -274,6 +278,11 @@ impl Inspector {
             }
             self.storms.told.insert(thread, (digest.at, n));
         }
+    }
+
+    /// Whether a report has waited for its digest for so long that it must have been told.
+    pub(super) fn is_late(item: &OutboxItem, now: Timestamp) -> bool {
+        secs_between(item.report.at, now) > 2 * DIGESTS_APART_SECS
     }
 
     /// Whether a digest told how an incident ended.

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::ports::{Claim, RateClaim};
 use crate::storm::News;
 
-fn moment(secs: i64) -> Timestamp {
+pub(super) fn moment(secs: i64) -> Timestamp {
     after("2026-11-20T12:00:00Z".parse().unwrap(), secs)
 }
 
@@ -46,7 +46,7 @@ fn incident(number: u128, at: Timestamp) -> Incident {
     incident
 }
 
-fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
+pub(super) fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
     Commit {
         expect,
         next: Arc::new(next.clone()),
@@ -57,7 +57,7 @@ fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
     }
 }
 
-fn opened(ledger: &mut Ledger, number: u128) -> Incident {
+pub(super) fn opened(ledger: &mut Ledger, number: u128) -> Incident {
     let incident = incident(number, moment(0));
     let saved = ledger.commit(&commit(Expect::NoOpenIncident, &incident, Permits::Keep), moment(0));
     assert_eq!(saved, Committed::Saved);

@@ -61,10 +61,12 @@ impl World {
     pub fn shown_since(&self, node: NodeId) -> Option<Timestamp> {
         let machine = self.index(node).and_then(|index| self.machines.get(index))?;
         let now = self.now;
-        if self.ssm_looks_lost(machine, now) {
-            return Some(moment(if machine.ssm_listed() { machine.pinged_at(now) } else { machine.launched_at }));
-        }
-        machine.ecs.as_ref().filter(|ecs| !ecs.link.shown(now)).map(|ecs| moment(ecs.link.shown_since(now)))
+        let ssm = self
+            .ssm_looks_lost(machine, now)
+            .then(|| if machine.ssm_listed() { machine.pinged_at(now) } else { machine.launched_at });
+        let ecs = machine.ecs.as_ref().filter(|ecs| !ecs.link.shown(now)).map(|ecs| ecs.link.shown_since(now));
+        // Whichever agent has been away for longer says since when the node has been in trouble.
+        [ssm, ecs].into_iter().flatten().min().map(moment)
     }
 }
 

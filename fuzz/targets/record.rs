@@ -1,0 +1,96 @@
+//! Any bytes are a stored record or an error; what was read is written, read again, decided on and told.
+#![no_main]
+
+use defib::effect::Target;
+use defib::incident::record::{self, BadRecord};
+use defib::incident::{Incident, SCHEMA};
+use defib::observe::{Blind, Fact, Observation};
+use defib::plan;
+use defib::policy::{Mode, Policy};
+use defib::ports::{KillSwitch, LastIncident, OutboxItem, Performed, Rails};
+use defib::report::{self, StackInfo, render};
+use defib_fuzz::{assert_message, now};
+use libfuzzer_sys::fuzz_target;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Written and read again, a record is the same.
+fn again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<T> {
+    let first: T = serde_json::from_slice(bytes).ok()?;
+    let written = serde_json::to_vec(&first).expect("what was read can be written");
+    assert_eq!(serde_json::from_slice::<T>(&written).expect("what was written can be read"), first);
+    Some(first)
+}
+
+/// Nothing is seen of its node, or nothing is there.
+fn looks(incident: &Incident) -> [Observation; 2] {
+    let blind = Fact::Unknown(Blind::Throttled);
+    let unseen = Observation {
+        node: incident.node,
+        at: now(),
+        ec2: Fact::Unknown(Blind::Throttled),
+        ssm: Fact::Unknown(Blind::Throttled),
+        ecs: Fact::Unknown(Blind::Throttled),
+        asg: Fact::Unknown(Blind::Throttled),
+        group: Fact::Unknown(Blind::Throttled),
+        invocation: Fact::Unknown(Blind::Throttled),
+        probe: Fact::Unknown(Blind::Throttled),
+        sessions: Fact::Unknown(Blind::Throttled),
+        busy: Fact::Unknown(Blind::Throttled),
+        identity: blind.clone(),
+        network: blind.clone(),
+        console: blind,
+    };
+    let absent = Observation {
+        ec2: Fact::Absent,
+        ssm: Fact::Absent,
+        ecs: Fact::Absent,
+        asg: Fact::Absent,
+        group: Fact::Absent,
+        probe: Fact::Absent,
+        busy: Fact::Absent,
+        ..unseen.clone()
+    };
+    [unseen, absent]
+}
+
+fn decide_on(incident: &Incident) {
+    let rails = Rails { switch: KillSwitch::Running, muted_until: None };
+    let policy = Policy::in_mode(Mode::Replace);
+    let mut plans: Vec<plan::Plan> =
+        looks(incident).iter().map(|seen| plan::decide(incident, seen, &rails, &policy, now())).collect();
+    plans.push(plan::settle(incident, &Performed::Unknown, &policy, now()));
+    plans.push(plan::settle(incident, &Performed::Done { command: None }, &policy, now()));
+    for plan in plans {
+        let written = record::write(&plan.next).expect("every incident can be written");
+        assert_eq!(record::read(written.as_bytes()).as_ref(), Ok(&plan.next));
+        assert!(!plan.next.is_closed() || plan.perform.is_none(), "a closed incident acts: {plan:?}");
+    }
+    for entry in &incident.history {
+        let _ = report::line(entry, incident);
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    match record::read(bytes) {
+        Ok(incident) => {
+            assert!(incident.schema == SCHEMA);
+            let written = record::write(&incident).expect("every incident can be written");
+            assert_eq!(record::read(written.as_bytes()), Ok(incident.clone()));
+            // A newer version may change the form of everything but the number.
+            let mut newer: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+            newer["schema"] = (SCHEMA + 1).into();
+            newer["phase"] = serde_json::Value::Null;
+            let found = SCHEMA + 1;
+            assert_eq!(record::read(newer.to_string().as_bytes()), Err(BadRecord::Newer { found, known: SCHEMA }));
+            decide_on(&incident);
+        }
+        Err(error) => assert!(error.to_string().len() < 200, "{error}"),
+    }
+    if let Some(item) = again::<OutboxItem>(bytes) {
+        assert_message(&render(&item.report, &item.id, &StackInfo { name: "defib", version: "0.1.0" }));
+    }
+    again::<LastIncident>(bytes);
+    again::<Policy>(bytes);
+    again::<Target>(bytes);
+});

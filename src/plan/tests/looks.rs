@@ -1,0 +1,221 @@
+//! What one look leads to: when a probe is sent, how long its answer holds, what is certain, and what is told of it.
+
+use super::*;
+use crate::diagnose::Channel;
+use crate::guard::Sight;
+use crate::incident::Approval;
+use crate::observe::samples::finding;
+use crate::observe::{Blind, Busy, Fact, InvocationStatus, Probe, ProbeAnswer};
+
+fn probe(age: i64, answer: ProbeAnswer) -> impl Fn(Seen) -> Seen {
+    move |seen| {
+        let sent_at = after(seen.at, -age);
+        let answer = answer.clone();
+        seen.with(|seen| seen.probe = Fact::Known(Probe { sent_at, answer }))
+    }
+}
+
+fn hung() -> ProbeAnswer {
+    let findings = std::iter::once(finding(Cause::EcsAgentHung, Channel::Probe)).collect();
+    ProbeAnswer::Answered { booted_at: noon(), findings }
+}
+
+/// A case whose last probe was sent so many seconds ago.
+fn probed(age: i64) -> Case {
+    let case = disconnected().patient().wait(1_000);
+    let sent = ProbeSent { at: after(case.now, -age), command: Some(command_id()) };
+    case.examining().with(|incident| incident.probe = Some(sent))
+}
+
+#[test]
+fn what_a_host_said_holds_for_ninety_seconds() {
+    let effect_at = |age| effect(&probed(age).plan(|seen| probe(age, hung())(seen.ecs_lost())));
+    assert_eq!(effect_at(90), Some(Effect::RestartEcsAgent));
+    assert_eq!(effect_at(91), Some(Effect::Probe), "it is asked again");
+}
+
+#[test]
+fn a_probe_is_waited_for_a_minute_and_a_half_and_what_it_did_not_say_holds_for_two() {
+    let look = |age| probed(age).plan(|seen| probe(age, ProbeAnswer::Pending)(seen.ecs_lost()));
+    let waits = look(90);
+    assert_eq!((effect(&waits), waits.next.phase.name()), (None, "examining"));
+    assert_eq!(waits.next.wake_at, Some(after(probed(90).now, 20)));
+    for age in [91, 120] {
+        assert_ne!(effect(&look(age)), Some(Effect::Probe), "{age}");
+    }
+    assert_eq!(effect(&look(121)), Some(Effect::Probe));
+    let lost = |age| effect(&probed(age).plan(|seen| seen.ecs_lost().probe_lost(after(probed(age).now, -age))));
+    assert_ne!(lost(120), Some(Effect::Probe));
+    assert_eq!(lost(121), Some(Effect::Probe));
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_waited_for_as_long_as_it_may_come() {
+    let blind = |seen: Seen| seen.ecs_lost().with(|seen| seen.probe = Fact::Unknown(Blind::Throttled));
+    assert_eq!(effect(&probed(90).plan(blind)), None);
+    assert_eq!(effect(&probed(91).plan(blind)), Some(Effect::Probe));
+}
+
+#[test]
+fn after_the_last_second_of_an_examination_nobody_is_asked_any_more() {
+    let ends = |left| {
+        let case = probed(200);
+        let (since, deadline) = (after(case.now, -600), after(case.now, left));
+        case.phase(Phase::Examining { since, deadline, sending: None }).plan(Seen::ecs_lost)
+    };
+    assert_eq!(effect(&ends(1)), Some(Effect::Probe));
+    let refusal = Refusal::CannotSee { what: Sight::Probe, blind: Blind::Empty };
+    assert_eq!(parked(&ends(0)), Some(&refusal));
+}
+
+#[test]
+fn one_answer_is_one_line_of_the_history() {
+    let lines = |case: &Case| {
+        let entries = case.incident.history.iter();
+        entries.filter(|entry| matches!(entry.event, Event::ProbeAnswered { findings: 1, .. })).count()
+    };
+    let case = probed(10).with(|incident| incident.looks = 0);
+    let sent = after(case.now, -10);
+    let told = |seen: Seen| {
+        let age = secs_between(sent, seen.at);
+        probe(age, hung())(seen.ecs_lost())
+    };
+    let once = case.look(told);
+    let line = once.incident.history.iter().find(|entry| matches!(entry.event, Event::ProbeAnswered { .. })).unwrap();
+    assert_eq!(line.event, Event::ProbeAnswered { findings: 1, secs: 10 });
+    let twice = once.with(|incident| incident.looks = 0).wait(20).look(told);
+    assert_eq!(lines(&twice), 1);
+    // The next probe's answer is another one.
+    let next = twice.with(|incident| incident.looks = 0).wait(60);
+    let next = next.look(|seen| probe(5, hung())(seen.ecs_lost()));
+    assert_eq!(lines(&next), 2);
+}
+
+#[test]
+fn an_ecs_agent_is_certainly_gone_after_longer_than_any_reconnect() {
+    let failing = |seen: Seen| seen.ecs_lost().hardware_failing().host_says(&[]);
+    let seen_down = |secs: i64| {
+        let case = disconnected().patient();
+        let run = Run { since: after(case.now, -secs), until: case.now };
+        case.with(|incident| incident.ecs_down = Some(run))
+    };
+    assert!(effect(&seen_down(150).plan(failing)).is_some());
+    let case = seen_down(149);
+    let plan = case.plan(failing);
+    assert_eq!((effect(&plan), plan.next.phase.name()), (None, "examining"));
+    assert_eq!(plan.next.wake_at, Some(after(case.now, 20)));
+    let never = case.clone().with(|incident| incident.ecs_down = None).plan(failing);
+    assert!(effect(&never).is_none());
+    // What stays uncertain until the end of the examination goes to a person.
+    let (since, deadline) = (after(case.now, -600), case.now);
+    let over = case.phase(Phase::Examining { since, deadline, sending: None }).plan(failing);
+    assert_eq!(over.next.ending(), Some(&Ending::TooLong));
+}
+
+#[test]
+fn a_status_check_alone_is_not_certain_and_the_word_of_the_host_is() {
+    let failing = |seen: Seen| seen.in_cluster().hardware_failing();
+    let case = disconnected().patient();
+    let alone = case.plan(|seen| failing(seen).host_says(&[]));
+    assert_eq!((effect(&alone), alone.next.phase.name()), (None, "examining"));
+    assert!(effect(&case.plan(|seen| seen.docker_hung().host_says(&[Cause::RuntimeDockerHung]))).is_some());
+}
+
+#[test]
+fn a_diagnosis_is_told_when_it_changes() {
+    let lines = |case: &Case| {
+        case.incident.history.iter().filter(|entry| matches!(entry.event, Event::Diagnosed { .. })).count()
+    };
+    let case = disconnected().with(|incident| incident.looks = 0).after_secs(100).examining();
+    let once = case.look(|seen| seen.ecs_lost().host_says(&[Cause::EcsAgentHung]));
+    assert_eq!(lines(&once), 1);
+    let same = once.wait(20).look(|seen| seen.ecs_lost().host_says(&[Cause::EcsAgentHung]));
+    assert_eq!(lines(&same), 1);
+    let other = same.wait(20).look(|seen| seen.ecs_lost().host_says(&[Cause::HostDiskFull]));
+    assert_eq!((lines(&other), other.incident.diagnosis.as_ref().unwrap().cause), (2, Cause::HostDiskFull));
+}
+
+#[test]
+fn a_lost_probe_is_told_of_a_node_that_was_asked_and_is_silent() {
+    let told = |case: Case, tell: fn(Seen) -> Seen| {
+        case.look(tell).incident.history.iter().any(|entry| entry.event == Event::ProbeUndelivered)
+    };
+    assert!(told(silent().patient(), dead));
+    assert!(!told(silent().patient().with(|incident| incident.probe = None), dead), "nobody asked it");
+    assert!(!told(disconnected().patient(), ecs_lost), "it answers");
+}
+
+#[test]
+fn a_hold_down_ends_early_for_a_node_that_is_well_unless_a_command_was_lost() {
+    let well = disconnected().after_secs(100).look(Seen::in_cluster);
+    assert_eq!((well.outcome(), well.incident.reports), (Some(Outcome::SelfHealed), 0));
+    let until = noon();
+    for (case, tell) in [(silent(), Seen::in_cluster as fn(Seen) -> Seen), (disconnected(), ecs_lost)] {
+        let waits = case.after_secs(100).look(tell);
+        assert_eq!((waits.incident.phase.name(), waits.incident.wake_at), ("watching", Some(after(until, 300))));
+    }
+    let over = disconnected().after_secs(300).look(ecs_lost);
+    assert!(over.incident.history.iter().any(|entry| entry.event == Event::HoldDownOver { secs: 300 }));
+    let well = disconnected().after_secs(300).look(Seen::in_cluster);
+    assert!(!well.incident.history.iter().any(|entry| matches!(entry.event, Event::HoldDownOver { .. })));
+}
+
+#[test]
+fn a_script_s_own_end_is_told_on_a_node_that_is_well_and_treated_on_none() {
+    let fresh = |seen: Seen| seen.host_says(&[]);
+    for (status, ending) in [
+        (InvocationStatus::ExecutionTimedOut, Some(Ending::ScriptTimedOut)),
+        (InvocationStatus::Rejected, Some(Ending::CommandRejected)),
+        (InvocationStatus::Failed, Some(Ending::SelfHealed)),
+    ] {
+        let plan = silent().patient().plan(|seen| fresh(seen).invocation(status));
+        assert_eq!(plan.next.ending(), ending.as_ref(), "{status:?}");
+        let sick = silent().patient().plan(|seen| dead(seen).invocation(status));
+        assert_eq!(sick.next.ending(), None, "{status:?}");
+    }
+    let timed_out = |case: Case| {
+        let plan = case.plan(|seen| fresh(seen).in_cluster().invocation(InvocationStatus::ExecutionTimedOut));
+        plan.next.ending().cloned()
+    };
+    assert_eq!(timed_out(silent().patient()), Some(Ending::ScriptTimedOut));
+    assert_eq!(timed_out(disconnected().patient()), Some(Ending::SelfHealed), "something else was told, too");
+}
+
+#[test]
+fn an_approval_holds_for_its_remedy_until_its_last_second() {
+    let case = silent().policy(|policy| policy.approve_from = Some(Remedy::Reboot)).patient();
+    let approved = |remedy, secs| {
+        let approval = Approval { by: "ops".into(), remedy, until: after(case.now, secs) };
+        let case = case.clone().with(|incident| incident.approval = Some(approval));
+        effect(&case.plan(dead))
+    };
+    assert_eq!(approved(Remedy::Reboot, 1), Some(Effect::Reboot));
+    assert_eq!(approved(Remedy::Reboot, 0), None);
+    assert_eq!(approved(Remedy::StopStart, 1), None);
+    let later = silent().policy(|policy| policy.approve_from = Some(Remedy::StopStart)).patient();
+    assert_eq!(effect(&later.plan(dead)), Some(Effect::Reboot), "what is weaker needs none");
+}
+
+#[test]
+fn a_mute_that_has_not_ended_parks_again_without_a_look_at_the_rest() {
+    let muted = |secs: i64| {
+        let mut case = silent().patient();
+        let until = after(case.now, 600);
+        case.rails.muted_until = Some(after(case.now, secs));
+        let (since, limit) = (after(case.now, -100), after(case.now, 9_000));
+        case.phase(Phase::Parked { refusal: Refusal::Muted { until }, since, until, limit })
+    };
+    let still = muted(600).look(dead);
+    assert!(matches!(parked(still.last.as_ref().unwrap()), Some(Refusal::Muted { .. })));
+    assert_eq!((still.incident.looks, still.incident.parked_secs), (2, 100));
+    assert_eq!(muted(-1).look(dead).effect(), Some(Effect::Reboot), "somebody ended it");
+    let well = muted(600).look(|seen| seen.host_says(&[]));
+    assert_eq!(well.outcome(), Some(Outcome::SelfHealed));
+}
+
+#[test]
+fn an_answering_node_on_which_somebody_works_is_not_even_asked() {
+    let plan = disconnected().patient().plan(|seen| seen.ecs_lost().busy(Busy::Command));
+    assert_eq!(parked(&plan), Some(&Refusal::OtherWork { work: Busy::Command }));
+    assert_eq!(effect(&plan), None);
+}
