@@ -35,6 +35,8 @@ SKIPPED = 77
 
 CARGO_DENY = "cargo-deny@0.20.2"
 SOAK_SEEDS = "0..20000"
+# The model must find so many planted bugs at least, or it was not asked.
+MODEL_PLANTS_MIN = 10
 # The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
 CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
 # The same with deliberate faults compiled in, which nothing that ships may have.
@@ -362,6 +364,23 @@ def stage_plants(log):
     return outcome_of(code, summaries, Failed("no bug was planted"))
 
 
+def stage_model(log):
+    """every order of what can happen around one node, and planted bugs that this finds"""
+    test = cargo("test", "--locked", "--release", "--no-default-features", "--test", "model")
+    chosen = ["--", "--ignored", "--exact", "--nocapture"]
+    # Explored is the engine as it ships: without the feature `plants`.
+    code, output = log.run([*test, *chosen, "one_node_is_exhausted"])
+    whole = re.search(r"model one node: (\d+) states, .*, ([\d.]+) s$", output, re.MULTILINE)
+    if code != 0 or not whole:
+        raise Failed(f"the model of one node: exit code {code}")
+    code, output = log.run([*test, "--features", "plants", *chosen, "planted_bugs_are_found"])
+    plants = re.findall(r"plant (\S+): \S+ after \d+ states", output)
+    if code != 0 or len(plants) < MODEL_PLANTS_MIN:
+        raise Failed(f"{len(plants)} planted bugs were found, exit code {code}")
+    note = f"exhausted: {int(whole[1]):,} states in {float(whole[2]):.0f} s; {len(plants)} planted bugs found"
+    return Outcome(passed=1 + len(plants), note=note)
+
+
 def stage_demo(log):
     """make demo, the tour that a newcomer sees first"""
     if not log.must(["make", "--no-print-directory", "demo"], "make demo").strip():
@@ -407,6 +426,7 @@ STAGES = {
     "docs": stage_docs,
     "soak": stage_soak,
     "plants": stage_plants,
+    "model": stage_model,
     "demo": stage_demo,
     "lambda": stage_lambda,
     "readme": stage_readme,
