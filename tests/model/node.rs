@@ -267,7 +267,8 @@ impl Node {
             zone: "us-east-1a".parse().unwrap(),
             tags: Tags { managed: true, mode: None, mute_until: None },
             manager: None,
-            stop: StopGates::default(),
+            // After a reboot that did not help only a person is left.
+            stop: StopGates { stop_protected: true, ..StopGates::default() },
         }
     }
 
