@@ -39,6 +39,8 @@ SOAK_SEEDS = "0..50000"
 FUZZ_SECS = 60 if IN_CI else 10
 # What this change touches. The nightly run (make mutants) tries all of them.
 MUTANTS_MINUTES, MUTANTS_SAMPLE = 4, 24
+# The model must find so many planted bugs at least, or it was not asked.
+MODEL_PLANTS_MIN = 10
 # The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
 CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
 # The same with deliberate faults compiled in, which nothing that ships may have.
@@ -417,6 +419,23 @@ def stage_mutants(log):
     return outcome
 
 
+def stage_model(log):
+    """every order of what can happen around one node, and planted bugs that this finds"""
+    test = cargo("test", "--locked", "--release", "--no-default-features", "--test", "model")
+    chosen = ["--", "--ignored", "--exact", "--nocapture"]
+    # Explored is the engine as it ships: without the feature `plants`.
+    code, output = log.run([*test, *chosen, "one_node_is_exhausted"])
+    whole = re.search(r"model one node: (\d+) states, .*, ([\d.]+) s$", output, re.MULTILINE)
+    if code != 0 or not whole:
+        raise Failed(f"the model of one node: exit code {code}")
+    code, output = log.run([*test, "--features", "plants", *chosen, "planted_bugs_are_found"])
+    plants = re.findall(r"plant (\S+): \S+ after \d+ states", output)
+    if code != 0 or len(plants) < MODEL_PLANTS_MIN:
+        raise Failed(f"{len(plants)} planted bugs were found, exit code {code}")
+    note = f"exhausted: {int(whole[1]):,} states in {float(whole[2]):.0f} s; {len(plants)} planted bugs found"
+    return Outcome(passed=1 + len(plants), note=note)
+
+
 def stage_demo(log):
     """make demo, the tour that a newcomer sees first"""
     if not log.must(["make", "--no-print-directory", "demo"], "make demo").strip():
@@ -479,6 +498,7 @@ STAGES = {
     "duel": stage_duel,
     "fuzz": stage_fuzz,
     "mutants": stage_mutants,
+    "model": stage_model,
     "demo": stage_demo,
     "lambda": stage_lambda,
     "readme": stage_readme,

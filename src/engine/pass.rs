@@ -35,8 +35,9 @@ pub struct Pass {
     outbox: VecDeque<Arc<OutboxItem>>,
     /// The incident as last saved or loaded.
     saved: Option<Arc<Incident>>,
-    /// What became of an effect, until it is saved.
-    unsettled: Option<(IntentId, Performed)>,
+    /// What became of an effect, until it is saved. Intents are counted in each incident, so its name alone would also fit
+    /// another one that opened on the node meanwhile.
+    unsettled: Option<(IncidentId, IntentId, Performed)>,
     /// What else goes on in the account.
     around: Option<Arc<Around>>,
     /// Digests that are saved and not yet marked as sent.
@@ -192,7 +193,8 @@ impl Pass {
         self.around.clone_from(&loaded.rails.around);
         let incident = loaded.incident.clone();
         // Somebody else saved something while the effect was sent: what became of it is still worth saving.
-        if let (Some((intent, _)), Some(incident)) = (&self.unsettled, &incident)
+        if let (Some((of, intent, _)), Some(incident)) = (&self.unsettled, &incident)
+            && incident.id == *of
             && incident.phase.intent().is_some_and(|i| i.id == *intent && i.state == IntentState::Pending)
         {
             return self.settle(now);
@@ -391,7 +393,7 @@ impl Pass {
                         (self, request)
                     }
                     Some(perform) if now > perform.not_after => {
-                        self.unsettled = Some((perform.intent, Performed::TooLate));
+                        self.unsettled = Some((perform.incident, perform.intent, Performed::TooLate));
                         self.settle(now)
                     }
                     Some(perform) => {
@@ -426,12 +428,12 @@ impl Pass {
     }
 
     fn performed(mut self, perform: &Perform, how: Performed, now: Timestamp) -> (Self, Request) {
-        self.unsettled = Some((perform.intent, how));
+        self.unsettled = Some((perform.incident, perform.intent, how));
         self.settle(now)
     }
 
     fn settle(self, now: Timestamp) -> (Self, Request) {
-        let (Some(saved), Some((_, how))) = (self.saved.clone(), &self.unsettled) else {
+        let (Some(saved), Some((_, _, how))) = (self.saved.clone(), &self.unsettled) else {
             return self.done(Verdict::Retry(PortError::Transient));
         };
         let plan = {

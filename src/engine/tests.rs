@@ -156,6 +156,26 @@ fn an_answer_is_saved_even_when_somebody_else_saved_something_meanwhile() {
     assert_eq!((next.version, next.phase.name(), next.symptoms.len()), (7, "verifying", 2));
 }
 
+/// A pass that stood still for so long that its incident is closed and the next one has come just as far: both of their
+/// intents are number one.
+#[test]
+fn what_became_of_an_effect_is_never_saved_in_another_incident() {
+    let healed = Trigger::Signal(Signal { node: node_id(), at: noon(), kind: SignalKind::CommandSucceeded });
+    let incident = Incident { phase: Phase::Watching { until: noon() }, ..patient(noon()) };
+    let silent = || observed(seen(after(noon(), 1)).ssm_silent());
+    let sending = begin(healed).answer(loaded(Some(incident))).answer(silent()).answer(SAVED);
+    let Request::Perform(perform) = &sending.request else { panic!("{:?}", sending.request) };
+    let mut next = patient(after(noon(), 900));
+    next.phase = about_to_reboot().commit().next.phase.clone();
+    assert_eq!(
+        next.phase.intent().map(|intent| (intent.id, &intent.state)),
+        Some((perform.intent, &IntentState::Pending))
+    );
+    let settling = sending.wait(900).answer(Answer::Performed(Performed::TooLate));
+    let late = settling.answer(Answer::Committed(Committed::Conflict)).answer(loaded(Some(next)));
+    assert!(matches!(late.request, Request::Done(_)), "{:?}", late.request);
+}
+
 #[test]
 fn a_report_is_saved_then_sent_then_marked() {
     let at = after(noon(), 1);

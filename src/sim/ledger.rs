@@ -29,7 +29,7 @@ const OVERDUE_SECS: i64 = 60;
 const RATE_KEPT_SECS: i64 = 24 * 3_600;
 
 /// Incidents, permits, rates, reports on their way out, and the switches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     incidents: BTreeMap<IncidentId, Arc<Incident>>,
     open: BTreeMap<NodeId, IncidentId>,
