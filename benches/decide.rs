@@ -12,7 +12,7 @@ use defib::incident::{Attempt, AttemptResult, Incident, Phase, ProbeSent, Remedy
 use defib::node::Home;
 use defib::observe::{
     Asg, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Group, InstanceState, Lifecycle, Observation, Ping,
-    Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags,
+    Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags, Workload,
 };
 use defib::plan;
 use defib::policy::{Mode, Policy};
@@ -92,12 +92,22 @@ fn seen(now: Timestamp) -> Observation {
             desired: 12,
             min: 10,
             in_service: 12,
+            standby: 0,
+            existing: 12,
             ec2_health_only: false,
             suspended: false,
             refreshing: false,
             tags,
         }),
-        group: Fact::Known(Group { name: Arc::from("blue"), size: 12, zone_size: 4 }),
+        group: Fact::Known(Group {
+            name: Arc::from("blue"),
+            size: 12,
+            zone_size: 4,
+            unhealthy: 1,
+            zone_unhealthy: 1,
+            zone_peers: 3,
+            zone_peers_unhealthy: 0,
+        }),
         invocation: Fact::Absent,
         probe: Fact::Known(Probe {
             sent_at: after(now, -10),
@@ -105,6 +115,8 @@ fn seen(now: Timestamp) -> Observation {
         }),
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
+        workload: Fact::Known(Workload::default()),
+        calendar: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
         console: Fact::Known(Arc::from([])),

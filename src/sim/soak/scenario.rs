@@ -78,8 +78,12 @@ impl Scenario {
                 world.close_calendar(calendar, after(start, aside.i64(0..LENGTH_SECS)), aside.i64(300..5_400));
             }
         }
+        let young = aside.u8(0..8) == 0;
         let special = aside.u8(0..4) == 0;
         for (mut spec, spot) in fleet(&mut rng, start, whole) {
+            if young && aside.bool() {
+                spec = spec.aged(aside.i64(0..900));
+            }
             if special && spec.cluster.is_some() && aside.bool() {
                 spec = spec.with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
             }
@@ -92,7 +96,7 @@ impl Scenario {
         if let Ok(group) = "blue-asg".parse() {
             world.set_group(&group, &random_group(&mut rng, start));
             // A group that asks for one more than it gets, as where an instance type is sold out.
-            let more = if aside.u8(0..6) == 0 { 1 } else { 0 };
+            let more = u32::from(aside.u8(0..6) == 0);
             world.want_more(&group, more);
         }
         fall_ill(&mut rng, &mut world, &nodes, start, load_percent);
