@@ -573,20 +573,7 @@ impl fmt::Display for Refusal {
             Self::LastInZone { zone, members, unhealthy } => {
                 write!(f, "it is the last that serves of {members} nodes of its group in {zone}; {unhealthy} unhealthy")
             }
-            Self::Workload { why } => match why {
-                WorkloadRefusal::Standalone { count } => {
-                    write!(f, "{} that no service started would end", tasks(*count))
-                }
-                WorkloadRefusal::Protected { count, until: Some(until) } => {
-                    write!(f, "{} under scale-in protection until {} would end", tasks(*count), moment(*until))
-                }
-                WorkloadRefusal::Protected { count, until: None } => {
-                    write!(f, "{} under scale-in protection would end", tasks(*count))
-                }
-                WorkloadRefusal::ServiceMinimum { elsewhere, desired, percent } => {
-                    write!(f, "a service would keep {elsewhere} of its {desired} tasks, and its minimum is {percent} %")
-                }
-            },
+            Self::Workload { why } => write!(f, "{why}"),
             Self::CalendarClosed { name, until: Some(until) } => {
                 write!(f, "the change calendar {} is closed until {}", name.as_str(), moment(*until))
             }
@@ -601,11 +588,6 @@ impl fmt::Display for Refusal {
             },
         }
     }
-}
-
-/// So many tasks, in words.
-fn tasks(count: u32) -> String {
-    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 
 impl fmt::Display for Resource {

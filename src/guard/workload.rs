@@ -3,9 +3,30 @@
 //! A drain moves what services started, and respects their minimum by itself. It does not move what nobody starts again, and
 //! what is still there when it has ended ends with the remedy.
 
+use std::fmt;
+
 use super::{Refusal, Sight, WorkloadRefusal};
 use crate::observe::{Fact, Observation, Workload};
 use crate::policy::{Policy, TasksRule};
+use crate::time::moment;
+
+impl fmt::Display for WorkloadRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks = |count: u32| if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") };
+        match *self {
+            Self::Standalone { count } => write!(f, "{} that no service started would end", tasks(count)),
+            Self::Protected { count, until: Some(until) } => {
+                write!(f, "{} under scale-in protection until {} would end", tasks(count), moment(until))
+            }
+            Self::Protected { count, until: None } => {
+                write!(f, "{} under scale-in protection would end", tasks(count))
+            }
+            Self::ServiceMinimum { elsewhere, desired, percent } => {
+                write!(f, "a service would keep {elsewhere} of its {desired} tasks, and its minimum is {percent} %")
+            }
+        }
+    }
+}
 
 /// The tasks, or why nobody knows them. None: the node is no container instance.
 fn workload(seen: &Observation) -> Result<Option<&Workload>, Refusal> {

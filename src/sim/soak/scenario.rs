@@ -101,14 +101,17 @@ impl Scenario {
             }
         }
         let mut fleet = fleet(&mut rng, start, whole);
-        if aside.u8(0..4) == 0 {
-            for (_, spec, _) in &mut fleet {
-                if spec.cluster.is_some() && aside.bool() {
-                    *spec = spec.clone().with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
-                }
+        let young = aside.u8(0..8) == 0;
+        let special = aside.u8(0..4) == 0;
+        for (_, spec, _) in &mut fleet {
+            if young && aside.bool() {
+                *spec = spec.clone().aged(aside.i64(0..900));
+            }
+            if special && spec.cluster.is_some() && aside.bool() {
+                *spec = spec.clone().with_standalone(aside.u32(0..2)).with_protected(aside.u32(0..2));
             }
         }
-        let missing = if aside.u8(0..6) == 0 { 1 } else { 0 };
+        let missing = u32::from(aside.u8(0..6) == 0);
         let nodes: Vec<NodeId> = fleet.iter().map(|(node, ..)| *node).collect();
         let mut group = random_group(&mut rng, start);
         theme.adjust(&mut policy, &mut group);
