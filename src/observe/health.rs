@@ -114,7 +114,8 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
             ProbeAnswer::Answered { .. } if age <= ANSWER_FRESH_SECS => return Standing::Well,
             ProbeAnswer::Answered { .. } => false,
             ProbeAnswer::Undelivered => true,
-            ProbeAnswer::Pending => age > PROBE_LOST_SECS,
+            // Counted to the look: whoever weighs it minutes later does not know what came in between.
+            ProbeAnswer::Pending => secs_between(probe.sent_at, seen.at.min(now)) > PROBE_LOST_SECS,
         };
         match connection {
             // Not connected; or connected, and yet takes no command: its workers are exhausted, or it hangs. An older probe
@@ -231,6 +232,13 @@ mod tests {
         assert_eq!(of(&probed(doubtful(), 60, ProbeAnswer::Undelivered)).ssm, Standing::Ill);
         assert_eq!(of(&probed(doubtful(), PROBE_LOST_SECS, ProbeAnswer::Pending)).ssm, Standing::Suspect);
         assert_eq!(of(&probed(doubtful(), PROBE_LOST_SECS + 1, ProbeAnswer::Pending)).ssm, Standing::Ill);
+    }
+
+    #[test]
+    fn a_probe_that_was_on_its_way_is_not_lost_because_its_look_is_weighed_late() {
+        let seen = probed(seen(noon()).ssm_doubtful(), 5, ProbeAnswer::Pending);
+        let late = after(noon(), PROBE_LOST_SECS);
+        assert_eq!(Health::of(&seen, late).ssm, Standing::Suspect);
     }
 
     #[test]

@@ -329,7 +329,7 @@ fn probe_first(
             }
             ProbeAnswer::Undelivered => secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS,
             ProbeAnswer::Pending => {
-                if secs_between(probe.sent_at, now) <= PROBE_LOST_SECS {
+                if secs_between(probe.sent_at, seen.at) <= PROBE_LOST_SECS {
                     let phase = Phase::Examining { since, deadline, sending: None };
                     let wake = draft.in_secs(LOOK_SECS);
                     return Some(draft.clone().go(phase, Some(wake)));

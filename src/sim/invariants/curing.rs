@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::Inspector;
 use crate::diagnose::{Family, diagnose};
-use crate::effect::Effect;
+use crate::effect::{Effect, Weight};
 use crate::guard::{gates, mode};
-use crate::incident::{AttemptResult, Ending, Incident, Phase, Remedy};
+use crate::incident::{AttemptResult, Ending, Event, Incident, Phase, Remedy};
 use crate::node::NodeId;
 use crate::observe::{Health, Look, Observation, Standing};
 use crate::plan::ladder;
@@ -134,7 +134,7 @@ impl Inspector {
 
     /// An end that says that nothing more can be done: honest only if what cures was tried, or cannot be.
     fn tried(&self, incident: &Incident, at: Timestamp, ill: &Ill<'_>) -> Option<Excuse> {
-        if secs_between(ill.since, at) < NEW_FAULT_SECS {
+        if secs_between(ill.since, decided(incident, at)) < NEW_FAULT_SECS {
             return Some(Excuse::JustNow);
         }
         let over = |result| matches!(result, AttemptResult::Helped | AttemptResult::Failed);
@@ -192,6 +192,20 @@ struct Ill<'a> {
     seen: &'a Observation,
     calm_since: Timestamp,
     now: Timestamp,
+}
+
+/// When the end was decided: before what was taken began to be given back.
+fn decided(incident: &Incident, ended: Timestamp) -> Timestamp {
+    let undoing = |event: &Event| match event {
+        Event::Done(effect) | Event::Refused(effect) | Event::Expired(effect) | Event::Burned(effect) => {
+            effect.weight() == Weight::Restoring
+        }
+        _ => false,
+    };
+    let last = incident.history.iter().rev().skip(1).take_while(|entry| {
+        undoing(&entry.event) || matches!(entry.event, Event::Told(_) | Event::Reached(_) | Event::Operator(_))
+    });
+    last.filter(|entry| undoing(&entry.event)).map(|entry| entry.at).min().unwrap_or(ended)
 }
 
 /// What would cure it now, or bring it nearer to a cure.
