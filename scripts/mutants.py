@@ -181,7 +181,6 @@ def main():
     arguments = parser.parse_args()
     if arguments.shard and not re.fullmatch(r"\d+/[1-9]\d*", arguments.shard):
         parser.error("--shard takes K/N")
-    clean()
     extra = ["--re", arguments.re] if arguments.re else []
     with tempfile.NamedTemporaryFile("w", suffix=".diff") as diff:
         if arguments.change:
@@ -209,6 +208,7 @@ def main():
         print("\n".join(names))
         return 0
     deadline = None if arguments.minutes is None else time.monotonic() + arguments.minutes * 60
+    clean()
     say(f"{len(names)} of {of} mutants")
     try:
         return judge(mutants, names, of, deadline)
