@@ -142,6 +142,7 @@ impl Scenario {
         let home = home.clone();
         Self { start, home, policy, world, fleet, group, closed, missing, minimums, illnesses, settings, steps, drill }
     }
+
     /// The account as it is when the schedule begins.
     pub(super) fn world(&self) -> World {
         let mut world = World::new(self.world.clone());
