@@ -211,7 +211,11 @@ fn a_stop_is_waited_for_until_it_is_seen_lost_or_stuck() {
     let stopping = |secs, left| treating(Remedy::StopStart, Effect::Stop, secs, landed, left);
     assert!(waits(&stopping(180, 1), machine(InstanceState::Running)));
     assert!(waits(&stopping(900, 1), machine(InstanceState::Stopping)));
-    let lost = [(181, 1, InstanceState::Running), (10, 0, InstanceState::Running), (181, 1, InstanceState::Pending)];
+    assert!(
+        waits(&stopping(10, 0), machine(InstanceState::Running)),
+        "a look from right after the call proves nothing"
+    );
+    let lost = [(181, 1, InstanceState::Running), (181, 1, InstanceState::Pending)];
     for (secs, left, state) in lost {
         let plan = stopping(secs, left).plan(machine(state));
         assert!(matches!(plan.next.phase, Phase::Examining { .. }), "{secs}");

@@ -86,7 +86,7 @@ impl Inspector {
     pub(super) fn follow_trouble(&mut self, account: &Account, commit: &Commit, now: Timestamp) {
         let limits = commit.news.limits.breaker;
         for tried in &commit.news.tried {
-            self.follow_tried(tried, now, limits.cool_down_secs);
+            self.follow_tried(tried, now);
         }
         if !commit.news.troubled {
             return;
@@ -104,7 +104,7 @@ impl Inspector {
         }
     }
 
-    fn follow_tried(&mut self, tried: &Tried, now: Timestamp, cool_down_secs: i64) {
+    fn follow_tried(&mut self, tried: &Tried, now: Timestamp) {
         let storms = &mut self.storms;
         let known =
             storms.failing.iter().position(|(scope, remedy, ..)| *scope == tried.scope && *remedy == tried.remedy);
@@ -120,11 +120,9 @@ impl Inspector {
             }
             (None, false) => storms.failing.push((tried.scope.clone(), tried.remedy, 1, now)),
         }
-        if let Some((since, until)) = storms.open
-            && now >= until
-        {
-            // The canary's end: one way or the other.
-            storms.open = if tried.helped { None } else { Some((since, after(now, cool_down_secs))) };
+        if storms.open.is_some_and(|(_, until)| now >= until) {
+            // The canary's end: one way or the other, and what follows is the breaker's own count.
+            storms.open = None;
         }
     }
 
@@ -269,7 +267,8 @@ impl Inspector {
             let (thread, n) = (digest.id.thread(), digest.id.n);
             match self.storms.told.get(&thread) {
                 Some((_, known)) if *known >= n => continue,
-                Some((at, _)) if secs_between(*at, digest.at) < DIGESTS_APART_SECS => {
+                // The end of a policy's trouble is told at once.
+                Some((at, _)) if secs_between(*at, digest.at) < DIGESTS_APART_SECS && digest.policy.is_none() => {
                     self.broken("rail", published_at, None, || {
                         format!("{} came too soon after the one before", digest.id)
                     });
