@@ -14,7 +14,8 @@ taken that the commit decides: the same for everyone who tries it again, another
 
 Survivors that no test can or should catch stand in docs/MUTANTS.md with their reasons; a row there that fits no mutant any
 more fails the full run. Exit code: 0; 1 when fewer than 95 % of those tried were caught (one survivor is borne in any run
-of fewer than twenty), or the tests fail without any mutant; 2 for a usage error; 77 without cargo-mutants.
+of fewer than twenty), or the tests fail without any mutant; 2 for a usage error; 77 without cargo-mutants, or when there was
+time for none.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools import ROOT, TARGET, cargo_tool, say
+from tools import ROOT, TARGET, cargo_tool, lacking, say
 
 VERSION = "27.1.0"
 LIST = ROOT / "docs" / "MUTANTS.md"
@@ -182,11 +183,10 @@ def judge(mutants, names, of, deadline):
     for name in missed:
         print(f"survived: {name}")
     short = "" if whole else "; the time was up"
+    if tried == 0 and not whole:
+        lacking("no mutant was judged within the time: this machine is slow or busy")
     print(f"{len(caught)} of {tried} caught; {len(unviable)} do not build; {of} in all, {len(names)} chosen{short}")
     print(f"{len(caught)} passed, {len(missed)} failed", flush=True)
-    if tried == 0:
-        say("no mutant was judged within the time")
-        return 1
     return 1 if len(missed) * 100 > max(tried, 100 // SURVIVORS_PERCENT) * SURVIVORS_PERCENT else 0
 
 
