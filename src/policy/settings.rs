@@ -496,6 +496,18 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_is_named_with_its_section_and_everything_else_alone() {
+        for setting in SETTINGS {
+            let (section, name) = setting
+                .path()
+                .rsplit_once('.')
+                .map_or((None, setting.path()), |(section, name)| (Some(section.to_owned()), name.to_owned()));
+            assert_eq!(section.as_deref(), setting.is_budget.then_some("budgets"), "{name}");
+            assert_eq!(name, setting.name);
+        }
+    }
+
+    #[test]
     fn every_remedy_can_be_where_approval_begins() {
         let words: Vec<&str> = std::iter::once("nobody").chain(Remedy::ALL.map(Remedy::as_str)).collect();
         assert_eq!(words, APPROVE_FROM);

@@ -194,3 +194,31 @@ fn the_end_of_one_command_is_told_once_however_often_it_is_delivered() {
     let again = admit(&signal(command_trouble()), &loaded, &context(Mode::Cycle), noon());
     assert_eq!(again, Err(IgnoreReason::ToldAlready));
 }
+
+#[test]
+fn a_recovery_is_looked_at_while_somebody_waits_for_it_and_the_end_of_a_node_always() {
+    let gone = SignalKind::Gone { what: GoneKind::Terminated };
+    let looks = |kind: SignalKind, case: &Case| match crate::plan::told(
+        &signal(kind),
+        &case.incident,
+        &context(Mode::Cycle),
+        case.now,
+    ) {
+        Told::Look(_) => true,
+        Told::Nothing => false,
+        Told::Symptom(plan) => panic!("a symptom: {plan:?}"),
+    };
+    let watching = silent();
+    let resting = silent().patient().look(|seen| dead(seen).profile_missing());
+    let verifying = silent().patient().look(dead).done().wait(30);
+    let examining = silent().patient();
+    for (case, waits) in [(&watching, true), (&resting, true), (&verifying, false), (&examining, false)] {
+        for kind in [SignalKind::EcsConnected, SignalKind::EcsHealthRestored, SignalKind::CommandSucceeded] {
+            assert_eq!(looks(kind, case), waits, "{}", case.incident.phase.name());
+        }
+        assert!(looks(gone.clone(), case), "{}", case.incident.phase.name());
+        assert!(!looks(swept_ssm(), case), "the sweep tells nothing new");
+    }
+    // While an effect is under way nobody looks.
+    assert!(!looks(gone, &silent().patient().look(dead)));
+}
