@@ -257,7 +257,7 @@ fn planted_bugs_are_found() {
         (Plant::PublishBeforeCommit, "L2"),
         (Plant::NoPrecheck, "S1"),
         (Plant::OldReads, "S1"),
-        (Plant::RedoOrphan, "S5"),
+        (Plant::RedoOrphan, "S8"),
         (Plant::BurnTooEarly, "S5"),
         (Plant::UnknownIsDead, "S8"),
         (Plant::PermitsNeverFreed, "S9"),
