@@ -33,8 +33,9 @@ fn drive(mut state: State, context: &Arc<Context>) -> bool {
         state.resume();
     }
     for _ in 0..PASSES_MAX {
-        let busy = state.ledger.open().find(|incident| !incident.is_resting());
-        let due = busy.map(|incident| (incident.id, incident.wake_at.unwrap_or(Timestamp::MAX)));
+        let busy = state.ledger.open().filter(|incident| !incident.is_resting());
+        let due =
+            busy.map(|incident| (incident.id, incident.wake_at.unwrap_or(Timestamp::MAX))).min_by_key(|due| due.1);
         let untold = state.ledger.unsent().first().map(|item| (item.id.incident, state.now));
         let Some((incident, at)) = untold.or(due) else { return true };
         // The timer is late, so that nothing is still on its way, and a treatment takes a dozen looks and not fifty.
