@@ -416,7 +416,8 @@ impl Driver {
         }
         let latency = self.rng.i64(5..=self.settings.latency_max_ms.max(5));
         self.ports.chance().at(self.now);
-        let pause = self.ports.pause_before();
+        // Half as often as after an answer.
+        let pause = if self.rng.bool() { self.ports.pause_before() } else { None };
         running.paused = pause.is_some();
         let at = after_millis(after(self.now, pause.unwrap_or(0)), latency);
         running.due = at;

@@ -163,7 +163,7 @@ impl<P: Ports> Faulty<P> {
 
     /// For how many seconds the process stands still before the coming request.
     pub fn pause_before(&mut self) -> Option<i64> {
-        self.pause(Kind::PauseBefore, self.plan.pause / 2)
+        self.pause(Kind::PauseBefore, self.plan.pause)
     }
 
     /// For how many seconds the process stands still after the answer.
