@@ -17,6 +17,7 @@ use crate::engine::Request;
 use crate::incident::{Incident, IncidentId, Remedy};
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Observation, Tags};
+use crate::policy::standing::Trouble;
 use crate::policy::{Mode, Policy};
 use crate::ports::{KillSwitch, Permits, Switch};
 use crate::time::after;
@@ -225,10 +226,20 @@ impl Inspector {
         self.policies.first().map(|(_, policy)| policy.clone()).unwrap_or_default()
     }
 
-    /// The policies for a node that a pass whose effect lands now may go by: all that held within the grace before.
-    fn policies_for(&self, node: NodeId, incident: Option<&Incident>, now: Timestamp) -> Vec<Policy> {
+    /// The policies for a node that a pass whose effect lands now may go by: all that held within the grace before, and
+    /// the fallback under a bad document for as long as the good one after it could not be read.
+    fn policies_for(
+        &self,
+        node: NodeId,
+        incident: Option<&Incident>,
+        account: &Account,
+        now: Timestamp,
+    ) -> Vec<Policy> {
         let since = after(now, -GRACE_SECS);
         let first = self.policies.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+        let fallen = matches!(account.ledger.remembered().trouble, Some(Trouble::Invalid { .. } | Trouble::Gone));
+        let unread = fallen && !self.bad_documents.1;
+        let first = first.saturating_sub(usize::from(unread));
         let spot = self.spots.get(&node);
         // A node that a group launched meanwhile is where it was seen.
         let place = incident.filter(|_| spot.is_none()).map(|incident| &incident.place);
@@ -289,7 +300,7 @@ impl Inspector {
             let Some(landed) = account.world.landed().get(self.landed_seen) else { continue };
             self.landed_seen += 1;
             let incident = account.ledger.incident(sent.incident).map(AsRef::as_ref);
-            let policies = self.policies_for(sent.node, incident, sent.at);
+            let policies = self.policies_for(sent.node, incident, account, sent.at);
             let dark = what.switch == Some(KillSwitch::Unreadable);
             let truth = &landed.truth;
             let landing =

@@ -163,7 +163,10 @@ fn play(seed: u64, scenario: &Scenario, choice: Choice, fingerprint: bool) -> (S
                 policy = document.means(&scenario.policy, read_before.as_deref());
                 inspector.policy_changed(policy.clone(), *at);
             }
-            Step::Forged(signal) => driver.deliver(Trigger::Signal(Signal::clone(signal)), *at),
+            Step::Forged(signal) => {
+                inspector.forged(signal.node);
+                driver.deliver(Trigger::Signal(Signal::clone(signal)), *at);
+            }
             Step::Foreign(node, text) => {
                 inspector.foreign(*node);
                 // Read at the door as every event is; what is let in is looked at.

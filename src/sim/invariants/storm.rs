@@ -2,7 +2,7 @@
 //!
 //! Counted again here from what was saved and what landed; the breaker's own record is never asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -44,6 +44,8 @@ pub(super) struct Storms {
     /// When a node was last put on the shelf, or taken from it.
     shelved: BTreeMap<NodeId, Timestamp>,
     told: BTreeMap<String, (Timestamp, u32)>,
+    /// Nodes that events told of which nobody sent.
+    forged: BTreeSet<NodeId>,
 }
 
 impl Storms {
@@ -243,13 +245,22 @@ impl Inspector {
         }
     }
 
+    /// An event that nobody sent tells of this node: what it opens is not of its own accord.
+    pub fn forged(&mut self, node: NodeId) {
+        self.storms.forged.insert(node);
+    }
+
     /// What was dead long before the first sweep opens no incident of its own accord.
     pub(super) fn never_old_news(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
         let swept = saved.symptoms.iter().all(|symptom| matches!(symptom.kind, SignalKind::Swept { .. }));
         let Some(baseline) = account.ledger.bulletin().baseline.as_ref().map(|baseline| baseline.at) else { return };
         // What had an incident when the first sweep came was known already.
         let known = |other: &Incident| other.node == saved.node && other.first_seen < baseline;
-        if !swept || saved.asked.is_some() || account.ledger.incidents().any(|other| known(other)) {
+        if !swept
+            || self.storms.forged.contains(&saved.node)
+            || saved.asked.is_some()
+            || account.ledger.incidents().any(|other| known(other))
+        {
             return;
         }
         // A node may have been ill for longer than AWS has shown it.
