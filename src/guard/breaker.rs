@@ -181,7 +181,8 @@ impl Breaker {
         let why = TripReason::Nodes { count, limit, window_secs: limits.window_secs };
         match self.trips.iter_mut().find(|trip| trip.why.is_storm()) {
             Some(trip) => {
-                trip.until = trip.until.max(until);
+                // It opens anew: what a canary of before finds out says nothing of what came after it.
+                (trip.until, trip.canary) = (trip.until.max(until), None);
                 if let TripReason::Nodes { count: most, .. } = &mut trip.why {
                     *most = count.max(*most);
                 }
@@ -370,6 +371,18 @@ mod tests {
         breaker.troubled(NodeId::numbered(9), at(100), &LIMITS, 20);
         assert!(breaker.check(Remedy::Reboot, &Scope::Account, incident(1), at(650)).is_err());
         assert_eq!(breaker.trips.len(), 1);
+    }
+
+    #[test]
+    fn the_canary_of_before_does_not_close_what_opened_anew() {
+        let mut breaker = stormy(10);
+        breaker.take(Remedy::Reboot, &Scope::Account, incident(1), at(1_000));
+        let limits = BreakerLimits::of(&Policy::default());
+        for number in 20..30 {
+            breaker.troubled(NodeId::numbered(number), at(1_010), &limits, 10);
+        }
+        breaker.tried(&tried(1, true), at(1_020), &limits);
+        assert!(breaker.check(Remedy::Reboot, &Scope::Account, incident(2), at(1_030)).is_err());
     }
 
     #[test]

@@ -254,9 +254,10 @@ impl Inspector {
     pub(super) fn never_old_news(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
         let swept = saved.symptoms.iter().all(|symptom| matches!(symptom.kind, SignalKind::Swept { .. }));
         let Some(baseline) = account.ledger.bulletin().baseline.as_ref().map(|baseline| baseline.at) else { return };
-        // What had an incident when the first sweep came was known already.
-        let known = |other: &Incident| other.node == saved.node && other.first_seen < baseline;
+        // What had an incident before was known already; what people tagged may have been none of Defib's business.
+        let known = |other: &Incident| other.node == saved.node && other.first_seen < saved.first_seen;
         if !swept
+            || self.tags.get(&saved.node).is_some_and(|tags| tags.len() > 1)
             || self.storms.forged.contains(&saved.node)
             || saved.asked.is_some()
             || account.ledger.incidents().any(|other| known(other))
