@@ -131,7 +131,8 @@ def check_names(page):
     """Every test, function and scenario that the page names is there."""
     sources = [path.read_text(encoding="utf-8") for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.rs")]
     known = set(re.findall(r"\bfn (\w+)", "\n".join(sources)))
-    known |= {path.stem for path in (ROOT / "tests" / "scenarios").glob("*.txt")}
+    for scripts in ("tests/scenarios/*.txt", "tests/storms/*.txt", "fuzz/targets/*.rs"):
+        known |= {path.stem for path in ROOT.glob(scripts)}
     named = re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+|[a-z0-9]+(?:-[a-z0-9]+){2,})`", page.read_text(encoding="utf-8"))
     missing = sorted(set(named) - known - NOT_TESTS)
     if missing:
