@@ -496,13 +496,13 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_named_with_its_section_and_everything_else_alone() {
+    fn a_setting_is_named_with_its_section_and_everything_else_alone() {
         for setting in SETTINGS {
             let (section, name) = setting
                 .path()
                 .rsplit_once('.')
                 .map_or((None, setting.path()), |(section, name)| (Some(section.to_owned()), name.to_owned()));
-            assert_eq!(section.as_deref(), setting.is_budget.then_some("budgets"), "{name}");
+            assert_eq!(section.as_deref(), setting.section.map(Section::as_str), "{name}");
             assert_eq!(name, setting.name);
         }
     }
