@@ -16,7 +16,6 @@ use super::fault::{CrashPoint, FaultPlan, Faulty};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer};
 use crate::event::Signal;
 use crate::incident::IncidentId;
-use crate::observe::Observation;
 use crate::ports::Ports;
 use crate::time::{after, secs_between};
 
