@@ -11,20 +11,21 @@ use jiff::Timestamp;
 
 use super::account::Account;
 use super::chance::{Chance, Choice, Kind, Struck};
-use super::coverage::{Asked, Cell, Coverage, Mishap, Stand};
+use super::coverage::{Coverage, Mishap, Stand};
 use super::fault::{CrashPoint, FaultPlan, Faulty};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer, policy_in_force};
 use crate::event::Signal;
 use crate::incident::IncidentId;
-use crate::observe::Observation;
 use crate::policy::standing::{Reading, Remembered};
-use crate::ports::{Committed, KillSwitch, Ports};
+use crate::ports::Ports;
 use crate::time::{after, secs_between};
 
 mod queue;
+mod running;
 mod settings;
 
 use queue::{Agenda, Due, Intake};
+use running::{Running, Source};
 pub use settings::{DriverCounts, DriverSettings, Happened, SignalChaos, TraceLine, Watch};
 
 /// Seconds between two sweeps.
@@ -43,69 +44,6 @@ const STILL_SECS: i64 = 5;
 const ALWAYS: u32 = 10_000;
 /// The timer never waits for less than this many seconds.
 const WAIT_MIN_SECS: i64 = 15;
-
-/// Who started a pass, and hears of its end.
-#[derive(Debug, Clone, Copy)]
-enum Source {
-    Message(usize),
-    Timer(IncidentId),
-}
-
-/// A pass between two steps.
-#[derive(Debug)]
-struct Running {
-    number: u64,
-    source: Source,
-    began: Timestamp,
-    /// None while it takes a step.
-    pass: Option<Pass>,
-    request: Request,
-    answer: Answer,
-    seen: Option<Box<Observation>>,
-    /// How it read the kill switch last.
-    switch: Option<KillSwitch>,
-    /// Some facts of it were older than it says.
-    stale: bool,
-    /// Where the incident stands, as the pass knows it.
-    stand: Stand,
-    /// Where it stood when the report was written that is being sent.
-    told: Stand,
-    /// It stood still before the request that is on its way.
-    paused: bool,
-    /// When it goes on.
-    due: Timestamp,
-}
-
-impl Running {
-    fn cell(&self, mishap: Mishap) -> Option<Cell> {
-        let asked = Asked::of(&self.request)?;
-        let stand = match asked {
-            Asked::Load => Stand::Unread,
-            Asked::Publish | Asked::MarkSent => self.told,
-            Asked::Observe
-            | Asked::Commit
-            | Asked::Perform(_)
-            | Asked::Survey
-            | Asked::Switch
-            | Asked::Shelve
-            | Asked::Post
-            | Asked::PublishDigest
-            | Asked::MarkDigestSent => self.stand,
-        };
-        Some(Cell { stand, asked, mishap })
-    }
-
-    /// Takes over what the answer says of the incident.
-    fn learn(&mut self) {
-        match (&self.request, &self.answer) {
-            (_, Answer::Loaded(loaded)) => {
-                self.stand = loaded.incident.as_deref().map_or(Stand::Opening, Stand::of);
-            }
-            (Request::Commit(commit), Answer::Committed(Committed::Saved)) => self.stand = Stand::of(&commit.next),
-            _ => {}
-        }
-    }
-}
 
 /// The engine over a simulated account, in virtual time.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::Inspector;
 use super::ending::was_resting;
 use crate::effect::Effect;
 use crate::event::SignalKind;
-use crate::incident::{Incident, Outcome, Phase};
+use crate::incident::{Ending, Incident, Outcome, Phase, Remedy};
 use crate::sim::account::Account;
 
 /// How the names of Defib's own documents begin.
@@ -18,6 +18,7 @@ impl Inspector {
         self.never_gone_by_our_own_hand(account, saved, now);
         self.not_too_many_at_once(account, now);
         self.follow_quarantine(saved);
+        self.what_helped_was_seen_to_help(account, saved, now);
         if saved.version <= 1 {
             self.never_old_news(account, saved, now);
             self.opened.entry(saved.id).or_insert(saved.first_seen);
@@ -54,6 +55,19 @@ impl Inspector {
         });
         if by_us {
             self.broken("S15", now, Some(saved.node), || format!("{} ended as gone, by our own hand", saved.id));
+        }
+    }
+
+    /// L3: nothing that starts the whole node anew is said to have helped while AWS has shown it as dead ever since before. (What is
+    /// sent to one agent is proven by that agent; the other one may still be away.)
+    fn what_helped_was_seen_to_help(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
+        let Phase::Closed { ending: Ending::Helped { remedy }, .. } = &saved.phase else { return };
+        let acted_at = saved.attempts.last().and_then(|attempt| attempt.acted_at);
+        let shown = account.world.shown_dead_since(saved.node);
+        if let (Some(acted_at), Some(shown), Remedy::Reboot | Remedy::StopStart) = (acted_at, shown, remedy)
+            && shown < acted_at
+        {
+            self.broken("L3", now, Some(saved.node), || format!("{remedy} is said to have helped, dead since {shown}"));
         }
     }
 

@@ -1,0 +1,73 @@
+//! A pass between two steps, and the situation that it is in.
+
+use jiff::Timestamp;
+
+use crate::engine::{Answer, Pass, Request};
+use crate::incident::IncidentId;
+use crate::observe::Observation;
+use crate::ports::{Committed, KillSwitch};
+use crate::sim::coverage::{Asked, Cell, Mishap, Stand};
+
+/// Who started a pass, and hears of its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    Message(usize),
+    Timer(IncidentId),
+}
+
+/// A pass between two steps.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) number: u64,
+    pub(super) source: Source,
+    pub(super) began: Timestamp,
+    /// None while it takes a step.
+    pub(super) pass: Option<Pass>,
+    pub(super) request: Request,
+    pub(super) answer: Answer,
+    pub(super) seen: Option<Box<Observation>>,
+    /// How it read the kill switch last.
+    pub(super) switch: Option<KillSwitch>,
+    /// Some facts of it were older than it says.
+    pub(super) stale: bool,
+    /// Where the incident stands, as the pass knows it.
+    pub(super) stand: Stand,
+    /// Where it stood when the report was written that is being sent.
+    pub(super) told: Stand,
+    /// It stood still before the request that is on its way.
+    pub(super) paused: bool,
+    /// When it goes on.
+    pub(super) due: Timestamp,
+}
+
+impl Running {
+    /// The situation that it is in.
+    pub(super) fn cell(&self, mishap: Mishap) -> Option<Cell> {
+        let asked = Asked::of(&self.request)?;
+        let stand = match asked {
+            Asked::Load => Stand::Unread,
+            Asked::Publish | Asked::MarkSent => self.told,
+            Asked::Observe
+            | Asked::Commit
+            | Asked::Perform(_)
+            | Asked::Survey
+            | Asked::Switch
+            | Asked::Shelve
+            | Asked::Post
+            | Asked::PublishDigest
+            | Asked::MarkDigestSent => self.stand,
+        };
+        Some(Cell { stand, asked, mishap })
+    }
+
+    /// Takes over what the answer says of the incident.
+    pub(super) fn learn(&mut self) {
+        match (&self.request, &self.answer) {
+            (_, Answer::Loaded(loaded)) => {
+                self.stand = loaded.incident.as_deref().map_or(Stand::Opening, Stand::of);
+            }
+            (Request::Commit(commit), Answer::Committed(Committed::Saved)) => self.stand = Stand::of(&commit.next),
+            _ => {}
+        }
+    }
+}
