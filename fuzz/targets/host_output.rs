@@ -28,6 +28,13 @@ const SECRETS: [(&str, &str); 12] = [
     ("\naws --session-token Tr0ub4dor\n", "Tr0ub4dor"),
 ];
 
+/// Whether the letters of a secret stand in a text, in their order: then it may hold the secret without any name before it,
+/// with something between that is taken out.
+fn is_spread_in(text: &str, secret: &str) -> bool {
+    let mut letters = text.chars();
+    secret.chars().all(|wanted| letters.any(|letter| letter == wanted))
+}
+
 fn assert_safe(shown: &str, most: usize) {
     assert!(shown.chars().count() <= most, "{} characters", shown.chars().count());
     assert!(!shown.chars().any(is_unseen), "{shown:?}");
@@ -74,7 +81,7 @@ fuzz_target!(|bytes: &[u8]| {
     // The secret stands where the fuzzer put the mark, or at the end.
     let (before, after) = text.split_once('\u{a7}').unwrap_or((&text, ""));
     let (stands, secret) = SECRETS[usize::from(choice) % SECRETS.len()];
-    if before.contains(secret) || after.contains(secret) {
+    if is_spread_in(before, secret) || is_spread_in(after, secret) {
         return;
     }
     let whole = format!("{before}{stands}{after}");
