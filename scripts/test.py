@@ -299,7 +299,7 @@ def stage_deny(log):
     what = ("bans", "licenses", "sources")
     product = [[tool, "--locked", "--all-features", "check", one] for one in what]
     # The fuzz targets are a package of their own, and held to the same list.
-    fuzz = [tool, "--manifest-path", "fuzz/Cargo.toml", "--locked", "check", "--config", "deny.toml"]
+    fuzz = [tool, "--manifest-path", "fuzz/Cargo.toml", "--locked", "--config", "deny.toml", "check"]
     return each(log, product + [[*fuzz, one] for one in what])
 
 

@@ -28,6 +28,13 @@ const SECRETS: [(&str, &str); 12] = [
     ("\naws --session-token Tr0ub4dor\n", "Tr0ub4dor"),
 ];
 
+/// Whether the letters of a secret stand in a text, in their order: then it may hold the secret without any name before it,
+/// with something between that is taken out.
+fn is_spread_in(text: &str, secret: &str) -> bool {
+    let mut letters = text.chars();
+    secret.chars().all(|wanted| letters.any(|letter| letter == wanted))
+}
+
 fn assert_safe(shown: &str, most: usize) {
     assert!(shown.chars().count() <= most, "{} characters", shown.chars().count());
     assert!(!shown.chars().any(is_unseen), "{shown:?}");
@@ -41,7 +48,7 @@ fn assert_safe(shown: &str, most: usize) {
 }
 
 /// A report with the text as evidence.
-fn told(evidence: &str) {
+fn told(evidence: &str, secret: &str) {
     let stored = include_bytes!("../../tests/frozen/report-needs-human.json");
     let mut item: OutboxItem = serde_json::from_slice(stored).expect("a stored report");
     let mut incident: Incident = (*item.report.incident).clone();
@@ -61,9 +68,7 @@ fn told(evidence: &str) {
     let message = render(&item.report, &item.id, &StackInfo { name: "defib", version: "0.1.0" });
     assert_message(&message);
     let whole = message.sns_json();
-    for (_, secret) in SECRETS {
-        assert!(!evidence.contains(secret) || !whole.contains(secret), "{secret} in {whole}");
-    }
+    assert!(!whole.contains(secret), "{secret} in {whole}");
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -76,7 +81,7 @@ fuzz_target!(|bytes: &[u8]| {
     // The secret stands where the fuzzer put the mark, or at the end.
     let (before, after) = text.split_once('\u{a7}').unwrap_or((&text, ""));
     let (stands, secret) = SECRETS[usize::from(choice) % SECRETS.len()];
-    if before.contains(secret) || after.contains(secret) {
+    if is_spread_in(before, secret) || is_spread_in(after, secret) {
         return;
     }
     let whole = format!("{before}{stands}{after}");
@@ -85,6 +90,6 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(!shown.contains(secret), "{secret} is shown: {whole:?} -> {shown:?}");
     // A whole report takes as long as a hundred excerpts.
     if choice >= 128 {
-        told(&whole);
+        told(&whole, secret);
     }
 });

@@ -134,6 +134,32 @@ mod tests {
     }
 
     #[test]
+    fn a_remedy_claims_its_node_its_group_its_zone_and_the_account_for_an_hour_and_a_day() {
+        use crate::observe::samples::{home, noon, seen, swept_ssm};
+        let look = seen(noon()).in_cluster();
+        let symptom = crate::incident::Symptom { at: noon(), kind: swept_ssm() };
+        let incident = Incident::open(&home(), &look, symptom, noon(), noon());
+        let policy = Policy::default();
+        let node = Scope::Node(incident.node);
+        let zone = Scope::Zone("us-east-1a".parse().unwrap());
+        let told = |claims: &Claims| {
+            let at_once: Vec<_> = claims.at_once.iter().map(|claim| (claim.scope.clone(), claim.limit)).collect();
+            let rates: Vec<_> =
+                claims.rates.iter().map(|rate| (rate.scope.clone(), rate.window_secs, rate.limit)).collect();
+            (at_once, rates)
+        };
+        let (at_once, rates) = told(&claims(&incident, &look, &policy));
+        assert_eq!(
+            at_once,
+            [(node.clone(), 1), (Scope::Account, 5), (Scope::Group("blue".into()), 1), (zone.clone(), 1)]
+        );
+        let account = [(Scope::Account, 3_600, 20), (Scope::Account, 86_400, 50)];
+        assert_eq!(rates, [&[(node.clone(), 3_600, 1), (node.clone(), 86_400, 3)], account.as_slice()].concat());
+        let unread = look.clone().with(|look| look.group = crate::observe::Fact::Absent);
+        assert_eq!(told(&claims(&incident, &unread, &policy)).0, [(node, 1), (Scope::Account, 5), (zone, 1)]);
+    }
+
+    #[test]
     fn a_full_budget_refuses_with_its_numbers() {
         let claim = Claim::new(Scope::Group("blue".into()), 2, None);
         assert_eq!(check(1, &claim), Ok(()));

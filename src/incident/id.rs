@@ -58,11 +58,14 @@ impl FromStr for IncidentId {
 
     fn from_str(text: &str) -> Result<Self, BadName> {
         let bad = || BadName { expected: "an incident id", given: text.to_owned() };
-        let rest = text.trim().strip_prefix("inc-").ok_or_else(bad)?;
+        let text = text.trim();
+        let rest = text.strip_prefix("inc-").ok_or_else(bad)?;
         let (moment, node) = rest.split_once("Z-").ok_or_else(bad)?;
         let parsed = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", moment).map_err(|_| bad())?;
         let at = Offset::UTC.to_timestamp(parsed).map_err(|_| bad())?;
-        Ok(Self { second: at.as_second(), node: node.parse().map_err(|_| bad())? })
+        let id = Self { second: at.as_second(), node: node.parse().map_err(|_| bad())? };
+        // `strptime` takes fewer digits, too: with one missing it would be the id of another incident.
+        if id.to_string() == text { Ok(id) } else { Err(bad()) }
     }
 }
 
@@ -91,6 +94,10 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.opened_at(), at);
         assert!("inc-20261120T140211Z-".parse::<IncidentId>().is_err());
+        assert_eq!(format!(" {id}\n").parse(), Ok(id));
+        for mistyped in ["inc-20261120T14021Z", "inc-2026112T140211Z", "inc-20261120T1402 1Z", "inc-20261120T140260Z"] {
+            assert!(format!("{mistyped}-i-0a1b2c3d4e5f60718").parse::<IncidentId>().is_err(), "{mistyped}");
+        }
         assert!("inc-20261399T140211Z-i-0a1b2c3d4e5f60718".parse::<IncidentId>().is_err());
     }
 }

@@ -222,3 +222,9 @@ fn a_recovery_is_looked_at_while_somebody_waits_for_it_and_the_end_of_a_node_alw
     // While an effect is under way nobody looks.
     assert!(!looks(gone, &silent().patient().look(dead)));
 }
+
+#[test]
+fn a_script_that_timed_out_on_a_sick_node_opens_a_watch() {
+    let plan = opened(command_trouble(), |seen| dead(seen).invocation(InvocationStatus::ExecutionTimedOut)).unwrap();
+    assert_eq!((plan.next.phase.name(), plan.next.ending()), ("watching", None));
+}

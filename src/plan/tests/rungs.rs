@@ -243,3 +243,28 @@ fn a_script_that_timed_out_on_an_answering_node_is_told_once_and_nothing_is_done
         assert_eq!(dead_too.effect(), Some(Effect::Reboot), "a node that is dead as well is cycled");
     }
 }
+
+#[test]
+fn an_agent_that_is_in_no_trouble_is_not_restarted() {
+    use crate::plan::ladder::{Choice, choose};
+    let next = |case: &Case, ssm, ecs, cause| {
+        let look = seen(case.now).in_cluster();
+        choose(&case.incident, &look, health(ssm, ecs), cause, (&case.policy, Mode::Restart))
+    };
+    // No memory: an agent that died of it is restarted, one that lives is not.
+    let (ssm, ecs) = (silent().patient(), disconnected().patient());
+    let cause = Cause::HostOutOfMemory;
+    let (agent, reboot) = (Choice::Remedy(Remedy::RestartEcsAgent), Choice::Remedy(Remedy::Reboot));
+    assert_eq!(next(&ecs, Standing::Well, Standing::Ill, cause), agent);
+    assert_eq!(next(&ecs, Standing::Well, Standing::Well, cause), reboot);
+    assert_eq!(next(&ecs, Standing::Well, Standing::NotPresent, cause), reboot);
+    assert_eq!(next(&ssm, Standing::Well, Standing::Well, cause), Choice::Remedy(Remedy::RestartSsmAgent));
+    // Named by the host itself, it is restarted though ECS still hears it; where there is none, nothing is.
+    let hung = Cause::EcsAgentHung;
+    assert_eq!(next(&ecs, Standing::Well, Standing::Well, hung), agent);
+    assert_eq!(next(&ecs, Standing::Well, Standing::NotPresent, hung), reboot);
+    assert_eq!(
+        next(&ecs, Standing::Well, Standing::Well, Cause::RuntimeDockerHung),
+        Choice::Remedy(Remedy::RestartRuntime)
+    );
+}
