@@ -118,8 +118,6 @@ fn seen(now: Timestamp) -> Observation {
         }),
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
-        workload: Fact::Known(Workload::default()),
-        calendar: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
         console: Fact::Known(Arc::from([])),

@@ -215,12 +215,12 @@ impl Pass {
             (Trigger::Wake(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));
                 let wants = plan::wants(&incident, &policy, now);
-                let waits = match &wants {
+                let no_room = match &wants {
                     Wants::Look(_) => plan::wait_for_room(&incident, &loaded.rails, &policy, now),
                     Wants::Wait(_) => None,
                 };
                 drop(policy);
-                match (wants, waits) {
+                match (wants, no_room) {
                     (_, Some(plan)) => return self.commit(*plan),
                     (Wants::Look(look), None) => Request::Observe(incident.node, look),
                     (Wants::Wait(_), None) if incident.is_closed() => return self.publish_next(),
