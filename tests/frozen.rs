@@ -99,8 +99,8 @@ fn signals() -> Vec<SignalKind> {
         SignalKind::Gone { what: GoneKind::Terminated },
         SignalKind::Gone { what: GoneKind::ContainerInstanceInactive },
         SignalKind::SessionRefused,
-        SignalKind::Swept { agent: SweptAgent::Ssm },
-        SignalKind::Swept { agent: SweptAgent::Ecs },
+        SignalKind::Swept { agent: SweptAgent::Ssm, since: None },
+        SignalKind::Swept { agent: SweptAgent::Ecs, since: Some(at("13:57:10")) },
     ]
 }
 
@@ -307,6 +307,8 @@ fn incident(phase: Phase) -> Incident {
         looks: 3,
         ecs_down: Some(Run { since: at("14:02:11"), until: at("14:07:11") }),
         shared: Some(Factor::Role("web-role".parse().unwrap())),
+        allowed: Some(Mode::Cycle),
+        acted_before: Some(at("13:20:00")),
         phase,
         holds: Holds { draining: true, standby: false, stopped: false, permits: true },
         attempts: vec![
@@ -522,7 +524,9 @@ fn the_last_incident_of_a_node_is_stored_as_ever() {
     let id = IncidentId::new(at("14:02:11"), "mi-0123456789abcdef0".parse().unwrap());
     for outcome in Outcome::ALL {
         let command = (outcome == Outcome::NotOurs).then(command);
-        let last = LastIncident { id, outcome, cause: Cause::CommandScriptTimeout, at: at("15:00:00"), command };
+        let (allowed, acted_at) = command.as_ref().map(|_| (Mode::Cycle, at("14:30:00"))).unzip();
+        let (at, cause) = (at("15:00:00"), Cause::CommandScriptTimeout);
+        let last = LastIncident { id, outcome, cause, at, command, allowed, acted_at };
         frozen(&format!("last-{outcome}"), &last);
     }
 }

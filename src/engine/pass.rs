@@ -297,8 +297,8 @@ impl Pass {
     fn observed(mut self, seen: &crate::observe::Observation, now: Timestamp) -> (Self, Request) {
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
-            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), incident) => {
-                let answer = plan::fix(incident.as_deref(), seen, &loaded.rails, &self.context, by, *remedy, now);
+            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), _) => {
+                let answer = plan::fix(seen, &loaded, &self.context, by, *remedy, now);
                 self.answered(answer)
             }
             (_, Some(incident)) => {
@@ -308,7 +308,7 @@ impl Pass {
                 };
                 self.commit(plan)
             }
-            (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded.rails, &self.context, now) {
+            (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded, &self.context, now) {
                 Opening::Ignore(IgnoreReason::NotSeen) => self.done(Verdict::Retry(PortError::Transient)),
                 Opening::Ignore(reason) => self.done(Verdict::Ignored(reason)),
                 Opening::Open(plan) => self.commit(*plan),

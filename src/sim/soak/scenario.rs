@@ -522,7 +522,7 @@ fn forged_signal(rng: &mut Rng, nodes: &[NodeId], at: Timestamp) -> Option<Signa
             },
         },
         10 => SignalKind::SessionRefused,
-        _ => SignalKind::Swept { agent: if rng.bool() { SweptAgent::Ssm } else { SweptAgent::Ecs } },
+        _ => SignalKind::Swept { agent: if rng.bool() { SweptAgent::Ssm } else { SweptAgent::Ecs }, since: None },
     };
     Some(Signal { node, at, kind })
 }
