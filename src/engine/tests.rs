@@ -26,7 +26,7 @@ fn loaded(incident: Option<Incident>) -> Answer {
 }
 
 fn observed(seen: Seen) -> Answer {
-    Answer::Observed(Box::new(seen.0))
+    Answer::Observed(Arc::new(seen.0))
 }
 
 const SAVED: Answer = Answer::Committed(Committed::Saved);

@@ -214,7 +214,7 @@ impl Driver {
     /// Does the next thing that is due, if it is due before the horizon.
     fn step_before(&mut self, until: Timestamp, watch: &mut impl Watch) -> bool {
         let world = self.ports.inner().world.next_event_at();
-        let aside = [world, self.ports.next_late()].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
+        let aside = world.unwrap_or(Timestamp::MAX).min(self.ports.next_late().unwrap_or(Timestamp::MAX));
         let next = self.agenda.next_at().unwrap_or(Timestamp::MAX);
         let at = next.min(aside);
         if at > until {
@@ -418,7 +418,7 @@ impl Driver {
             return self.die(slot, &running, "died after");
         }
         if let Answer::Observed(seen) = &running.answer {
-            running.seen = Some(seen.clone());
+            running.seen = Some(Arc::clone(seen));
             running.stale = self.ports.stale();
         }
         if let Answer::Loaded(loaded) = &running.answer {
