@@ -42,7 +42,7 @@ fn patient(now: Timestamp) -> Incident {
 
 /// A pass that is played by hand.
 struct Played {
-    pass: Pass,
+    pass: Box<Pass>,
     request: Request,
     now: Timestamp,
 }

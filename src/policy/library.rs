@@ -14,8 +14,11 @@ const KEPT_MAX: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Library {
     /// The oldest first.
-    read: VecDeque<(Arc<str>, Result<Document, Vec<Finding>>)>,
+    read: VecDeque<(Arc<str>, Said)>,
 }
+
+/// What a text says, or what is wrong with it.
+type Said = Result<Document, Vec<Finding>>;
 
 impl Library {
     /// What a text says.

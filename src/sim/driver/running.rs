@@ -24,7 +24,7 @@ pub(super) struct Running {
     pub(super) source: Source,
     pub(super) began: Timestamp,
     /// None while it takes a step.
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<Box<Pass>>,
     pub(super) request: Request,
     pub(super) answer: Answer,
     pub(super) seen: Option<Arc<Observation>>,
