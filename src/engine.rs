@@ -123,7 +123,7 @@ pub enum Answer {
     /// To `Load`.
     Loaded(Box<Loaded>),
     /// To `Observe`.
-    Observed(Box<Observation>),
+    Observed(Arc<Observation>),
     /// To `Commit` and `Post`.
     Committed(Committed),
     /// To `Perform`.
@@ -196,7 +196,7 @@ pub fn answer<P: Ports>(ports: &mut P, request: &Request, now: Timestamp) -> Ans
     let failed = Answer::Failed;
     match request {
         Request::Load(key) => ports.load(*key, now).map_or_else(failed, |loaded| Answer::Loaded(Box::new(loaded))),
-        Request::Observe(node, look) => Answer::Observed(Box::new(ports.observe(*node, look, now))),
+        Request::Observe(node, look) => Answer::Observed(Arc::new(ports.observe(*node, look, now))),
         Request::Commit(commit) => ports.commit(commit, now).map_or_else(failed, Answer::Committed),
         Request::Perform(perform) => Answer::Performed(ports.perform(perform, now)),
         Request::Publish(item) => ports.publish(item, now).map_or_else(failed, |()| Answer::Ok),

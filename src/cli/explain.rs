@@ -15,6 +15,7 @@ use crate::diagnose::Cause;
 use crate::observe::Tags;
 use crate::policy::document::Document;
 use crate::policy::layers::{Layer, Resolved, Tagged, resolve};
+use crate::policy::library::Library;
 use crate::policy::settings::Value;
 use crate::policy::standing::{News, Reading, Remembered, standing};
 use crate::policy::{Mode, Policy, yaml};
@@ -296,7 +297,7 @@ fn of_script(script: &Scenario, node: &str, at_secs: i64) -> Option<Subject> {
             What::Document(text) => {
                 let reading = text.clone().map_or(Reading::Absent, Reading::Text);
                 let now = after(tour_start(), step.at_secs);
-                let standing = standing(&script.policy, &reading, &kept, now);
+                let standing = standing(&script.policy, &reading, &kept, now, &mut Library::default());
                 kept = standing.keep.unwrap_or(kept);
                 match &standing.news {
                     Some(News::Problem(told)) => problem = Some(policy_problem::in_short(told)),

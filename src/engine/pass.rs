@@ -72,10 +72,10 @@ enum Stage {
 }
 
 impl Pass {
-    /// A pass that has not begun.
+    /// A pass that has not begun. Boxed, because it is handed on at every step.
     #[must_use]
-    pub fn new(context: Arc<Context>, trigger: Trigger) -> Self {
-        Self {
+    pub fn new(context: Arc<Context>, trigger: Trigger) -> Box<Self> {
+        Box::new(Self {
             context,
             trigger,
             tries: 0,
@@ -87,7 +87,7 @@ impl Pass {
             around: None,
             digests: VecDeque::new(),
             follow: Vec::new(),
-        }
+        })
     }
 
     /// Why it began.
@@ -100,7 +100,7 @@ impl Pass {
     ///
     /// `now` is the moment of the answer. An answer that does not fit the request ends the pass, to be tried again.
     #[must_use]
-    pub fn step(mut self, answer: Answer, now: Timestamp) -> (Self, Request) {
+    pub fn step(mut self: Box<Self>, answer: Answer, now: Timestamp) -> (Box<Self>, Request) {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         match (stage, answer) {
             (Stage::Begin, Answer::Start) => self.begin(),
@@ -145,7 +145,7 @@ impl Pass {
         }
     }
 
-    fn begin(mut self) -> (Self, Request) {
+    fn begin(mut self: Box<Self>) -> (Box<Self>, Request) {
         let key = match &self.trigger {
             Trigger::Signal(signal) => Key::Node(signal.node),
             Trigger::Wake(id) => Key::Incident(*id),
@@ -168,7 +168,7 @@ impl Pass {
     }
 
     /// A switch was changed.
-    fn switched(mut self) -> (Self, Request) {
+    fn switched(mut self: Box<Self>) -> (Box<Self>, Request) {
         if let Trigger::Operator(OperatorRequest { action: Action::Switch(Switch::Clear(node)), .. }) = self.trigger {
             self.stage = Stage::Loading;
             return (self, Request::Load(Key::Node(node)));
@@ -176,7 +176,7 @@ impl Pass {
         self.done(Verdict::Progress)
     }
 
-    fn loaded(mut self, loaded: Box<Loaded>, now: Timestamp) -> (Self, Request) {
+    fn loaded(mut self: Box<Self>, loaded: Box<Loaded>, now: Timestamp) -> (Box<Self>, Request) {
         for item in &loaded.unsent {
             if self.outbox.iter().all(|known| known.id != item.id) {
                 #[cfg(feature = "plants")]
@@ -240,7 +240,13 @@ impl Pass {
     }
 
     /// A signal about a node with an open incident.
-    fn told(mut self, signal: &Signal, incident: &Incident, loaded: Box<Loaded>, now: Timestamp) -> (Self, Request) {
+    fn told(
+        mut self: Box<Self>,
+        signal: &Signal,
+        incident: &Incident,
+        loaded: Box<Loaded>,
+        now: Timestamp,
+    ) -> (Box<Self>, Request) {
         match plan::told(signal, incident, &self.context, now) {
             Told::Symptom(plan) => self.commit(*plan),
             Told::Look(look) => {
@@ -254,12 +260,12 @@ impl Pass {
     }
 
     fn operator(
-        mut self,
+        mut self: Box<Self>,
         request: &OperatorRequest,
         incident: Option<&Incident>,
         loaded: Box<Loaded>,
         now: Timestamp,
-    ) -> (Self, Request) {
+    ) -> (Box<Self>, Request) {
         let answer = match (request.action, incident) {
             (Action::Fix(node, _), incident) => {
                 let look = plan::fix_look(incident);
@@ -287,14 +293,14 @@ impl Pass {
         self.answered(answer)
     }
 
-    fn answered(self, answer: OperatorAnswer) -> (Self, Request) {
+    fn answered(self: Box<Self>, answer: OperatorAnswer) -> (Box<Self>, Request) {
         match answer {
             OperatorAnswer::Plan(plan) => self.commit(*plan),
             OperatorAnswer::Refused(why) => self.done(Verdict::Refused(why)),
         }
     }
 
-    fn observed(mut self, seen: &crate::observe::Observation, now: Timestamp) -> (Self, Request) {
+    fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
             (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), _) => {
@@ -318,7 +324,7 @@ impl Pass {
     }
 
     /// Asks for a plan to be saved, with its reports, in one transaction.
-    fn commit(mut self, plan: Plan) -> (Self, Request) {
+    fn commit(mut self: Box<Self>, plan: Plan) -> (Box<Self>, Request) {
         if !plan.changed {
             return self.publish_next();
         }
@@ -364,12 +370,12 @@ impl Pass {
     }
 
     fn committed(
-        mut self,
+        mut self: Box<Self>,
         commit: &Commit,
         perform: Option<Box<Perform>>,
         how: Committed,
         now: Timestamp,
-    ) -> (Self, Request) {
+    ) -> (Box<Self>, Request) {
         #[cfg(feature = "plants")]
         let how = match how {
             Committed::Conflict
@@ -427,12 +433,12 @@ impl Pass {
         }
     }
 
-    fn performed(mut self, perform: &Perform, how: Performed, now: Timestamp) -> (Self, Request) {
+    fn performed(mut self: Box<Self>, perform: &Perform, how: Performed, now: Timestamp) -> (Box<Self>, Request) {
         self.unsettled = Some((perform.incident, perform.intent, how));
         self.settle(now)
     }
 
-    fn settle(self, now: Timestamp) -> (Self, Request) {
+    fn settle(self: Box<Self>, now: Timestamp) -> (Box<Self>, Request) {
         let (Some(saved), Some((_, _, how))) = (self.saved.clone(), &self.unsettled) else {
             return self.done(Verdict::Retry(PortError::Transient));
         };
@@ -444,7 +450,7 @@ impl Pass {
     }
 
     /// Publishes the next saved report, or ends.
-    fn publish_next(mut self) -> (Self, Request) {
+    fn publish_next(mut self: Box<Self>) -> (Box<Self>, Request) {
         if let Some(item) = self.outbox.front() {
             let request = Request::Publish(Arc::clone(item));
             self.stage = Stage::Publishing;
@@ -453,7 +459,7 @@ impl Pass {
         self.done(Verdict::Progress)
     }
 
-    fn published(mut self) -> (Self, Request) {
+    fn published(mut self: Box<Self>) -> (Box<Self>, Request) {
         let Some(id) = self.outbox.front().map(|item| item.id) else { return self.done(Verdict::Progress) };
         planted!(NeverMarkSent => {
             self.outbox.pop_front();
@@ -468,14 +474,14 @@ impl Pass {
     }
 
     /// Lets a node wait for a place: nobody looks at it now.
-    fn shelve(mut self, signal: Signal) -> (Self, Request) {
+    fn shelve(mut self: Box<Self>, signal: Signal) -> (Box<Self>, Request) {
         let troubled = signal.kind.is_beyond_a_blip();
         let news = News { troubled, tried: Vec::new(), limits: Limits::of(&self.context.policy) };
         self.stage = Stage::Shelving;
         (self, Request::Shelve(Box::new(Shelve { signal, news })))
     }
 
-    fn surveyed(mut self, survey: &Survey, now: Timestamp) -> (Self, Request) {
+    fn surveyed(mut self: Box<Self>, survey: &Survey, now: Timestamp) -> (Box<Self>, Request) {
         #[cfg(feature = "plants")]
         let survey = &match crate::plants::chosen() {
             Some(crate::plants::Plant::NoSweep) => {
@@ -501,32 +507,32 @@ impl Pass {
     }
 
     /// Publishes the next saved digest, or ends the sweep.
-    fn publish_next_digest(mut self) -> (Self, Request) {
+    fn publish_next_digest(mut self: Box<Self>) -> (Box<Self>, Request) {
         let Some(digest) = self.digests.front() else { return self.swept() };
         let request = Request::PublishDigest(Arc::clone(digest));
         self.stage = Stage::PublishingDigest;
         (self, request)
     }
 
-    fn published_digest(mut self) -> (Self, Request) {
+    fn published_digest(mut self: Box<Self>) -> (Box<Self>, Request) {
         let Some(id) = self.digests.front().map(|digest| digest.id) else { return self.swept() };
         self.stage = Stage::MarkingDigest;
         (self, Request::MarkDigestSent(id))
     }
 
-    fn swept(mut self) -> (Self, Request) {
+    fn swept(mut self: Box<Self>) -> (Box<Self>, Request) {
         self.stage = Stage::Over;
         let follow = std::mem::take(&mut self.follow);
         let done = Done { incident: None, wake_at: None, verdict: Verdict::Progress, follow };
         (self, Request::Done(done))
     }
 
-    fn done(self, verdict: Verdict) -> (Self, Request) {
+    fn done(self: Box<Self>, verdict: Verdict) -> (Box<Self>, Request) {
         let wake_at = self.saved.as_ref().and_then(|saved| saved.wake_at);
         self.done_at(verdict, wake_at)
     }
 
-    fn done_at(mut self, verdict: Verdict, wake_at: Option<Timestamp>) -> (Self, Request) {
+    fn done_at(mut self: Box<Self>, verdict: Verdict, wake_at: Option<Timestamp>) -> (Box<Self>, Request) {
         self.stage = Stage::Over;
         let incident: Option<IncidentId> = self.saved.as_ref().map(|saved| saved.id);
         let closed = self.saved.as_ref().is_some_and(|saved| saved.is_closed());

@@ -26,7 +26,7 @@ fn loaded(incident: Option<Incident>) -> Answer {
 }
 
 fn observed(seen: Seen) -> Answer {
-    Answer::Observed(Box::new(seen.0))
+    Answer::Observed(Arc::new(seen.0))
 }
 
 const SAVED: Answer = Answer::Committed(Committed::Saved);
@@ -42,7 +42,7 @@ fn patient(now: Timestamp) -> Incident {
 
 /// A pass that is played by hand.
 struct Played {
-    pass: Pass,
+    pass: Box<Pass>,
     request: Request,
     now: Timestamp,
 }

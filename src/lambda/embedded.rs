@@ -15,6 +15,7 @@ use super::drive::{Allowance, Driver, Ran, run_pass};
 use crate::config::{BadSetting, Settings};
 use crate::engine::{Context, Done, Trigger, Verdict, policy_in_force};
 use crate::node::{DisplayName, Home};
+use crate::policy::library::Library;
 use crate::policy::standing::{News, Reading};
 use crate::policy::yaml::MAX_BYTES;
 use crate::report::{StackInfo, policy_problem};
@@ -46,6 +47,7 @@ pub struct Embedded {
 pub(super) struct State {
     pub(super) account: Account,
     pub(super) now: Timestamp,
+    pub(super) library: Library,
 }
 
 impl Embedded {
@@ -69,7 +71,7 @@ impl Embedded {
             stack: settings.stack.as_ref().map_or(DEFAULT_STACK, DisplayName::as_str).to_owned(),
             fault: settings.sim_fault.and_then(Ailment::from_cause),
             policy: settings.sim_policy.clone(),
-            state: Mutex::new(State { account: Account::new(world), now }),
+            state: Mutex::new(State { account: Account::new(world), now, library: Library::default() }),
         })
     }
 
@@ -133,13 +135,14 @@ struct Place<'a> {
 impl State {
     fn pass(&mut self, trigger: Trigger, place: &Place<'_>, allowance: &mut Allowance) -> Done {
         self.account.document = place.policy.map_or(Reading::Unused, document);
-        let (policy, news) = match policy_in_force(&mut self.account, &place.context.policy, self.now) {
-            Ok(in_force) => in_force,
-            Err(error) => {
-                tracing::warn!("the policy document cannot be read; the pass will be tried again: {error}");
-                return Done { incident: None, wake_at: None, verdict: Verdict::Retry(error), follow: Vec::new() };
-            }
-        };
+        let (policy, news) =
+            match policy_in_force(&mut self.account, &place.context.policy, self.now, &mut self.library) {
+                Ok(in_force) => in_force,
+                Err(error) => {
+                    tracing::warn!("the policy document cannot be read; the pass will be tried again: {error}");
+                    return Done { incident: None, wake_at: None, verdict: Verdict::Retry(error), follow: Vec::new() };
+                }
+            };
         match news {
             Some(News::Problem(problem)) => {
                 let text = policy_problem::email(&problem, &place.context.home, &place.stack);

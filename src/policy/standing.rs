@@ -10,6 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::document::Document;
+use super::library::Library;
 use super::tree::Finding;
 use super::{Mode, Policy};
 use crate::time::{after, secs_between};
@@ -183,9 +185,15 @@ pub struct Standing {
     pub news: Option<News>,
 }
 
-/// The policy in force, and what is to be remembered and told.
+/// The policy in force, and what is to be remembered and told. The library may know the texts already.
 #[must_use]
-pub fn standing(stack: &Policy, reading: &Reading, kept: &Remembered, now: Timestamp) -> Standing {
+pub fn standing(
+    stack: &Policy,
+    reading: &Reading,
+    kept: &Remembered,
+    now: Timestamp,
+    library: &mut Library,
+) -> Standing {
     match reading {
         Reading::Unused if *kept == Remembered::default() => {
             Standing { policy: Some(stack.clone()), keep: None, news: None }
@@ -193,13 +201,14 @@ pub fn standing(stack: &Policy, reading: &Reading, kept: &Remembered, now: Times
         // Whoever takes the document out of the stack wants the stack's settings alone.
         Reading::Unused => mended(stack.clone(), None, kept, now),
         Reading::Absent if kept.good.is_none() => mended(stack.clone(), None, kept, now),
-        Reading::Absent => fallen(stack, kept, Trouble::Gone, Wrong::Gone, now),
-        Reading::Unreadable => unreadable(stack, kept, now),
-        Reading::Text(text) => match super::yaml::read(text.as_bytes()) {
+        Reading::Absent => fallen(stack, kept, (Trouble::Gone, Wrong::Gone), now, library),
+        Reading::Unreadable => unreadable(stack, kept, now, library),
+        Reading::Text(text) => match library.read(text) {
             Ok(document) => mended(document.under(stack), Some(Arc::clone(text)), kept, now),
             Err(findings) => {
                 let trouble = Trouble::Invalid { hash: DocumentHash::of(text) };
-                fallen(stack, kept, trouble, invalid(&findings), now)
+                let wrong = invalid(findings);
+                fallen(stack, kept, (trouble, wrong), now, library)
             }
         },
     }
@@ -220,10 +229,16 @@ fn mended(mut policy: Policy, good: Option<Arc<str>>, kept: &Remembered, now: Ti
 }
 
 /// No good document is there: the last good one counts, in mode `observe`, and it is told once.
-fn fallen(stack: &Policy, kept: &Remembered, trouble: Trouble, wrong: Wrong, now: Timestamp) -> Standing {
+fn fallen(
+    stack: &Policy,
+    kept: &Remembered,
+    (trouble, wrong): (Trouble, Wrong),
+    now: Timestamp,
+    library: &mut Library,
+) -> Standing {
     let lasting = kept.fallen.filter(|fallen| fallen.until.is_none());
     let fallen = Some(lasting.unwrap_or(Fallen { since: now, until: None }));
-    let mut policy = last_good(stack, kept);
+    let mut policy = last_good(stack, kept, library);
     policy.known = Known { read_at: Some(now), fallen };
     let changed = kept.trouble != Some(trouble) || kept.fallen != fallen;
     #[cfg(feature = "plants")]
@@ -239,12 +254,12 @@ fn fallen(stack: &Policy, kept: &Remembered, trouble: Trouble, wrong: Wrong, now
 }
 
 /// It could not be read: for a while that is the network's trouble, and no reason to end what is under way.
-fn unreadable(stack: &Policy, kept: &Remembered, now: Timestamp) -> Standing {
+fn unreadable(stack: &Policy, kept: &Remembered, now: Timestamp, library: &mut Library) -> Standing {
     let since = match kept.trouble {
         Some(Trouble::Unreadable { since, .. }) => since,
         // It is wrong already, and was told.
         Some(Trouble::Invalid { .. } | Trouble::Gone) => {
-            let mut policy = last_good(stack, kept);
+            let mut policy = last_good(stack, kept, library);
             policy.known = Known { read_at: Some(now), fallen: kept.fallen };
             return Standing { policy: Some(policy), keep: None, news: None };
         }
@@ -258,18 +273,20 @@ fn unreadable(stack: &Policy, kept: &Remembered, now: Timestamp) -> Standing {
     if secs < UNREADABLE_SECS {
         return Standing { policy: None, keep: None, news: None };
     }
-    fallen(stack, kept, Trouble::Unreadable { since, told: true }, Wrong::Unreadable { secs }, now)
+    fallen(stack, kept, (Trouble::Unreadable { since, told: true }, Wrong::Unreadable { secs }), now, library)
 }
 
 /// The limits of the last good document, under a stack whose mode is `observe` at most.
-fn last_good(stack: &Policy, kept: &Remembered) -> Policy {
+fn last_good(stack: &Policy, kept: &Remembered, library: &mut Library) -> Policy {
     let cap = stack.mode.min(Mode::Observe);
     #[cfg(feature = "plants")]
     let cap = if crate::plants::on(crate::plants::Plant::BadPolicyActs) { stack.mode } else { cap };
     let stack = Policy { mode: cap, ..stack.clone() };
     // It was good when it was kept; should a newer version think otherwise, the stack's settings are left.
-    let document = kept.good.as_deref().and_then(|text| super::yaml::read(text.as_bytes()).ok()).unwrap_or_default();
-    document.under(&stack)
+    match kept.good.as_ref().map(|text| library.read(text)) {
+        Some(Ok(document)) => document.under(&stack),
+        Some(Err(_)) | None => Document::default().under(&stack),
+    }
 }
 
 /// The first of the findings, for people.

@@ -16,6 +16,7 @@ use super::fault::{CrashPoint, FaultPlan, Faulty};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict, answer, policy_in_force};
 use crate::event::Signal;
 use crate::incident::IncidentId;
+use crate::policy::library::Library;
 use crate::policy::standing::{Reading, Remembered};
 use crate::ports::Ports;
 use crate::time::{after, secs_between};
@@ -64,6 +65,8 @@ pub struct Driver {
     counts: DriverCounts,
     trace: Vec<TraceLine>,
     coverage: Coverage,
+    /// What the policy documents say.
+    library: Library,
     hash: u64,
 }
 
@@ -101,6 +104,7 @@ impl Driver {
             counts: DriverCounts::default(),
             trace: Vec::new(),
             coverage: Coverage::default(),
+            library: Library::default(),
             hash: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -210,7 +214,7 @@ impl Driver {
     /// Does the next thing that is due, if it is due before the horizon.
     fn step_before(&mut self, until: Timestamp, watch: &mut impl Watch) -> bool {
         let world = self.ports.inner().world.next_event_at();
-        let aside = [world, self.ports.next_late()].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
+        let aside = world.unwrap_or(Timestamp::MAX).min(self.ports.next_late().unwrap_or(Timestamp::MAX));
         let next = self.agenda.next_at().unwrap_or(Timestamp::MAX);
         let at = next.min(aside);
         if at > until {
@@ -336,7 +340,8 @@ impl Driver {
         if account.document == Reading::Unused && *account.ledger.remembered() == Remembered::default() {
             return Some(Arc::clone(&self.context));
         }
-        let (policy, _) = policy_in_force(&mut self.ports, &self.context.policy, self.now).ok()?;
+        let stack = &self.context.policy;
+        let (policy, _) = policy_in_force(&mut self.ports, stack, self.now, &mut self.library).ok()?;
         Some(Arc::new(Context { home: self.context.home.clone(), policy }))
     }
 
@@ -413,7 +418,7 @@ impl Driver {
             return self.die(slot, &running, "died after");
         }
         if let Answer::Observed(seen) = &running.answer {
-            running.seen = Some(seen.clone());
+            running.seen = Some(Arc::clone(seen));
             running.stale = self.ports.stale();
         }
         if let Answer::Loaded(loaded) = &running.answer {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::chance::{Chance, Choice, Kind};
 use super::coverage::Mishap;
 use crate::node::NodeId;
-use crate::observe::{Blind, Fact, Look, Observation};
+use crate::observe::{Asg, Blind, Ec2, Ecs, Fact, Look, Observation, Ssm};
 use crate::policy::standing::{News, Reading, Remembered};
 use crate::ports::{
     Commit, Committed, DocumentPorts, Key, KillSwitch, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post,
@@ -112,7 +112,7 @@ pub struct Faulty<P> {
     /// The latest true survey, and when, where surveys may be stale.
     survey: Option<(Timestamp, Survey)>,
     /// The latest true look at each node, where looks may be stale.
-    looks: BTreeMap<NodeId, Observation>,
+    looks: BTreeMap<NodeId, Before>,
 }
 
 impl<P: Ports> Faulty<P> {
@@ -259,8 +259,7 @@ impl<P: Ports> Faulty<P> {
         if self.plan.stale_look == 0 {
             return;
         }
-        let current = seen.clone();
-        let before = self.looks.insert(seen.node, current);
+        let before = self.looks.insert(seen.node, Before::of(seen));
         let Some(before) = before.filter(|before| secs_between(before.at, seen.at) <= STALE_MAX_SECS) else { return };
         if !self.chance.hits(Kind::StaleLook, self.plan.stale_look) {
             return;
@@ -282,6 +281,23 @@ impl<P: Ports> Faulty<P> {
         {
             (ssm.ping, ssm.last_ping, ssm.tags) = (before.ping, before.last_ping, before.tags);
         }
+    }
+}
+
+/// What a look saw that a later one may show again.
+#[derive(Debug)]
+struct Before {
+    at: Timestamp,
+    ec2: Fact<Ec2>,
+    ssm: Fact<Ssm>,
+    ecs: Fact<Ecs>,
+    asg: Fact<Asg>,
+}
+
+impl Before {
+    fn of(seen: &Observation) -> Self {
+        let Observation { at, ec2, ssm, ecs, asg, .. } = seen;
+        Self { at: *at, ec2: ec2.clone(), ssm: ssm.clone(), ecs: ecs.clone(), asg: asg.clone() }
     }
 }
 

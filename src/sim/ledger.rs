@@ -32,7 +32,8 @@ const RATE_KEPT_SECS: i64 = 24 * 3_600;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     incidents: BTreeMap<IncidentId, Arc<Incident>>,
-    open: BTreeMap<NodeId, IncidentId>,
+    /// The records above that are not closed.
+    open: BTreeMap<NodeId, Arc<Incident>>,
     last: BTreeMap<NodeId, LastIncident>,
     permits: BTreeMap<Scope, Vec<IncidentId>>,
     rates: BTreeMap<Scope, Vec<(Timestamp, IncidentId)>>,
@@ -141,7 +142,7 @@ impl Ledger {
             self.open.remove(&next.node);
             self.last.insert(next.node, last);
         } else {
-            self.open.insert(next.node, next.id);
+            self.open.insert(next.node, Arc::clone(next));
         }
         Committed::Saved
     }
@@ -371,12 +372,8 @@ impl Ledger {
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Vec<IncidentId> {
         let late = after(now, -OVERDUE_SECS);
-        let mut overdue: Vec<_> = self
-            .open
-            .values()
-            .filter(|id| self.incidents.get(id).is_some_and(|open| open.wake_at.is_none_or(|wake| wake < late)))
-            .copied()
-            .collect();
+        let mut overdue: Vec<_> =
+            self.open.values().filter(|open| open.wake_at.is_none_or(|wake| wake < late)).map(|open| open.id).collect();
         for item in &self.unsent {
             if item.report.at < late && !overdue.contains(&item.id.incident) {
                 overdue.push(item.id.incident);
@@ -445,7 +442,7 @@ impl Ledger {
     /// The open incident of a node.
     #[must_use]
     pub fn open_on(&self, node: NodeId) -> Option<&Arc<Incident>> {
-        self.open.get(&node).and_then(|id| self.incidents.get(id))
+        self.open.get(&node)
     }
 
     /// Whether a node has an open incident.
@@ -467,7 +464,7 @@ impl Ledger {
 
     /// Every open incident, by node.
     pub fn open(&self) -> impl Iterator<Item = &Arc<Incident>> {
-        self.open.values().filter_map(|id| self.incidents.get(id))
+        self.open.values()
     }
 
     /// Who holds permits, scope by scope.

@@ -58,7 +58,7 @@ pub(crate) struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Running {
     /// The engine's own value.
-    pub(crate) pass: Pass,
+    pub(crate) pass: Box<Pass>,
     /// What it asked for.
     pub(crate) request: Request,
     /// The look that it works with.

@@ -381,7 +381,7 @@ impl State {
                 running.sight = Some(Sight { at: self.now, blind });
                 let node = self.nodes.iter().find(|node| node.id == *id).expect("nobody looks at other nodes");
                 let seen = if blind { node.look_blindly(look, self.now) } else { node.look(look, self.now) };
-                Answer::Observed(Box::new(seen))
+                Answer::Observed(Arc::new(seen))
             }
             Request::Commit(commit) => {
                 let committed = self.ledger.commit(commit, self.now);

@@ -14,18 +14,19 @@ struct Stack {
     kept: Remembered,
     now: Timestamp,
     news: Vec<News>,
+    library: Library,
 }
 
 impl Stack {
     fn new() -> Self {
         let policy = Policy::in_mode(Mode::Replace);
-        Self { policy, kept: Remembered::default(), now: noon(), news: Vec::new() }
+        Self { policy, kept: Remembered::default(), now: noon(), news: Vec::new(), library: Library::default() }
     }
 
     /// A pass begins; what is answered is kept.
     fn pass(&mut self, reading: &Reading) -> Option<Policy> {
         self.now = after(self.now, 600);
-        let standing = standing(&self.policy, reading, &self.kept, self.now);
+        let standing = standing(&self.policy, reading, &self.kept, self.now, &mut self.library);
         if let Some(next) = standing.keep {
             assert_eq!(next.version, self.kept.version + 1, "every change is a version");
             self.kept = next;

@@ -1,5 +1,7 @@
 //! A pass between two steps, and the situation that it is in.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::engine::{Answer, Pass, Request};
@@ -22,10 +24,10 @@ pub(super) struct Running {
     pub(super) source: Source,
     pub(super) began: Timestamp,
     /// None while it takes a step.
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<Box<Pass>>,
     pub(super) request: Request,
     pub(super) answer: Answer,
-    pub(super) seen: Option<Box<Observation>>,
+    pub(super) seen: Option<Arc<Observation>>,
     /// How it read the kill switch last.
     pub(super) switch: Option<KillSwitch>,
     /// Some facts of it were older than it says.

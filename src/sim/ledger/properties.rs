@@ -42,6 +42,18 @@ impl Count {
     }
 }
 
+/// The phase of a record's next version.
+fn phase(choice: u8, at: Timestamp) -> Phase {
+    match choice {
+        0 => Phase::Watching { until: at },
+        1 => Phase::Examining { since: at, deadline: at, sending: None },
+        2 => {
+            Phase::Parked { refusal: Refusal::ActiveIncidents { active: 1, limit: 1 }, since: at, until: at, limit: at }
+        }
+        _ => Phase::Closed { ending: crate::incident::Ending::SelfHealed, at },
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -110,6 +122,35 @@ proptest! {
             holders.sort();
             wanted.sort();
             prop_assert_eq!(holders, wanted);
+        }
+    }
+    #[test]
+    fn what_is_kept_of_the_open_incidents_is_what_the_records_say(
+        steps in prop::collection::vec((1_u128..6, 0_u8..4, any::<bool>()), 1..60),
+    ) {
+        let mut ledger = Ledger::default();
+        for (secs, (number, choice, looked)) in (0..).zip(steps) {
+            let now = super::tests::moment(secs);
+            let (expect, next) = match ledger.open_on(NodeId::numbered(number)) {
+                None => (Expect::NoOpenIncident, super::tests::incident(number, now)),
+                Some(open) => {
+                    let mut next = Incident::clone(open);
+                    next.version += 1;
+                    next.phase = phase(choice, now);
+                    (Expect::Version(open.version), next)
+                }
+            };
+            let saved = ledger.commit(&super::tests::commit(expect, &next, Permits::Keep), now);
+            prop_assert!(saved == Committed::Saved || next.is_driven(), "{saved:?}");
+            let records = ledger.incidents().filter(|incident| !incident.is_closed());
+            let mut records: Vec<_> = records.cloned().collect();
+            records.sort_by_key(|incident| incident.node);
+            prop_assert_eq!(ledger.open().cloned().collect::<Vec<_>>(), records);
+            // Not at every step, so that what is kept has grown old by more than one change.
+            if looked {
+                let mut fresh = Ledger { around: None, ..ledger.clone() };
+                prop_assert_eq!(ledger.around(), fresh.around());
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ fn blind(node: NodeId, at: Timestamp) -> Observation {
     }
 }
 
-fn incident(number: u128, at: Timestamp) -> Incident {
+pub(super) fn incident(number: u128, at: Timestamp) -> Incident {
     let node = NodeId::numbered(number);
     let symptom = Symptom { at, kind: crate::event::SignalKind::SessionRefused };
     let mut incident = Incident::open(&home(), &blind(node, at), symptom, at, after(at, 300));

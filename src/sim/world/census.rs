@@ -1,7 +1,5 @@
 //! Who is unhealthy around a node: as AWS shows it, for looks, and beyond every doubt, for whoever judges.
 
-use std::collections::BTreeMap;
-
 use super::{InstanceState, World};
 use crate::node::NodeId;
 use crate::observe::Lifecycle;
@@ -14,7 +12,7 @@ const SHOWN_SECS: Secs = 120;
 pub(crate) const LOOK_SECS: Secs = 90;
 
 /// What a node counts with: its cluster, else its Auto Scaling group, else the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kin {
     Cluster(usize),
     Fleet(usize),
@@ -27,6 +25,15 @@ impl Kin {
             (Some(ecs), _) => Self::Cluster(ecs.cluster),
             (None, Some(member)) => Self::Fleet(member.group),
             (None, None) => Self::Account,
+        }
+    }
+
+    /// Where its counts stand.
+    fn place(self) -> usize {
+        match self {
+            Self::Account => 0,
+            Self::Cluster(cluster) => 2 * cluster + 1,
+            Self::Fleet(fleet) => 2 * fleet + 2,
         }
     }
 }
@@ -52,10 +59,12 @@ impl Tally {
 pub(super) struct Census {
     at: Option<Secs>,
     account: Tally,
-    groups: BTreeMap<Kin, Tally>,
-    zones: BTreeMap<usize, Tally>,
-    /// Members of one group in one zone.
-    parts: BTreeMap<(Kin, usize), Tally>,
+    /// By the group's place.
+    groups: Vec<Tally>,
+    /// By the zone's index.
+    zones: Vec<Tally>,
+    /// Members of one group in one zone: by the group's place, then by the zone's index.
+    parts: Vec<Vec<Tally>>,
 }
 
 impl Census {
@@ -68,26 +77,42 @@ impl Census {
     pub(super) fn of(&self, machine: &Machine) -> Tally {
         match Kin::of(machine) {
             Kin::Account => self.account,
-            kin => self.groups.get(&kin).copied().unwrap_or_default(),
+            kin => self.groups.get(kin.place()).copied().unwrap_or_default(),
         }
     }
 
     /// The counts of a machine's zone.
     pub(super) fn of_zone(&self, machine: &Machine) -> Tally {
-        self.zones.get(&machine.zone_index).copied().unwrap_or_default()
+        self.zones.get(machine.zone_index).copied().unwrap_or_default()
     }
 
     /// The counts of those who share a machine's group and its zone.
     pub(super) fn of_part(&self, machine: &Machine) -> Tally {
-        self.parts.get(&(Kin::of(machine), machine.zone_index)).copied().unwrap_or_default()
+        let part = self.parts.get(Kin::of(machine).place()).and_then(|zones| zones.get(machine.zone_index));
+        part.copied().unwrap_or_default()
     }
 
     fn add(&mut self, machine: &Machine, unhealthy: bool) {
-        let (kin, zone) = (Kin::of(machine), machine.zone_index);
+        let (group, zone) = (Kin::of(machine).place(), machine.zone_index);
         self.account.count(unhealthy);
-        self.groups.entry(kin).or_default().count(unhealthy);
-        self.zones.entry(zone).or_default().count(unhealthy);
-        self.parts.entry((kin, zone)).or_default().count(unhealthy);
+        count(&mut self.groups, group, unhealthy);
+        count(&mut self.zones, zone, unhealthy);
+        if self.parts.len() <= group {
+            self.parts.resize(group + 1, Vec::new());
+        }
+        if let Some(zones) = self.parts.get_mut(group) {
+            count(zones, zone, unhealthy);
+        }
+    }
+}
+
+/// Counts a member where it belongs.
+fn count(tallies: &mut Vec<Tally>, index: usize, unhealthy: bool) {
+    if tallies.len() <= index {
+        tallies.resize(index + 1, Tally::default());
+    }
+    if let Some(tally) = tallies.get_mut(index) {
+        tally.count(unhealthy);
     }
 }
 
@@ -111,7 +136,8 @@ impl World {
         let mut census = std::mem::take(&mut self.census);
         census.groups.clear();
         census.zones.clear();
-        census.parts.clear();
+        // The lists stay, so that they need no memory anew.
+        census.parts.iter_mut().for_each(Vec::clear);
         (census.at, census.account) = (Some(self.now), Tally::default());
         for machine in self.machines.iter().filter(|machine| stays(machine)) {
             census.add(machine, self.shown_unhealthy(machine));
