@@ -56,6 +56,8 @@ pub struct Sent {
     pub node: NodeId,
     /// Whether the service took it, so that it changed something.
     pub landed: bool,
+    /// Whether the breaker was open for the whole account.
+    pub breaker_open: bool,
 }
 
 impl Account {
@@ -131,6 +133,7 @@ impl Ports for Account {
             effect: perform.effect,
             node: perform.target.node,
             landed,
+            breaker_open: self.ledger.bulletin().breaker.is_open(now),
         });
         answer
     }

@@ -129,7 +129,12 @@ impl Driver {
     /// What was counted.
     #[must_use]
     pub fn counts(&self) -> DriverCounts {
-        DriverCounts { dead_letters: self.intake.dead, waiting: self.messages_waiting(), ..self.counts }
+        DriverCounts {
+            dead_letters: self.intake.dead,
+            waiting: self.messages_waiting(),
+            waiting_most: self.intake.most,
+            ..self.counts
+        }
     }
 
     /// A number that differs when anything went differently.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::account::Account;
+use super::account::{Account, Sent};
 use super::ailment::Ailment;
 use super::driver::{Driver, DriverCounts, DriverSettings};
 use super::scenario::{Scenario, What, Word};
 use super::stage;
 use super::world::{World, WorldSettings};
-use crate::effect::Effect;
 use crate::engine::{Action, Context, OperatorRequest, Trigger};
 use crate::event::{CoarseStatus, Signal, SignalKind};
 use crate::incident::{Incident, IncidentId};
@@ -71,10 +70,12 @@ pub struct Played {
     pub virtual_secs: i64,
     /// What the driver counted.
     pub counts: DriverCounts,
-    /// Effects that landed: when, and what.
-    pub landed: Vec<(Timestamp, Effect)>,
+    /// Effects that landed.
+    pub landed: Vec<Sent>,
     /// Tells numbers only.
     pub counts_only: bool,
+    /// Nodes that wait for a place in the end.
+    pub shelved: usize,
 }
 
 impl Rehearsal {
@@ -198,9 +199,10 @@ impl Rehearsal {
             world_lines: self.world_lines,
             start: self.start,
             virtual_secs: crate::time::secs_between(self.start, self.driver.now()),
-            landed: account.sent.iter().filter(|sent| sent.landed).map(|sent| (sent.at, sent.effect)).collect(),
+            landed: account.sent.iter().filter(|sent| sent.landed).copied().collect(),
             counts_only: self.counts_only,
             counts: self.driver.counts(),
+            shelved: account.ledger.shelf().len(),
         }
     }
 

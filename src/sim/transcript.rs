@@ -109,8 +109,8 @@ pub fn lines(played: &Played) -> Vec<Line> {
 fn numbers(played: &Played) -> Vec<Line> {
     let at = |secs: i64| crate::time::after(played.start, secs);
     let line = |text: String| Line { kind: Kind::Event, at: None, text };
-    let disruptive: Vec<Timestamp> =
-        played.landed.iter().filter(|(_, effect)| effect.weight() == Weight::Disruptive).map(|(at, _)| *at).collect();
+    let landed = || played.landed.iter().filter(|sent| sent.effect.weight() == Weight::Disruptive);
+    let disruptive: Vec<Timestamp> = landed().map(|sent| sent.at).collect();
     let most = disruptive
         .iter()
         .map(|from| disruptive.iter().filter(|at| (0..3_600).contains(&secs_between(*from, **at))).count())
@@ -128,6 +128,8 @@ fn numbers(played: &Played) -> Vec<Line> {
     lines.push(line(format!("disruptive remedies: {} in all, at most {most} in any hour", disruptive.len())));
     if let Some(before) = before {
         lines.push(line(format!("of these before the first digest of an open breaker: {before}")));
+        let while_open = landed().filter(|sent| sent.breaker_open).count();
+        lines.push(line(format!("of these while the breaker was open: {while_open}")));
     }
     for hour in 0..=played.virtual_secs / 3_600 {
         let inside = |moment: &Timestamp| *moment >= at(hour * 3_600) && *moment < at((hour + 1) * 3_600);
@@ -139,9 +141,11 @@ fn numbers(played: &Played) -> Vec<Line> {
     let counts = played.counts;
     lines.push(line(format!("looks at nodes: {}, sweeps' lists: {}", counts.looks, counts.surveys)));
     lines.push(line(format!(
-        "messages in the queue at the end: {}, dead letters: {}",
-        counts.waiting, counts.dead_letters
+        "messages in the queue: at most {}, {} at the end; dead letters: {}",
+        counts.waiting_most, counts.waiting, counts.dead_letters
     )));
+    let waiting = played.digests.iter().map(|(_, digest)| digest.waiting).max().unwrap_or(0);
+    lines.push(line(format!("nodes that wait for a place: at most {waiting} told of, {} at the end", played.shelved)));
     lines.push(Line { kind: Kind::Blank, at: None, text: String::new() });
     lines.push(Line { kind: Kind::Sum, at: None, text: sum(played) });
     lines

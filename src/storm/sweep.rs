@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::digest::ROWS_MAX;
 use super::{Around, Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Limits, Row, Situation};
 use crate::engine::{Context, Trigger};
-use crate::event::{Signal, SignalKind};
+use crate::event::{HealthCheck, Signal, SignalKind};
 use crate::guard::shared::Peer;
 use crate::node::NodeId;
 use crate::policy::standing::News;
@@ -141,6 +141,9 @@ impl Draft<'_> {
     fn turns(&self) -> Turns {
         let survey = self.survey;
         let waiting: BTreeSet<NodeId> = survey.waiting.iter().map(|signal| signal.node).collect();
+        let troubled: BTreeSet<NodeId> = survey.troubled.iter().map(|found| found.signal.node).collect();
+        // Who got well while waiting needs no look: what a sweep can see, it has just seen.
+        let well = |signal: &&Signal| seen_by_sweeps(signal) && !troubled.contains(&signal.node);
         let fresh = survey
             .troubled
             .iter()
@@ -149,9 +152,11 @@ impl Draft<'_> {
         let room = self.around().room(&self.context.policy).min(FOLLOW_MAX);
         #[cfg(feature = "plants")]
         let room = if crate::plants::on(crate::plants::Plant::NoActiveCap) { FOLLOW_MAX } else { room };
-        let mut queue = survey.waiting.iter().chain(fresh);
+        let mut queue = survey.waiting.iter().filter(|signal| !well(signal)).chain(fresh);
         let go: Vec<Signal> = queue.by_ref().take(usize::try_from(room).unwrap_or(usize::MAX)).cloned().collect();
-        let unshelve: Vec<NodeId> = go.iter().map(|signal| signal.node).filter(|node| waiting.contains(node)).collect();
+        let have_a_turn = go.iter().map(|signal| signal.node).filter(|node| waiting.contains(node));
+        let unshelve: Vec<NodeId> =
+            have_a_turn.chain(survey.waiting.iter().filter(well).map(|signal| signal.node)).collect();
         let shelve: Vec<Signal> = queue.filter(|signal| !waiting.contains(&signal.node)).cloned().collect();
         let shelved = waiting.len().saturating_add(shelve.len()).saturating_sub(unshelve.len());
         Turns { go, shelve, unshelve, shelved: number(shelved) }
@@ -314,6 +319,20 @@ impl Draft<'_> {
             rows: rows.into(),
             more,
         }
+    }
+}
+
+/// Whether sweeps see the trouble that a signal tells of, and so its end.
+fn seen_by_sweeps(signal: &Signal) -> bool {
+    match &signal.kind {
+        SignalKind::Swept { .. } | SignalKind::EcsDisconnected { .. } => true,
+        SignalKind::EcsHealthImpaired { check, .. } => *check == HealthCheck::AgentConnectivity,
+        SignalKind::CommandTrouble { .. }
+        | SignalKind::CommandSucceeded
+        | SignalKind::EcsHealthRestored
+        | SignalKind::EcsConnected
+        | SignalKind::SessionRefused
+        | SignalKind::Gone { .. } => false,
     }
 }
 

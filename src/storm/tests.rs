@@ -9,7 +9,7 @@ use crate::engine::{Context, Trigger};
 use crate::event::{Signal, SignalKind, SweptAgent};
 use crate::guard::Scope;
 use crate::incident::{Ending, IncidentId, Outcome, Phase, Remedy, Symptom};
-use crate::observe::samples::{command_id, command_trouble, home, noon, seen, swept_ssm};
+use crate::observe::samples::{command_id, command_trouble, ecs_disconnect, home, noon, seen, swept_ssm};
 use crate::policy::Mode;
 use crate::ports::{Found, OutboxItem, ReportId, Survey};
 use crate::report::{Report, ReportKind};
@@ -132,7 +132,8 @@ fn who_waited_longest_comes_first_and_the_rest_costs_no_look() {
     let mut context = context();
     context.policy.budgets.watched_incidents = 5;
     let crowded = around(survey(), |around| (around.watched, around.parked) = (2, 1));
-    let crowded = Survey { troubled: (3..7).map(|n| found(n, 900)).collect(), waiting: vec![signal(1)], ..crowded };
+    let troubled = [1, 3, 4, 5, 6].map(|number| found(number, 900)).into();
+    let crowded = Survey { troubled, waiting: vec![signal(1)], ..crowded };
     let swept = sweep(&crowded, &context, noon());
     assert_eq!(followed(&swept), [node(1), node(3)], "two places are left");
     let post = swept.post.as_ref().unwrap();
@@ -163,6 +164,28 @@ fn a_storm_is_told_at_once_then_every_quarter_of_an_hour_if_there_is_news_and_wh
     assert_eq!(kinds(&third), [(DigestKind::Storm, 3, true)]);
     assert!(third.post.as_ref().unwrap().next.episodes.is_empty());
     assert_eq!(kinds(&sweep(&later(&closed, &third), &context(), at(60 + 2_600))), []);
+}
+
+#[test]
+fn who_got_well_while_waiting_leaves_the_shelf_without_a_look() {
+    let waiting = |number, kind| Signal { node: node(number), at: noon(), kind };
+    let survey = Survey {
+        troubled: vec![found(1, 600)],
+        waiting: vec![
+            waiting(1, swept_ssm()),
+            waiting(2, swept_ssm()),
+            waiting(3, ecs_disconnect()),
+            waiting(4, command_trouble()),
+        ],
+        ..survey()
+    };
+    let swept = sweep(&survey, &context(), at(60));
+    let looked = |number, kind| Trigger::Signal(waiting(number, kind));
+    let looks = [looked(1, swept_ssm()), looked(4, command_trouble())];
+    assert_eq!(swept.follow, looks, "what became of a command no sweep sees");
+    let mut left = swept.post.unwrap().unshelve.clone();
+    left.sort_unstable();
+    assert_eq!(left, [1, 2, 3, 4].map(node));
 }
 
 #[test]

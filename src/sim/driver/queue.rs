@@ -86,6 +86,8 @@ pub(super) struct Intake {
     messages: Vec<Message>,
     /// Messages that are neither deleted nor dead.
     pub(super) waiting: u64,
+    /// The most of these at any moment, sweeps aside.
+    pub(super) most: u64,
     /// Of these, sweeps.
     pub(super) sweeps: u64,
     /// Messages that nobody could deal with.
@@ -96,6 +98,7 @@ impl Intake {
     pub(super) fn send(&mut self, trigger: Trigger) -> usize {
         self.waiting += 1;
         self.sweeps += u64::from(trigger == Trigger::Sweep);
+        self.most = self.most.max(self.waiting - self.sweeps);
         self.messages.push(Message { trigger: Some(trigger), receives: 0 });
         self.messages.len() - 1
     }

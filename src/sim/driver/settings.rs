@@ -66,6 +66,8 @@ pub struct DriverCounts {
     pub dead_letters: u64,
     /// Messages that nobody has dealt with yet, sweeps aside.
     pub waiting: u64,
+    /// The most of them at any moment.
+    pub waiting_most: u64,
     /// Looks at single nodes.
     pub looks: u64,
     /// Lists of nodes that look troubled.
