@@ -92,6 +92,7 @@ plants! {
     LadderDown, "ladder-down", "After a remedy that failed, gentler ones are tried again.";
     TriesForEver, "tries-for-ever", "A remedy that failed is tried again and again.";
     NoFence, "no-fence", "A replaced node is deregistered while it still runs.";
+    DrainedForEver, "drained-for-ever", "What could not be set back to ACTIVE in an hour is never tried again.";
     ForgetDrain, "forget-drain", "A drained node is not given back.";
     LeaveStopped, "leave-stopped", "A stopped node is not started again.";
     LeaveInStandby, "leave-in-standby", "A node in Standby is not brought back into service.";
@@ -108,6 +109,7 @@ plants! {
     ManyCanaries, "many-canaries", "Everybody passes a half-open breaker.";
     BreakerNeverCloses, "breaker-never-closes", "An open breaker that nobody needs stays open.";
     IgnoreSharedCause, "ignore-shared-cause", "Nodes that fail together are cycled one by one.";
+    ForgetTheShelf, "forget-the-shelf", "Nobody takes from the shelf what waits there for a place.";
     NoActiveCap, "no-active-cap", "Any number of incidents is worked on at once.";
     NoBaseline, "no-baseline", "What was dead long before opens incidents.";
     DigestEachSweep, "digest-each-sweep", "A digest with every sweep.";

@@ -89,6 +89,13 @@ pub(super) fn resting(
     if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
     }
+    let drained = seen.ecs.known().is_some_and(|ecs| ecs.status == EcsStatus::Draining);
+    #[cfg(feature = "plants")]
+    let drained = drained && !crate::plants::on(crate::plants::Plant::DrainedForEver);
+    if draft.next.holds.draining && !draft.next.holds.standby && drained {
+        // A person was told, and ECS may accept it now. From Standby it comes back as a whole, once it is well.
+        return cycle::undo_drain(draft, Then::End(why));
+    }
     if rails.quarantine.is_none() && is_quarantine(&why) {
         // A person cleared the node, so this goes on where it ended, with its clocks anew.
         // Whose word it was stands in the switch's log: the ledger keeps only that the quarantine is gone.

@@ -25,7 +25,7 @@ use crate::observe::Look;
 use crate::policy::standing::Reading;
 use crate::policy::{Mode, Policy};
 use crate::ports::Key;
-use crate::time::after;
+use crate::time::{after, secs_between};
 use jiff::Timestamp;
 
 mod besides;
@@ -42,6 +42,8 @@ const CALM_SECS: i64 = 8 * 3_600;
 const CALM_STEP_SECS: i64 = 900;
 /// How long a drill takes, in seconds: until AWS shows a dead agent, and the sweep after that.
 const DRILL_SECS: i64 = 1_500;
+/// Within so many seconds each incident at rest has been looked at, and what it holds was tried to be given back.
+const REST_LOOKS_SECS: i64 = 40 * 60;
 /// Every so many seeds, one is run twice and must go the same way.
 const TWICE_EVERY: u64 = 1_000;
 
@@ -181,7 +183,7 @@ fn play(seed: u64, scenario: &Scenario, choice: Choice, fingerprint: bool) -> (S
     come_to_rest(scenario, &mut driver, &mut inspector, horizon);
     let now = driver.now();
     let troubled = troubled(&mut driver, &policy, horizon);
-    inspector.check_end(driver.account(), &troubled, now);
+    inspector.check_end(driver.account(), (&troubled, driver.messages_waiting()), now);
     inspector.check_cures(driver.account_mut(), horizon, now);
     let counts = driver.counts();
     result.incidents = u64::try_from(driver.account().ledger.incidents().count()).unwrap_or(u64::MAX);
@@ -267,7 +269,11 @@ fn is_settled(driver: &Driver, horizon: Timestamp) -> bool {
         && driver.account().ledger.gathered().is_empty()
         && driver.account().ledger.digests().is_empty()
         && driver.account().ledger.shelf().is_empty()
-        && driver.account().ledger.open().all(|open| open.is_resting() || open.first_seen > horizon)
+        && driver.account().ledger.open().all(|open| {
+            // What a rest still holds is tried again at its next look.
+            let tried = !open.holds.draining || secs_between(horizon, driver.now()) > REST_LOOKS_SECS;
+            (open.is_resting() && tried) || open.first_seen > horizon
+        })
 }
 
 /// Runs many, on several threads. What each seed does never depends on how many threads there are.

@@ -150,6 +150,10 @@ impl Draft<'_> {
             .map(|found| &found.signal)
             .filter(|signal| !self.next.is_baseline(signal.node) && !waiting.contains(&signal.node));
         let room = self.around().room(&self.context.policy).min(FOLLOW_MAX);
+        planted!(ForgetTheShelf => {
+            let go = fresh.cloned().collect();
+            return Turns { go, shelve: Vec::new(), unshelve: Vec::new(), shelved: number(waiting.len()) };
+        });
         #[cfg(feature = "plants")]
         let room = if crate::plants::on(crate::plants::Plant::NoActiveCap) { FOLLOW_MAX } else { room };
         let mut queue = survey.waiting.iter().filter(|signal| !well(signal)).chain(fresh);

@@ -88,6 +88,23 @@ fn a_drain_is_taken_back_until_it_works_and_loudly_given_up() {
 }
 
 #[test]
+fn what_could_not_be_given_back_is_tried_again_at_every_later_look() {
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let ill = |seen: Seen| dead(back(seen));
+    let case = drained().wait(20).look(draining_node(0)).wait(15).look(back).answered(&Performed::Refused);
+    let given_up = case.wait(3_600).look(back);
+    assert_eq!(given_up.reports(), [ReportKind::NeedsHuman]);
+    let again = given_up.wait(1_800).look(ill);
+    assert_eq!((again.effect(), again.incident.phase.name()), (Some(Effect::Activate), "draining"));
+    let in_vain = again.clone().answered(&Performed::Refused).wait(3_600).look(ill);
+    assert_eq!((in_vain.incident.phase.name(), in_vain.reports().len()), ("resting", 0), "a person knows");
+    assert_eq!(in_vain.wait(1_800).look(ill).effect(), Some(Effect::Activate));
+    let active = again.done().wait(15).look(|seen| dead(seen.in_cluster()));
+    assert_eq!((active.incident.phase.name(), active.incident.holds.draining), ("resting", false));
+    assert_eq!((active.effect(), active.reports().len()), (None, 0), "it is ill still, and a person knows");
+}
+
+#[test]
 fn somebody_elses_drain_is_neither_begun_nor_undone() {
     let rebooted = silent().patient().look(draining_node(2));
     assert_eq!((rebooted.effect(), rebooted.incident.holds.draining), (Some(Effect::Reboot), false));

@@ -16,11 +16,23 @@ const UNPARKED_MAX_SECS: i64 = 6 * 3_600;
 /// What timers, sweeps and the last undoing may add, in seconds.
 const SLACK_SECS: i64 = 3_600;
 
+/// What was taken and not given back is tried again so soon, in seconds: the looks of a rest are half an hour apart.
+const AGAIN_SECS: i64 = 35 * 60;
+
 impl Inspector {
-    /// Checks everything that must hold in the end. `troubled` is what a sweep would list now.
-    pub fn check_end(&mut self, account: &Account, troubled: &[Signal], now: Timestamp) {
+    /// Checks everything that must hold in the end. `troubled` is what a sweep would list now, `messages` wait in the queue.
+    pub fn check_end(&mut self, account: &Account, (troubled, messages): (&[Signal], u64), now: Timestamp) {
         #[cfg(feature = "plants")]
         let _judging = crate::plants::Planted::new(None);
+        if messages > 0 {
+            self.broken("L4", now, None, || format!("{messages} messages wait in the queue, and nothing goes on"));
+        }
+        if let Some(signal) = account.ledger.shelf().first() {
+            let nodes = account.ledger.shelf().len();
+            self.broken("L6", now, Some(signal.node), || {
+                format!("{nodes} nodes wait for a place, hours after the faults")
+            });
+        }
         for signal in troubled {
             self.every_dead_node_is_found(account, signal, now);
         }
@@ -98,7 +110,7 @@ impl Inspector {
         let Some(ending) = incident.ending() else { return };
         self.never_left_stopped(account, incident, now);
         if !incident.is_closed() {
-            return;
+            return self.tried_again_at_rest(account, incident, now);
         }
         // Who took it last: a later incident of the node gives back what it took itself.
         let last = |take: Effect, back: Effect| {
@@ -122,6 +134,27 @@ impl Inspector {
                     format!("{} ended as {outcome}, still {what}", incident.id)
                 });
             }
+        }
+    }
+
+    /// S14: a report alone is not enough; what we drained and a person was told of is tried again at every look of the rest.
+    fn tried_again_at_rest(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
+        let Phase::Resting { since, .. } = &incident.phase else { return };
+        let Some(truth) = account.world.truth(incident.node).filter(|truth| truth.running && truth.draining) else {
+            return;
+        };
+        let of_drains =
+            |sent: &&Sent| sent.incident == incident.id && matches!(sent.effect, Effect::Drain | Effect::Activate);
+        let ours = account.sent.iter().rev().find(|sent| of_drains(sent) && sent.landed);
+        if truth.standby || ours.is_none_or(|sent| sent.effect == Effect::Activate) {
+            return;
+        }
+        let last = account.sent.iter().rev().find(of_drains).map_or(*since, |sent| sent.at);
+        let calm = self.calm_since.unwrap_or(now);
+        if secs_between(last.max(*since).max(calm), now) > AGAIN_SECS {
+            self.broken("S14", now, Some(incident.node), || {
+                format!("{} rests since {since}, and nobody tried to set the node back to ACTIVE", incident.id)
+            });
         }
     }
 
