@@ -118,8 +118,6 @@ fn seen(now: Timestamp) -> Observation {
         }),
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
-        workload: Fact::Known(Workload::default()),
-        calendar: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
         console: Fact::Known(Arc::from([])),
@@ -129,7 +127,7 @@ fn seen(now: Timestamp) -> Observation {
 /// An incident of ten minutes, with a history.
 fn incident(now: Timestamp) -> Incident {
     let at = after(now, -600);
-    let symptom = Symptom { at, kind: SignalKind::Swept { agent: SweptAgent::Ecs } };
+    let symptom = Symptom { at, kind: SignalKind::Swept { agent: SweptAgent::Ecs, since: None } };
     let mut incident = Incident::open(&home(), &seen(at), symptom, at, after(at, 300));
     incident.looks = 2;
     incident.probe = Some(ProbeSent { at: after(now, -10), command: None });

@@ -1,6 +1,5 @@
 //! The rails. Each one answers Ok or a [`Refusal`] with its numbers, which reaches the log and the mail unchanged.
 
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,7 +11,6 @@ use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, AvailabilityZone, DocumentName, NodeId};
 use crate::observe::{Blind, Busy, Factor, Manager};
 use crate::policy::Mode;
-use crate::time::{moment, spoken};
 use breaker::TripReason;
 
 pub mod breaker;
@@ -25,6 +23,7 @@ pub mod ownership;
 #[cfg(test)]
 mod properties;
 pub mod shared;
+mod words;
 pub mod workload;
 
 /// Why Defib keeps its hands off, with the numbers.
@@ -474,161 +473,5 @@ impl Refusal {
             Self::CalendarClosed { .. } => "calendar-closed",
             Self::NoWay { .. } => "no-way",
         }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Paused => f.write_str("an operator paused defib"),
-            Self::PauseUnreadable => f.write_str("the pause switch could not be read, which counts as paused"),
-            Self::NotOptedIn { resource } => write!(f, "{resource} does not carry the tag defib:managed=true"),
-            Self::OptedOut { resource } => write!(f, "{resource} carries the tag defib:mode=off"),
-            Self::ManagedElsewhere { by } => write!(f, "{} repairs this instance", by.as_str()),
-            Self::Muted { until } => write!(f, "it is muted until {}", moment(*until)),
-            Self::LaunchGrace { age_secs, grace_secs } => {
-                write!(f, "it was launched {} ago, the launch grace is {}", spoken(*age_secs), spoken(*grace_secs))
-            }
-            Self::ModeTooLow { remedy, mode, lowered_by: None } => {
-                write!(f, "mode {mode} allows {}, and {remedy} would be next", mode.allows())
-            }
-            Self::ModeTooLow { remedy, mode, lowered_by: Some(resource) } => {
-                write!(
-                    f,
-                    "the tag defib:mode={mode} on {resource} allows {}, and {remedy} would be next",
-                    mode.allows()
-                )
-            }
-            Self::CauseLimit { cause, remedy, highest } => match highest {
-                Some(highest) => {
-                    write!(f, "the policy allows at most {highest} against {cause}, and {remedy} would be next")
-                }
-                None => write!(f, "the policy allows no remedy against {cause}, and {remedy} would be next"),
-            },
-            Self::Budget { scope, held, limit } => write!(f, "{held} in repair in {scope}, limit {limit}"),
-            Self::Rate { scope, count, limit, window_secs, free_at } => {
-                let remedies = if *count == 1 { "remedy" } else { "remedies" };
-                let (window, then) = (spoken(*window_secs), moment(*free_at));
-                write!(f, "{count} disruptive {remedies} in {window} on {scope}, limit {limit}; next at {then}")
-            }
-            Self::BreakerOpen { why, until } => write!(f, "the breaker is open until {}: {why}", moment(*until)),
-            Self::Canary { node } => write!(f, "the breaker is half-open and {node} is its canary"),
-            Self::SharedCause { factor, failing, members, outside, others } => write!(
-                f,
-                "{failing} of {members} nodes with {factor} failed together, and {outside} of {others} without it: \
-                 what they share is the cause, and nothing done to one node removes it"
-            ),
-            Self::ActiveIncidents { active, limit } => {
-                write!(f, "{active} incidents are being worked on, limit {limit}; it waits for its turn")
-            }
-            Self::Quarantined { since, count } => {
-                let remedies = if *count == 1 { "remedy" } else { "remedies" };
-                let since = moment(*since);
-                write!(
-                    f,
-                    "{count} disruptive {remedies} in a day put it into quarantine at {since}, until a person clears it"
-                )
-            }
-            Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
-            Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),
-            Self::OtherWork { work } => f.write_str(match work {
-                Busy::Idle => "nobody works on it",
-                Busy::Patching => "it is being patched",
-                Busy::Automation => "an Automation runs on it",
-                Busy::Command => "somebody's command runs on it",
-                Busy::Deployment => "a deployment or instance refresh of its group runs",
-            }),
-            Self::Approval { remedy } => write!(f, "{remedy} needs the approval of a person"),
-            Self::CannotSee { what, blind } => write!(f, "could not read {what}: {}", blind.as_str()),
-            Self::CallRefused { effect } => write!(f, "AWS refused the call ({})", effect.past_tense()),
-            Self::Cooldown { until } => {
-                write!(f, "the attempt before was too short a time ago, wait until {}", moment(*until))
-            }
-            Self::Group { why } => match why {
-                GroupRefusal::Suspended => f.write_str("Launch or Terminate is suspended in its Auto Scaling group"),
-                GroupRefusal::Refreshing => f.write_str("an instance refresh of its Auto Scaling group runs"),
-                GroupRefusal::BelowMinimum { desired, min } => {
-                    write!(f, "Standby would lower the group from {desired} below its minimum of {min}")
-                }
-                GroupRefusal::NotInService => f.write_str("it is not in service in its Auto Scaling group"),
-            },
-            Self::Stop { why } => f.write_str(match why {
-                StopRefusal::InstanceStoreRoot => "its root device is an instance store, so it cannot be stopped",
-                StopRefusal::InstanceStoreData => "a stop would erase the data on its instance store",
-                StopRefusal::Spot => "it is a Spot instance, which cannot be stopped and started",
-                StopRefusal::StopProtected => "stop protection (DisableApiStop) is on",
-            }),
-            Self::UnhealthyStop { group, unhealthy, size, limit } => {
-                write!(f, "{unhealthy} of {size} nodes of {group} are unhealthy, limit {limit}")
-            }
-            Self::CapacityFloor { scope, of, stay, held, missing } => {
-                write!(
-                    f,
-                    "capacity floor: {stay} of {of} nodes of {scope} must stay; {held} in repair, {missing} missing"
-                )
-            }
-            Self::ZoneFrozen { zone, unhealthy, size, percent } => {
-                write!(f, "{unhealthy} of {size} nodes in {zone} are unhealthy; from {percent} % on the zone is frozen")
-            }
-            Self::LastInZone { zone, members, unhealthy } => {
-                write!(f, "it is the last that serves of {members} nodes of its group in {zone}; {unhealthy} unhealthy")
-            }
-            Self::Workload { why } => write!(f, "{why}"),
-            Self::CalendarClosed { name, until: Some(until) } => {
-                write!(f, "the change calendar {} is closed until {}", name.as_str(), moment(*until))
-            }
-            Self::CalendarClosed { name, until: None } => {
-                write!(f, "the change calendar {} is closed", name.as_str())
-            }
-            Self::NoWay { remedy, why } => match why {
-                NoWay::SsmSilent => write!(f, "{remedy} needs Run Command, and the SSM agent does not answer"),
-                NoWay::NotEc2 => write!(f, "{remedy} needs the EC2 API, and this is not an EC2 instance"),
-                NoWay::NoGroup => write!(f, "{remedy} needs an Auto Scaling group, and it is in none"),
-                NoWay::NoShell => write!(f, "{remedy} needs a shell on the host, and it has none"),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Instance => "the node",
-            Self::Group => "its Auto Scaling group",
-            Self::Cluster => "its cluster",
-        })
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Node(node) => write!(f, "{node}"),
-            Self::Group(group) => write!(f, "group {group}"),
-            Self::ScalingGroup(group) => write!(f, "Auto Scaling group {group}"),
-            Self::Zone(zone) => write!(f, "{zone}"),
-            Self::Account => f.write_str("the account"),
-        }
-    }
-}
-
-impl fmt::Display for Sight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ec2 => "the instance's state from EC2",
-            Self::Ssm => "the node's state from Systems Manager",
-            Self::Ecs => "the container instance from ECS",
-            Self::Group => "the Auto Scaling group",
-            Self::Factors => "what the node shares with others",
-            Self::Identity => "the instance's role",
-            Self::Network => "the network path",
-            Self::Console => "the console output",
-            Self::Sessions => "the live sessions",
-            Self::OtherWork => "whether other work runs on the node",
-            Self::Workload => "the tasks on the node",
-            Self::Calendar => "the change calendar",
-            Self::Invocation => "the Run Command invocation",
-            Self::Probe => "the probe's answer",
-        })
     }
 }

@@ -10,6 +10,7 @@ use crate::effect::IntentId;
 use crate::guard::Refusal;
 use crate::node::{CommandId, Home, NodeId};
 use crate::observe::{Factor, Observation, Platform};
+use crate::policy::Mode;
 use crate::time::secs_between;
 
 mod history;
@@ -60,6 +61,12 @@ pub struct Incident {
     pub shared: Option<Factor>,
     /// Where the treatment stands.
     pub phase: Phase,
+    /// How far Defib might go on the node when it was last looked at: no further than observe where nobody opted it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Mode>,
+    /// When an effect was last sent to the node in an incident before this one: the cooldown is the node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acted_before: Option<Timestamp>,
     /// What of ours is still in effect on the node.
     pub holds: Holds,
     /// Remedies tried, in order.
@@ -118,6 +125,8 @@ impl Incident {
             looks: 0,
             ecs_down: None,
             shared: None,
+            allowed: None,
+            acted_before: None,
             phase: Phase::Watching { until },
             holds: Holds::default(),
             attempts: Vec::new(),
@@ -248,6 +257,12 @@ impl Incident {
     pub fn next_intent(&mut self) -> IntentId {
         self.intents = self.intents.saturating_add(1);
         IntentId(self.intents)
+    }
+
+    /// When an effect was last sent to the node, in this incident or in one before.
+    #[must_use]
+    pub fn acted_at(&self) -> Option<Timestamp> {
+        self.attempts.iter().rev().find_map(|attempt| attempt.acted_at).or(self.acted_before)
     }
 
     /// Who approved a remedy last, as claimed.

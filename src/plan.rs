@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
-use crate::guard::Refusal;
+use crate::guard::{Refusal, mode};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::{CommandId, DocumentName};
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
@@ -19,6 +19,7 @@ mod examine;
 pub mod ladder;
 mod open;
 mod operator;
+mod quiet;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -118,6 +119,7 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Loo
 pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &Policy, now: Timestamp) -> Plan {
     let mut draft = Draft::of(incident, policy, seen.at, now);
     draft.next.see(seen);
+    draft.next.allowed = Some(mode::allowed(seen, policy));
     draft.burn();
     if let Some(plan) = gone(&draft, seen) {
         return plan;

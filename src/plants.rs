@@ -64,6 +64,7 @@ plants! {
     PermitsNeverFreed, "permits-never-freed", "Permits stay taken after the remedy.";
     PermitsFreedEarly, "permits-freed-early", "A drained node gives its permits back.";
     NoCooldown, "no-cooldown", "One attempt right after the other.";
+    CooldownOfOneIncident, "cooldown-of-one-incident", "The cooldown begins anew with each incident of a node.";
     NoHoldDown, "no-hold-down", "Two looks, and the remedy.";
     NoLaunchGrace, "no-launch-grace", "A node is treated while it still boots.";
     IgnoreOptOut, "ignore-opt-out", "The tag defib:mode=off is not read.";

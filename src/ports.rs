@@ -13,9 +13,10 @@ use crate::effect::{Effect, IntentId, Target};
 use crate::event::Signal;
 use crate::guard::breaker::BreakerLimits;
 use crate::guard::{Refusal, Scope};
-use crate::incident::{Incident, IncidentId, Outcome, Remedy};
+use crate::incident::{Incident, IncidentId, Outcome, Phase, Remedy};
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
+use crate::policy::Mode;
 use crate::policy::standing::News as PolicyNews;
 use crate::report::Report;
 use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, News};
@@ -103,6 +104,29 @@ pub struct LastIncident {
     pub at: Timestamp,
     /// The command that it began with.
     pub command: Option<CommandId>,
+    /// How far Defib might have gone on the node when it was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Mode>,
+    /// When an effect was last sent to the node, in this incident or in one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acted_at: Option<Timestamp>,
+}
+
+impl LastIncident {
+    /// What is kept of an incident that is closed; none of an open one.
+    #[must_use]
+    pub fn of(incident: &Incident) -> Option<Self> {
+        let Phase::Closed { ending, at } = &incident.phase else { return None };
+        Some(Self {
+            id: incident.id,
+            outcome: ending.outcome(),
+            cause: incident.diagnosis.as_ref().map_or(Cause::Unknown, |diagnosis| diagnosis.cause),
+            at: *at,
+            command: incident.command().cloned(),
+            allowed: incident.allowed,
+            acted_at: incident.acted_at(),
+        })
+    }
 }
 
 /// A change to the ledger: all of it, or nothing.

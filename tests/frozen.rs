@@ -99,8 +99,8 @@ fn signals() -> Vec<SignalKind> {
         SignalKind::Gone { what: GoneKind::Terminated },
         SignalKind::Gone { what: GoneKind::ContainerInstanceInactive },
         SignalKind::SessionRefused,
-        SignalKind::Swept { agent: SweptAgent::Ssm },
-        SignalKind::Swept { agent: SweptAgent::Ecs },
+        SignalKind::Swept { agent: SweptAgent::Ssm, since: None },
+        SignalKind::Swept { agent: SweptAgent::Ecs, since: Some(at("13:57:10")) },
     ]
 }
 
@@ -135,13 +135,9 @@ fn refusals() -> Vec<Refusal> {
         Refusal::ActiveIncidents { active: 50, limit: 50 },
     ];
     let named = |id: &str| id.parse().unwrap();
-    for factor in [
-        Factor::Endpoint(named("vpce-0a1b")),
-        Factor::Subnet(named("subnet-0a1b")),
-        Factor::Role(named("web-role")),
-        Factor::Image(named("ami-0a1b")),
-        Factor::Zone("us-east-1a".parse().unwrap()),
-    ] {
+    let (role, zone) = (Factor::Role(named("web-role")), Factor::Zone("us-east-1a".parse().unwrap()));
+    let [endpoint, subnet] = [Factor::Endpoint(named("vpce-0a1b")), Factor::Subnet(named("subnet-0a1b"))];
+    for factor in [endpoint, subnet, role, Factor::Image(named("ami-0a1b")), zone] {
         all.push(Refusal::SharedCause { factor, failing: 3, members: 4, outside: 1, others: 30 });
     }
     for resource in [Resource::Instance, Resource::Group, Resource::Cluster] {
@@ -161,9 +157,8 @@ fn refusals() -> Vec<Refusal> {
         all.push(Refusal::Budget { scope: scope.clone(), held: 3, limit: 2 });
         all.push(Refusal::Rate { scope, count: 1, limit: 1, window_secs: 3_600, free_at: at("15:00:00") });
     }
-    for work in [Busy::Idle, Busy::Patching, Busy::Automation, Busy::Command, Busy::Deployment] {
-        all.push(Refusal::OtherWork { work });
-    }
+    let work = [Busy::Idle, Busy::Patching, Busy::Automation, Busy::Command, Busy::Deployment];
+    all.extend(work.map(|work| Refusal::OtherWork { work }));
     let blind = [Blind::NotRead, Blind::Throttled, Blind::Denied, Blind::Empty, Blind::Unavailable];
     let sights = [
         Sight::Ec2,
@@ -184,14 +179,21 @@ fn refusals() -> Vec<Refusal> {
     for (what, blind) in sights.into_iter().zip(blind.into_iter().cycle()) {
         all.push(Refusal::CannotSee { what, blind });
     }
-    for effect in Effect::ALL {
-        all.push(Refusal::CallRefused { effect });
-    }
+    all.extend(Effect::ALL.map(|effect| Refusal::CallRefused { effect }));
     use StopRefusal::{InstanceStoreData, InstanceStoreRoot, Spot, StopProtected};
     for why in [InstanceStoreRoot, InstanceStoreData, Spot, StopProtected] {
         all.push(Refusal::Stop { why });
     }
-    all.push(Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 });
+    all.extend(refusals_for_others());
+    for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
+        all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
+    }
+    all
+}
+
+/// Every refusal for the sake of the group, the zone and the tasks.
+fn refusals_for_others() -> Vec<Refusal> {
+    let mut all = vec![Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 }];
     let scope = Scope::ScalingGroup("blue-asg".parse().unwrap());
     all.push(Refusal::CapacityFloor { scope, of: 10, stay: 9, held: 1, missing: 0 });
     let zone: defib::node::AvailabilityZone = "us-east-1a".parse().unwrap();
@@ -208,9 +210,6 @@ fn refusals() -> Vec<Refusal> {
     }
     for until in [Some(at("16:00:00")), None] {
         all.push(Refusal::CalendarClosed { name: "freeze".parse().unwrap(), until });
-    }
-    for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
-        all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
     }
     all
 }
@@ -308,6 +307,8 @@ fn incident(phase: Phase) -> Incident {
         looks: 3,
         ecs_down: Some(Run { since: at("14:02:11"), until: at("14:07:11") }),
         shared: Some(Factor::Role("web-role".parse().unwrap())),
+        allowed: Some(Mode::Cycle),
+        acted_before: Some(at("13:20:00")),
         phase,
         holds: Holds { draining: true, standby: false, stopped: false, permits: true },
         attempts: vec![
@@ -523,7 +524,9 @@ fn the_last_incident_of_a_node_is_stored_as_ever() {
     let id = IncidentId::new(at("14:02:11"), "mi-0123456789abcdef0".parse().unwrap());
     for outcome in Outcome::ALL {
         let command = (outcome == Outcome::NotOurs).then(command);
-        let last = LastIncident { id, outcome, cause: Cause::CommandScriptTimeout, at: at("15:00:00"), command };
+        let (allowed, acted_at) = command.as_ref().map(|_| (Mode::Cycle, at("14:30:00"))).unzip();
+        let (at, cause) = (at("15:00:00"), Cause::CommandScriptTimeout);
+        let last = LastIncident { id, outcome, cause, at, command, allowed, acted_at };
         frozen(&format!("last-{outcome}"), &last);
     }
 }
@@ -589,11 +592,8 @@ fn every_variant_has_a_sample() {
     rails.dedup();
     assert_eq!(rails.len(), 31, "{rails:?}");
     let tags = |value: serde_json::Value, tag: &str| {
-        let mut tags: Vec<String> =
-            value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned()).collect();
-        tags.sort_unstable();
-        tags.dedup();
-        tags.len()
+        let tags = value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned());
+        tags.collect::<std::collections::BTreeSet<String>>().len()
     };
     assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 15);
     assert_eq!(tags(serde_json::to_value(signals()).unwrap(), "type"), 9);

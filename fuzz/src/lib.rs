@@ -3,6 +3,7 @@
 use defib::node::Home;
 use defib::report::{Message, SMS_MAX, SUBJECT_MAX, WHOLE_MAX};
 use jiff::Timestamp;
+use serde::Serialize;
 
 /// The account and region of the events in `events/`.
 #[must_use]
@@ -32,7 +33,7 @@ pub fn assert_plain_line(text: &str, most: usize) {
 }
 
 /// What subscribers rely on in every rendered report.
-pub fn assert_message(message: &Message) {
+pub fn assert_message<M: Serialize>(message: &Message<M>) {
     assert!(message.subject.len() <= SUBJECT_MAX && message.sms.len() <= SMS_MAX);
     assert_plain_line(&message.subject, SUBJECT_MAX);
     assert!(message.sms.is_ascii() && !message.email.is_empty());

@@ -78,6 +78,7 @@ fn assert_request(request: &Value) {
             assert!(until > now() && until <= now() + SignedDuration::from_hours(90 * 24));
         }
         Action::Switch(Switch::Unmute(node)) => assert!(named(node.to_string()) && text("action") == "unmute"),
+        Action::Switch(Switch::Clear(node)) => assert!(named(node.to_string()) && text("action") == "clear"),
         Action::Switch(Switch::Pause) => assert_eq!(text("action"), "pause"),
         Action::Switch(Switch::Resume) => assert_eq!(text("action"), "resume"),
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use defib::policy::document::Document;
 use defib::policy::layers::{Tagged, resolve};
 use defib::policy::places::{Block, Given, Highest};
-use defib::policy::settings::{Kind, SETTINGS, Value};
+use defib::policy::settings::{Kind, SETTINGS, Section, Value};
 use defib::policy::yaml::read;
 use defib::policy::{Mode, Policy};
 use libfuzzer_sys::fuzz_target;
@@ -24,20 +24,23 @@ fn said(document: &Document) -> String {
     format!("{top}|{:?}|{}|{}", document.causes, blocks(&document.clusters), blocks(&document.groups))
 }
 
-/// Writes settings: budgets under their table.
+/// Writes settings: those at the top first, then each section.
 fn write_settings(text: &mut String, settings: &[Given], indent: &str) {
-    for given in settings.iter().filter(|given| !SETTINGS[given.index].is_budget) {
+    let of = |section: Option<Section>| settings.iter().filter(move |given| SETTINGS[given.index].section == section);
+    for given in of(None) {
         let _ = writeln!(text, "{indent}{}: {}", SETTINGS[given.index].name, given.value);
     }
-    if settings.iter().any(|given| SETTINGS[given.index].is_budget) {
-        let _ = writeln!(text, "{indent}budgets:");
-    }
-    for given in settings.iter().filter(|given| SETTINGS[given.index].is_budget) {
-        let _ = writeln!(text, "{indent}  {}: {}", SETTINGS[given.index].name, given.value);
+    for section in Section::ALL {
+        if of(Some(section)).next().is_some() {
+            let _ = writeln!(text, "{indent}{}:", section.as_str());
+        }
+        for given in of(Some(section)) {
+            let _ = writeln!(text, "{indent}  {}: {}", SETTINGS[given.index].name, given.value);
+        }
     }
 }
 
-/// The document in plain YAML, budgets after the rest.
+/// The document in plain YAML, sections after the rest.
 fn written(document: &Document) -> String {
     let mut text = String::new();
     write_settings(&mut text, &document.top, "");
@@ -69,7 +72,7 @@ fn written(document: &Document) -> String {
 
 /// Settings in the order in which they are written.
 fn sorted(mut document: Document) -> Document {
-    let order = |settings: &mut Vec<Given>| settings.sort_by_key(|given| SETTINGS[given.index].is_budget);
+    let order = |settings: &mut Vec<Given>| settings.sort_by_key(|given| SETTINGS[given.index].section);
     order(&mut document.top);
     document.clusters.iter_mut().chain(&mut document.groups).for_each(|block| order(&mut block.settings));
     document
@@ -79,10 +82,10 @@ fn assert_document(document: &Document) {
     let all =
         document.top.iter().chain(document.clusters.iter().chain(&document.groups).flat_map(|block| &block.settings));
     for given in all {
-        match (SETTINGS[given.index].kind, given.value) {
-            (Kind::Number { low, high }, Value::Number(number)) => assert!((low..=high).contains(&number)),
-            (Kind::Word(words), Value::Word(word)) => assert!(words.contains(&word)),
-            (Kind::Flag, Value::Flag(_)) => {}
+        match (SETTINGS[given.index].kind, &given.value) {
+            (Kind::Number { low, high }, Value::Number(number)) => assert!((low..=high).contains(number)),
+            (Kind::Word(words), Value::Word(word)) => assert!(words.contains(word)),
+            (Kind::Flag, Value::Flag(_)) | (Kind::Document, Value::Document(_) | Value::Word("none")) => {}
             (kind, value) => panic!("{value} is not {}", kind.allowed()),
         }
     }

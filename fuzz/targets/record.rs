@@ -2,13 +2,17 @@
 #![no_main]
 
 use defib::effect::Target;
+use defib::guard::Scope;
+use defib::guard::breaker::BreakerLimits;
 use defib::incident::record::{self, BadRecord};
-use defib::incident::{Incident, SCHEMA};
+use defib::incident::{Incident, IncidentId, Remedy, SCHEMA};
 use defib::observe::{Blind, Fact, Observation};
 use defib::plan;
+use defib::policy::standing::Remembered;
 use defib::policy::{Mode, Policy};
-use defib::ports::{KillSwitch, LastIncident, OutboxItem, Performed, Rails};
-use defib::report::{self, StackInfo, render};
+use defib::ports::{KillSwitch, LastIncident, OutboxItem, Performed, Quarantine, Rails};
+use defib::report::{self, StackInfo, digest_line, render, render_digest};
+use defib::storm::{Bulletin, Digest};
 use defib_fuzz::{assert_message, now};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
@@ -33,10 +37,13 @@ fn looks(incident: &Incident) -> [Observation; 2] {
         ecs: Fact::Unknown(Blind::Throttled),
         asg: Fact::Unknown(Blind::Throttled),
         group: Fact::Unknown(Blind::Throttled),
+        factors: Fact::Unknown(Blind::Throttled),
         invocation: Fact::Unknown(Blind::Throttled),
         probe: Fact::Unknown(Blind::Throttled),
         sessions: Fact::Unknown(Blind::Throttled),
         busy: Fact::Unknown(Blind::Throttled),
+        workload: Fact::Unknown(Blind::Throttled),
+        calendar: Fact::Unknown(Blind::Throttled),
         identity: blind.clone(),
         network: blind.clone(),
         console: blind,
@@ -49,13 +56,15 @@ fn looks(incident: &Incident) -> [Observation; 2] {
         group: Fact::Absent,
         probe: Fact::Absent,
         busy: Fact::Absent,
+        workload: Fact::Absent,
+        calendar: Fact::Absent,
         ..unseen.clone()
     };
     [unseen, absent]
 }
 
 fn decide_on(incident: &Incident) {
-    let rails = Rails { switch: KillSwitch::Running, muted_until: None };
+    let rails = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
     let policy = Policy::in_mode(Mode::Replace);
     let mut plans: Vec<plan::Plan> =
         looks(incident).iter().map(|seen| plan::decide(incident, seen, &rails, &policy, now())).collect();
@@ -69,6 +78,22 @@ fn decide_on(incident: &Incident) {
     for entry in &incident.history {
         let _ = report::line(entry, incident);
     }
+}
+
+/// Whatever a stored breaker says, it takes more of it, and a shut one closes.
+fn shock(bulletin: Bulletin) {
+    let limits = BreakerLimits::of(&Policy::default());
+    let holder = IncidentId::new(now(), "i-0123456789abcdef0".parse().expect("a node"));
+    let mut breaker = bulletin.breaker;
+    breaker.troubled(holder.node(), now(), &limits, bulletin.fleet);
+    if let Err(refusal) = breaker.check(Remedy::Reboot, &Scope::Account, holder, now()) {
+        assert!(!refusal.to_string().is_empty());
+    }
+    breaker.take(Remedy::Reboot, &Scope::Account, holder, now());
+    breaker.freed(holder);
+    assert!(breaker.trips.iter().all(|trip| trip.canary.is_none_or(|(canary, _)| canary != holder)));
+    breaker.tidy(jiff::Timestamp::MAX, &limits);
+    assert!(breaker.troubled.is_empty());
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -90,6 +115,15 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(item) = again::<OutboxItem>(bytes) {
         assert_message(&render(&item.report, &item.id, &StackInfo { name: "defib", version: "0.1.0" }));
     }
+    if let Some(digest) = again::<Digest>(bytes) {
+        assert_message(&render_digest(&digest, &StackInfo { name: "defib", version: "0.1.0" }));
+        assert!(!digest_line(&digest).is_empty());
+    }
+    if let Some(bulletin) = again::<Bulletin>(bytes) {
+        shock(bulletin);
+    }
+    again::<Remembered>(bytes);
+    again::<Quarantine>(bytes);
     again::<LastIncident>(bytes);
     again::<Policy>(bytes);
     again::<Target>(bytes);

@@ -215,12 +215,12 @@ impl Pass {
             (Trigger::Wake(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));
                 let wants = plan::wants(&incident, &policy, now);
-                let waits = match &wants {
+                let no_room = match &wants {
                     Wants::Look(_) => plan::wait_for_room(&incident, &loaded.rails, &policy, now),
                     Wants::Wait(_) => None,
                 };
                 drop(policy);
-                match (wants, waits) {
+                match (wants, no_room) {
                     (_, Some(plan)) => return self.commit(*plan),
                     (Wants::Look(look), None) => Request::Observe(incident.node, look),
                     (Wants::Wait(_), None) if incident.is_closed() => return self.publish_next(),
@@ -303,8 +303,8 @@ impl Pass {
     fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
-            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), incident) => {
-                let answer = plan::fix(incident.as_deref(), seen, &loaded.rails, &self.context, by, *remedy, now);
+            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), _) => {
+                let answer = plan::fix(seen, &loaded, &self.context, by, *remedy, now);
                 self.answered(answer)
             }
             (_, Some(incident)) => {
@@ -314,7 +314,7 @@ impl Pass {
                 };
                 self.commit(plan)
             }
-            (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded.rails, &self.context, now) {
+            (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded, &self.context, now) {
                 Opening::Ignore(IgnoreReason::NotSeen) => self.done(Verdict::Retry(PortError::Transient)),
                 Opening::Ignore(reason) => self.done(Verdict::Ignored(reason)),
                 Opening::Open(plan) => self.commit(*plan),

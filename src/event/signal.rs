@@ -67,6 +67,9 @@ pub enum SignalKind {
     Swept {
         /// Which agent the sweep saw down.
         agent: SweptAgent,
+        /// Since when an agent has been away, where that is known; of two that are away, the one that was lost last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
 }
 
@@ -138,16 +141,16 @@ impl SignalKind {
     /// Whether it tells that Systems Manager should know the node.
     #[must_use]
     pub fn expects_ssm(&self) -> bool {
-        matches!(self, Self::Swept { agent: SweptAgent::Ssm })
+        matches!(self, Self::Swept { agent: SweptAgent::Ssm, .. })
     }
 
     /// Whether what it tells of is more than a blip by itself: ECS and the age of a ping have waited already.
     #[must_use]
     pub fn is_beyond_a_blip(&self) -> bool {
         match self {
-            Self::EcsHealthImpaired { .. } | Self::Swept { agent: SweptAgent::Ssm } => true,
+            Self::EcsHealthImpaired { .. } | Self::Swept { agent: SweptAgent::Ssm, .. } => true,
             // The list may have caught a natural reconnect; a command or a session may have met one.
-            Self::Swept { agent: SweptAgent::Ecs }
+            Self::Swept { agent: SweptAgent::Ecs, .. }
             | Self::EcsDisconnected { .. }
             | Self::CommandTrouble { .. }
             | Self::SessionRefused

@@ -96,7 +96,7 @@ mod tests {
             SignalKind::EcsConnected,
             SignalKind::SessionRefused,
             SignalKind::Gone { what: GoneKind::Stopped },
-            SignalKind::Swept { agent: SweptAgent::Ssm },
+            SignalKind::Swept { agent: SweptAgent::Ssm, since: None },
         ] {
             assert_eq!(serde_json::to_value(&kind).unwrap()["type"], json!(kind.name()));
         }

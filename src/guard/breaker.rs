@@ -181,8 +181,8 @@ impl Breaker {
         let why = TripReason::Nodes { count, limit, window_secs: limits.window_secs };
         match self.trips.iter_mut().find(|trip| trip.why.is_storm()) {
             Some(trip) => {
-                // It opens anew: what a canary of before finds out says nothing of what came after it.
-                (trip.until, trip.canary) = (trip.until.max(until), None);
+                // A canary that is under way keeps its place; but it began before this, and does not decide any more.
+                trip.until = trip.until.max(until);
                 if let TripReason::Nodes { count: most, .. } = &mut trip.why {
                     *most = count.max(*most);
                 }
@@ -194,16 +194,18 @@ impl Breaker {
     /// A disruptive remedy ended. The canary decides about its trips; the others count.
     pub fn tried(&mut self, tried: &Tried, now: Timestamp, limits: &BreakerLimits) {
         planted!(NoBreaker => return);
-        let mut was_canary = false;
+        let mut decides = false;
         for trip in &mut self.trips {
-            if trip.canary.is_some_and(|(incident, _)| incident == tried.incident) {
-                was_canary = true;
-                if !tried.helped {
-                    (trip.canary, trip.until) = (None, after(now, limits.cool_down_secs));
-                }
+            let Some((_, since)) = trip.canary.filter(|(incident, _)| *incident == tried.incident) else { continue };
+            if !tried.helped {
+                (trip.canary, trip.until) = (None, trip.until.max(after(now, limits.cool_down_secs)));
+            } else if since < trip.until {
+                trip.canary = None;
+            } else {
+                decides = true;
             }
         }
-        if was_canary && tried.helped {
+        if decides {
             self.trips.retain(|trip| trip.canary.is_none_or(|(incident, _)| incident != tried.incident));
             // What led to the trip is over; it is not to be counted again.
             self.results.retain(|known| known.remedy != tried.remedy || known.scope != tried.scope);
@@ -255,7 +257,7 @@ impl Breaker {
     /// Whoever passes a half-open breaker is its canary.
     pub fn take(&mut self, remedy: Remedy, scope: &Scope, holder: IncidentId, now: Timestamp) {
         for trip in self.trips.iter_mut().filter(|trip| trip.why.covers(remedy, scope)) {
-            if trip.canary.is_none_or(|(canary, _)| canary != holder) {
+            if trip.canary.is_none_or(|(canary, since)| canary != holder || since < trip.until) {
                 trip.canary = Some((holder, now));
             }
         }
@@ -381,8 +383,27 @@ mod tests {
         for number in 20..30 {
             breaker.troubled(NodeId::numbered(number), at(1_010), &limits, 10);
         }
+        let until = breaker.trips[0].until;
+        let canary = Err(Refusal::Canary { node: NodeId::numbered(1) });
+        assert_eq!(breaker.check(Remedy::Reboot, &Scope::Account, incident(2), until), canary, "one at a time");
         breaker.tried(&tried(1, true), at(1_020), &limits);
         assert!(breaker.check(Remedy::Reboot, &Scope::Account, incident(2), at(1_030)).is_err());
+        assert_eq!(breaker.check(Remedy::Reboot, &Scope::Account, incident(2), until), Ok(()));
+        breaker.take(Remedy::Reboot, &Scope::Account, incident(2), until);
+        breaker.tried(&tried(2, true), after(until, 60), &limits);
+        assert!(breaker.trips.is_empty());
+    }
+
+    #[test]
+    fn the_canary_of_before_may_be_the_one_of_now() {
+        let mut breaker = stormy(3);
+        breaker.take(Remedy::Reboot, &Scope::Account, incident(1), at(610));
+        breaker.troubled(NodeId::numbered(9), at(620), &LIMITS, 20);
+        breaker.troubled(NodeId::numbered(8), at(620), &LIMITS, 20);
+        breaker.troubled(NodeId::numbered(7), at(620), &LIMITS, 20);
+        breaker.take(Remedy::StopStart, &Scope::Account, incident(1), at(1_220));
+        breaker.tried(&tried(1, true), at(1_300), &LIMITS);
+        assert!(breaker.trips.is_empty());
     }
 
     #[test]

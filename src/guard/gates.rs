@@ -30,7 +30,13 @@ pub fn launch_grace(seen: &Observation, policy: &Policy, now: Timestamp) -> Resu
 /// The refusal, with the moment at which it has.
 pub fn cooldown(incident: &Incident, policy: &Policy, now: Timestamp) -> Result<(), Refusal> {
     planted!(NoCooldown => return Ok(()));
-    let last = incident.attempts.iter().rev().find_map(|attempt| attempt.acted_at);
+    let last = incident.acted_at();
+    #[cfg(feature = "plants")]
+    let last = if crate::plants::on(crate::plants::Plant::CooldownOfOneIncident) {
+        last.filter(|_| last != incident.acted_before)
+    } else {
+        last
+    };
     match last.map(|at| after(at, policy.cooldown_secs)) {
         Some(until) if until > now => Err(Refusal::Cooldown { until }),
         Some(_) | None => Ok(()),

@@ -38,6 +38,13 @@ pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
     reach
 }
 
+/// How far Defib may go on a node in the end: nobody's node is only observed.
+#[must_use]
+pub fn allowed(seen: &Observation, policy: &Policy) -> Mode {
+    let mode = reach(seen, policy).mode;
+    if super::ownership::check(seen).is_ok() { mode } else { mode.min(Mode::Observe) }
+}
+
 /// Whether the mode reaches as far as a remedy.
 ///
 /// # Errors

@@ -71,7 +71,7 @@ pub(crate) fn ecs_impaired() -> SignalKind {
 
 /// The sweep saw the SSM agent down.
 pub(crate) fn swept_ssm() -> SignalKind {
-    SignalKind::Swept { agent: SweptAgent::Ssm }
+    SignalKind::Swept { agent: SweptAgent::Ssm, since: None }
 }
 
 /// A cause, shown on a channel.

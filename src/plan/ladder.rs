@@ -180,7 +180,7 @@ fn relevant(incident: &Incident, health: Health, cause: Cause, remedy: Remedy) -
 pub fn of_ssm(kind: &SignalKind) -> bool {
     match kind {
         SignalKind::CommandTrouble { .. } | SignalKind::SessionRefused => true,
-        SignalKind::Swept { agent } => *agent == crate::event::SweptAgent::Ssm,
+        SignalKind::Swept { agent, .. } => *agent == crate::event::SweptAgent::Ssm,
         SignalKind::CommandSucceeded
         | SignalKind::EcsHealthImpaired { .. }
         | SignalKind::EcsHealthRestored

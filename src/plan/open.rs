@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
-use super::{Wants, look, wants};
+use super::{Wants, look, quiet, wants};
 use crate::diagnose::diagnose;
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{Refusal, mode, ownership};
-use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
+use crate::incident::{Ending, Event, Incident, Phase, Symptom};
 use crate::observe::{Fact, Health, InstanceState, InvocationStatus, Look, Observation};
 use crate::policy::Mode;
-use crate::ports::{LastIncident, Loaded, Rails};
-use crate::time::{after, secs_between};
+use crate::ports::Loaded;
+use crate::time::after;
 
 /// What a signal about a node without an open incident leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
         | SignalKind::EcsConnected
         | SignalKind::Gone { .. } => return Err(IgnoreReason::NothingOpen),
     }
-    if told_already(signal, loaded.last.as_ref(), context, now) {
+    if quiet::told_already(signal, loaded.last.as_ref(), context, now) {
         return Err(IgnoreReason::ToldAlready);
     }
     let look = Look { command: signal.kind.command().cloned(), probe: None, group: None, calendar: None, close: false };
@@ -58,47 +58,21 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
     Ok(look)
 }
 
-/// Whether the node's last incident ended without a repair, a short time ago, and nothing new is told.
-fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
-    let Some(last) = last else { return false };
-    // The same command's end, told once more.
-    if let SignalKind::CommandTrouble { command, .. } = &signal.kind
-        && last.command.as_ref() == Some(command)
-    {
-        return true;
-    }
-    let unrepaired = match last.outcome {
-        Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs => true,
-        Outcome::SelfHealed
-        | Outcome::Fixed
-        | Outcome::Cycled
-        | Outcome::Replaced
-        | Outcome::NeedsHuman
-        | Outcome::Deferred
-        | Outcome::Gone => false,
-    };
-    // Nothing could be done while no good policy document was there; now it can.
-    let mended = context.policy.known.fallen.filter(|fallen| fallen.until.is_some());
-    if last.outcome == Outcome::DryRun && mended.is_some_and(|fallen| fallen.covers(last.at)) {
-        return false;
-    }
-    // A script that timed out says nothing about the node's next trouble.
-    let about_the_node = last.cause.family() != crate::diagnose::Family::Elsewhere;
-    unrepaired && about_the_node && secs_between(last.at, now) < context.policy.quiet_secs
-}
-
 /// Opens an incident for a node that was looked at, or says why not.
 #[must_use]
-pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Context, now: Timestamp) -> Opening {
+pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Context, now: Timestamp) -> Opening {
     if let Err(reason) = known_and_running(seen) {
         return Opening::Ignore(reason);
     }
-    if ownership::check_mute(seen, rails.muted_until, now).is_err() {
+    if ownership::check_mute(seen, loaded.rails.muted_until, now).is_err() {
         return Opening::Ignore(IgnoreReason::Muted);
     }
     let policy = context.policy_for(Some(seen), None);
     if mode::reach(seen, &policy).mode == Mode::Off {
         return Opening::Ignore(IgnoreReason::Off);
+    }
+    if loaded.last.as_ref().is_some_and(|last| quiet::nothing_changed(signal, seen, last, context, now)) {
+        return Opening::Ignore(IgnoreReason::ToldAlready);
     }
     let health = Health::of(seen, now).expecting_ssm(signal.kind.expects_ssm());
     let status = seen.invocation.known().map(|invocation| invocation.status);
@@ -129,6 +103,8 @@ pub fn open(signal: &Signal, seen: &Observation, rails: &Rails, context: &Contex
         _ => 1,
     };
     incident.down_since = down_since(seen, now);
+    incident.allowed = Some(mode::allowed(seen, &policy));
+    incident.acted_before = loaded.last.as_ref().and_then(|last| last.acted_at);
     let mut draft = Draft::of(&incident, &policy, seen.at, now);
     draft.touch();
     if let Some(status) = status {

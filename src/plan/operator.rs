@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
+use super::examine;
 use super::open::{close_look, down_since, known_and_running};
-use super::{Rails, examine};
 use crate::effect::IntentState;
 use crate::engine::Context;
 use crate::event::{SignalKind, SweptAgent};
@@ -14,6 +14,7 @@ use crate::guard::{Refusal, ownership};
 use crate::incident::{Approval, Ask, Ending, Event, Incident, OperatorWord, Phase, Remedy, Said, Symptom};
 use crate::observe::{Health, Look, Observation, Standing};
 use crate::policy::Policy;
+use crate::ports::Loaded;
 use crate::time::after;
 
 /// An approval holds this long, in seconds.
@@ -47,14 +48,14 @@ pub fn fix_look(incident: Option<&Incident>) -> Look {
 /// Repair a node now: opens an incident past its hold-down, or hurries the one that is open.
 #[must_use]
 pub fn fix(
-    incident: Option<&Incident>,
     seen: &Observation,
-    rails: &Rails,
+    loaded: &Loaded,
     context: &Context,
     by: &Arc<str>,
     remedy: Option<Remedy>,
     now: Timestamp,
 ) -> OperatorAnswer {
+    let (incident, rails) = (loaded.incident.as_deref(), &loaded.rails);
     let health = Health::of(seen, now);
     if let Err(reason) = known_and_running(seen)
         && incident.is_none()
@@ -104,10 +105,11 @@ pub fn fix(
         draft
     } else {
         let agent = if health.ssm == Standing::Well { SweptAgent::Ecs } else { SweptAgent::Ssm };
-        let symptom = Symptom { at: now, kind: SignalKind::Swept { agent } };
+        let symptom = Symptom { at: now, kind: SignalKind::Swept { agent, since: None } };
         let mut opened = Incident::open(&context.home, seen, symptom, now, now);
         opened.down_since = down_since(seen, now);
         opened.looks = 1;
+        opened.acted_before = loaded.last.as_ref().and_then(|last| last.acted_at);
         Draft::of(&opened, &policy, seen.at, now)
     };
     draft.next.asked = Some(ask);

@@ -13,7 +13,7 @@ use crate::guard::Refusal;
 use crate::incident::{Attempt, AttemptResult, Ending, Event, Outcome, ProbeSent, Run, Symptom};
 use crate::observe::samples::{Seen, command_id, command_trouble, ecs_disconnect, home, node_id, noon, seen};
 use crate::policy::Mode;
-use crate::ports::{KillSwitch, LastIncident, Loaded, Performed, Permits};
+use crate::ports::{KillSwitch, Loaded, Performed, Permits};
 use crate::report::ReportKind;
 use crate::time::{after, secs_between};
 
@@ -26,6 +26,7 @@ mod operators;
 mod patience;
 mod proofs;
 mod quarantine;
+mod quiet;
 mod rules;
 mod rungs;
 mod settling;

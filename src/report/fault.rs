@@ -98,11 +98,11 @@ impl Fault {
         match kind {
             SignalKind::CommandTrouble { .. }
             | SignalKind::SessionRefused
-            | SignalKind::Swept { agent: SweptAgent::Ssm } => Some(Self::SsmAgentUnreachable),
+            | SignalKind::Swept { agent: SweptAgent::Ssm, .. } => Some(Self::SsmAgentUnreachable),
             SignalKind::EcsHealthImpaired { check: HealthCheck::ContainerRuntime, .. } => Some(Self::RuntimeImpaired),
             SignalKind::EcsHealthImpaired { check: HealthCheck::AgentConnectivity, .. }
             | SignalKind::EcsDisconnected { .. }
-            | SignalKind::Swept { agent: SweptAgent::Ecs } => Some(Self::EcsAgentDisconnected),
+            | SignalKind::Swept { agent: SweptAgent::Ecs, .. } => Some(Self::EcsAgentDisconnected),
             SignalKind::Gone { .. } => Some(Self::InstanceGone),
             SignalKind::CommandSucceeded | SignalKind::EcsHealthRestored | SignalKind::EcsConnected => None,
         }

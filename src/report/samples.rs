@@ -66,6 +66,8 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
             looks: 2,
             ecs_down: None,
             shared: None,
+            allowed: Some(Mode::Cycle),
+            acted_before: None,
             phase: Phase::Watching { until: now },
             holds: Holds::default(),
             attempts: Vec::new(),

@@ -89,8 +89,10 @@ fn told(kind: &SignalKind) -> String {
         }
         .to_owned(),
         SignalKind::SessionRefused => "event: StartSession refused (TargetNotConnected)".to_owned(),
-        SignalKind::Swept { agent: SweptAgent::Ssm } => "sweep: the SSM agent is silent, and no event told".to_owned(),
-        SignalKind::Swept { agent: SweptAgent::Ecs } => {
+        SignalKind::Swept { agent: SweptAgent::Ssm, .. } => {
+            "sweep: the SSM agent is silent, and no event told".to_owned()
+        }
+        SignalKind::Swept { agent: SweptAgent::Ecs, .. } => {
             "sweep: the ECS agent is disconnected, and no event told".to_owned()
         }
     }

@@ -24,6 +24,9 @@ const WHOLE: u32 = 10_000;
 /// The oldest that a fact of a stale look may be, in seconds: AWS's describe calls answer with what was so some seconds ago.
 pub const STALE_MAX_SECS: i64 = 45;
 
+/// The oldest that a stale survey may be, in seconds: two sweeps ago at most.
+const STALE_SURVEY_MAX_SECS: i64 = 11 * 60;
+
 /// The latest that a request without an answer may land, in seconds: less than anybody waits before burning an intent.
 const LATE_MAX_SECS: i64 = 25;
 
@@ -106,7 +109,8 @@ pub struct Faulty<P> {
     /// The look that was taken last shows some facts as they were.
     stale: bool,
     late: Vec<(Timestamp, Perform)>,
-    survey: Option<Survey>,
+    /// The latest true survey, and when, where surveys may be stale.
+    survey: Option<(Timestamp, Survey)>,
     /// The latest true look at each node, where looks may be stale.
     looks: BTreeMap<NodeId, Before>,
 }
@@ -382,14 +386,15 @@ impl<P: Ports> Ports for Faulty<P> {
     fn survey(&mut self, now: Timestamp) -> Result<Survey, PortError> {
         if self.survey.is_some()
             && self.chance.hits(Kind::StaleSurvey, self.plan.stale_survey)
-            && let Some(stale) = &self.survey
+            && let Some((_, stale)) =
+                self.survey.as_ref().filter(|(at, _)| secs_between(*at, now) <= STALE_SURVEY_MAX_SECS)
         {
             self.mishap = Mishap::Stale;
             return Ok(stale.clone());
         }
         let survey = self.attempt(|ports| ports.survey(now))?;
         if self.plan.stale_survey > 0 {
-            self.survey = Some(survey.clone());
+            self.survey = Some((now, survey.clone()));
         }
         Ok(survey)
     }

@@ -136,7 +136,7 @@ pub struct Inspector {
     paused_since: Option<Timestamp>,
     mutes: BTreeMap<NodeId, (Timestamp, Timestamp)>,
     intents: Vec<(IncidentId, IntentId)>,
-    remedies: BTreeMap<IncidentId, LastRemedy>,
+    remedies: BTreeMap<NodeId, LastRemedy>,
     /// When the ledger last granted permits to each.
     granted: BTreeMap<IncidentId, Timestamp>,
     counted: Vec<(Timestamp, NodeId, IncidentId)>,
@@ -162,6 +162,7 @@ pub struct Inspector {
 /// The last remedy that landed in an incident.
 #[derive(Debug, Clone, Copy)]
 struct LastRemedy {
+    incident: IncidentId,
     remedy: Remedy,
     cause: Option<crate::diagnose::Cause>,
     acted_at: Timestamp,

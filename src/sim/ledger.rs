@@ -138,11 +138,8 @@ impl Ledger {
         }
         self.shelf.retain(|signal| signal.node != next.node);
         self.incidents.insert(next.id, Arc::clone(next));
-        if let crate::incident::Phase::Closed { ending, at } = &next.phase {
+        if let Some(last) = LastIncident::of(next) {
             self.open.remove(&next.node);
-            let cause = next.diagnosis.as_ref().map_or(crate::diagnose::Cause::Unknown, |diagnosis| diagnosis.cause);
-            let command = next.command().cloned();
-            let last = LastIncident { id: next.id, outcome: ending.outcome(), cause, at: *at, command };
             self.last.insert(next.node, last);
         } else {
             self.open.insert(next.node, Arc::clone(next));

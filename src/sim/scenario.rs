@@ -33,7 +33,7 @@ use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Busy, Factor, InvocationStatus, Manager, Platform, Tags};
 use crate::policy::settings::{Kind, SETTINGS, Value};
-use crate::policy::{Mode, Policy, SessionsRule};
+use crate::policy::{Mode, Policy};
 
 /// A script, read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,29 +248,24 @@ impl Scenario {
 
     fn policy_setting(&mut self, setting: &str) -> Result<(), String> {
         let (key, value) = setting.split_once('=').ok_or_else(|| format!("expected key=value: {setting}"))?;
-        match key {
-            "sessions" => {
-                self.policy.sessions = match value {
-                    "wait" => SessionsRule::Wait,
-                    "warn" => SessionsRule::Warn,
-                    "ignore" => SessionsRule::Ignore,
-                    _ => return Err("sessions is wait, warn or ignore".to_owned()),
-                }
-            }
-            "allow-probes" => self.policy.allow_probes = value == "true",
-            "approve-from" => {
-                self.policy.approve_from =
-                    Some(value.parse().map_err(|e: crate::incident::NoSuchRemedy| e.to_string())?);
-            }
-            "calendar" => {
-                self.policy.calendar = Some(value.parse().map_err(|e: crate::node::BadName| e.to_string())?);
-            }
-            "node-a-day" => {
-                self.policy.budgets.node_a_day = value.parse().map_err(|_| format!("not a number: {value}"))?;
-            }
-            "parked-max" => self.policy.parked_max_secs = span_secs(value)?,
-            _ => self.budget(key, value)?,
+        if key == "parked-max" {
+            self.policy.parked_max_secs = span_secs(value)?;
+            return Ok(());
         }
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == key) else {
+            let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+            return Err(format!("no such policy setting: {key}; allowed are parked-max, {}", names.join(", ")));
+        };
+        let parsed = match setting.kind {
+            Kind::Number { low, high } => {
+                value.parse().ok().filter(|number| (low..=high).contains(number)).map(Value::Number)
+            }
+            Kind::Flag => value.parse().ok().map(Value::Flag),
+            Kind::Document => value.parse().ok().map(Value::Document),
+            Kind::Word(words) => words.iter().find(|word| **word == value).map(|word| Value::Word(word)),
+        };
+        let parsed = parsed.ok_or_else(|| format!("{key} is {}", setting.kind.allowed()))?;
+        setting.set(&mut self.policy, &parsed);
         Ok(())
     }
 
@@ -287,25 +282,6 @@ impl Scenario {
         }
         let one = |node: &str| self.what(&[&[*verb, node], rest].concat());
         named.into_iter().map(one).collect()
-    }
-
-    /// A setting that stands under a section of a policy document.
-    fn budget(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let in_sections = || SETTINGS.iter().filter(|setting| setting.section.is_some());
-        let Some(setting) = in_sections().find(|setting| setting.name == key) else {
-            let names: Vec<&str> = in_sections().map(|setting| setting.name).collect();
-            let own = "sessions, allow-probes, approve-from, calendar, parked-max";
-            return Err(format!("no such policy setting: {key}; allowed are {own}, {}", names.join(", ")));
-        };
-        let value = match setting.kind {
-            Kind::Number { .. } => value.parse().ok().map(Value::Number),
-            Kind::Flag => value.parse().ok().map(Value::Flag),
-            Kind::Document => value.parse().ok().map(Value::Document),
-            Kind::Word(words) => words.iter().find(|word| **word == value).map(|word| Value::Word(word)),
-        };
-        let value = value.ok_or_else(|| format!("{key} is {}", setting.kind.allowed()))?;
-        setting.set(&mut self.policy, &value);
-        Ok(())
     }
 
     /// The machine that a step names.

@@ -35,7 +35,7 @@ pub fn fitting(kind: &SignalKind) -> Ailment {
         SignalKind::EcsHealthImpaired { check: HealthCheck::AgentConnectivity, .. }
         | SignalKind::EcsDisconnected { .. } => Ailment::EcsAgentHung,
         SignalKind::SessionRefused => Ailment::SsmAgentHung,
-        SignalKind::Swept { agent } => match agent {
+        SignalKind::Swept { agent, .. } => match agent {
             SweptAgent::Ssm => Ailment::SsmAgentHung,
             SweptAgent::Ecs => Ailment::EcsAgentHung,
         },

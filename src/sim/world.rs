@@ -328,7 +328,8 @@ impl World {
             } else {
                 continue;
             };
-            found.push(Signal { node: machine.id, at: moment(now), kind: SignalKind::Swept { agent } });
+            let since = self.newest_loss(machine.id).map(|(since, _)| since);
+            found.push(Signal { node: machine.id, at: moment(now), kind: SignalKind::Swept { agent, since } });
         }
         found
     }
@@ -345,7 +346,7 @@ impl World {
             if machine.ssm_listed() {
                 machine.pinged_at(now) + self.ping_lost_secs + 1
             } else {
-                machine.launched_at + 601
+                machine.launched_at + share::REGISTERS_SECS
             }
         });
         let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered && !ecs.link.shown(now));

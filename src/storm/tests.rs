@@ -28,7 +28,7 @@ fn context() -> Context {
 }
 
 fn signal(number: u128) -> Signal {
-    Signal { node: node(number), at: noon(), kind: SignalKind::Swept { agent: SweptAgent::Ssm } }
+    Signal { node: node(number), at: noon(), kind: SignalKind::Swept { agent: SweptAgent::Ssm, since: None } }
 }
 
 fn found(number: u128, dead_secs: i64) -> Found {

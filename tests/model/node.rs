@@ -219,7 +219,7 @@ impl Node {
             Trouble::SsmHung => SweptAgent::Ssm,
             Trouble::EcsLost | Trouble::Blip => SweptAgent::Ecs,
         };
-        (!self.connected()).then_some(Signal { node: self.id, at: now, kind: SignalKind::Swept { agent } })
+        (!self.connected()).then_some(Signal { node: self.id, at: now, kind: SignalKind::Swept { agent, since: None } })
     }
 
     /// What AWS shows of it.

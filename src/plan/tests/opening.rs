@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::event::GoneKind;
-use crate::incident::IncidentId;
 use crate::observe::samples::{command_id, ecs_impaired, swept_ssm};
 use crate::observe::{Blind, InstanceState, InvocationStatus};
 
@@ -14,7 +13,7 @@ fn signal(kind: SignalKind) -> Signal {
     Signal { node: node_id(), at: noon(), kind }
 }
 
-fn nothing_loaded() -> Loaded {
+pub(super) fn nothing_loaded() -> Loaded {
     Loaded { incident: None, rails: RUNNING, last: None, unsent: Vec::new() }
 }
 
@@ -27,7 +26,8 @@ fn opened(kind: SignalKind, tell: impl FnOnce(Seen) -> Seen) -> Result<Plan, Ign
 }
 
 fn opened_under(rails: &Rails, kind: SignalKind, tell: impl FnOnce(Seen) -> Seen) -> Result<Plan, IgnoreReason> {
-    match open(&signal(kind), &tell(seen(noon())), rails, &context(Mode::Cycle), noon()) {
+    let loaded = Loaded { rails: rails.clone(), ..nothing_loaded() };
+    match open(&signal(kind), &tell(seen(noon())), &loaded, &context(Mode::Cycle), noon()) {
         Opening::Open(plan) => Ok(*plan),
         Opening::Ignore(reason) => Err(reason),
     }
@@ -164,35 +164,6 @@ fn the_outage_began_when_the_clocks_of_aws_say_so_and_never_in_the_future() {
     let ahead =
         opened(ecs_disconnect(), |seen| seen.ecs_lost().with_ecs(|ecs| ecs.impaired_since = Some(after(noon(), 60))));
     assert_eq!(ahead.unwrap().next.down_since, noon());
-}
-
-#[test]
-fn what_was_told_is_not_told_again_for_a_day_while_nothing_changes() {
-    let last = |outcome, cause, ago: i64| {
-        let at = after(noon(), -ago);
-        let id = IncidentId::new(at, node_id());
-        Loaded { last: Some(LastIncident { id, outcome, cause, at, command: None }), ..nothing_loaded() }
-    };
-    let admitted = |loaded: &Loaded| admit(&signal(ecs_disconnect()), loaded, &context(Mode::Cycle), noon()).map(drop);
-    let quiet = Err(IgnoreReason::ToldAlready);
-    for outcome in Outcome::ALL {
-        let unrepaired = matches!(outcome, Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs);
-        let expected = if unrepaired { quiet } else { Ok(()) };
-        assert_eq!(admitted(&last(outcome, Cause::EcsAgentHung, 86_399)), expected, "{outcome}");
-        assert_eq!(admitted(&last(outcome, Cause::EcsAgentHung, 86_400)), Ok(()), "{outcome} a day ago");
-    }
-    let script = last(Outcome::NotOurs, Cause::CommandScriptTimeout, 60);
-    assert_eq!(admitted(&script), Ok(()), "a script says nothing about the node's next trouble");
-}
-
-#[test]
-fn the_end_of_one_command_is_told_once_however_often_it_is_delivered() {
-    let at = after(noon(), -10 * 86_400);
-    let (id, command) = (IncidentId::new(at, node_id()), Some(command_id()));
-    let last = LastIncident { id, outcome: Outcome::Fixed, cause: Cause::SsmAgentHung, at, command };
-    let loaded = Loaded { last: Some(last), ..nothing_loaded() };
-    let again = admit(&signal(command_trouble()), &loaded, &context(Mode::Cycle), noon());
-    assert_eq!(again, Err(IgnoreReason::ToldAlready));
 }
 
 #[test]

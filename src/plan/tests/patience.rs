@@ -46,7 +46,8 @@ fn a_health_event_of_ecs_counts_as_a_look() {
     let opened = |kind| {
         let signal = Signal { node: node_id(), at: noon(), kind };
         let context = Context { home: home(), policy: Policy::in_mode(Mode::Cycle) };
-        match open(&signal, &seen(noon()).ecs_lost(), &RUNNING, &context, noon()) {
+        let loaded = Loaded { incident: None, rails: RUNNING, last: None, unsent: Vec::new() };
+        match open(&signal, &seen(noon()).ecs_lost(), &loaded, &context, noon()) {
             Opening::Open(plan) => plan.next.looks,
             Opening::Ignore(reason) => panic!("{}", reason.as_str()),
         }

@@ -71,7 +71,8 @@ fn a_node_that_rests_for_another_reason_stays_at_rest() {
 fn a_fix_does_not_go_around_a_quarantine() {
     let case = quarantined(&silent());
     let context = Context { home: home(), policy: case.policy.clone() };
-    let ask = |remedy| fix(None, &dead(seen(noon())), &case.rails, &context, &Arc::from("ops"), remedy, noon());
+    let loaded = Loaded { incident: None, rails: case.rails.clone(), last: None, unsent: Vec::new() };
+    let ask = |remedy| fix(&dead(seen(noon())), &loaded, &context, &Arc::from("ops"), remedy, noon());
     let OperatorAnswer::Refused(why) = ask(Some(Remedy::Reboot)) else { panic!("not refused") };
     assert!(why.ends_with("until a person clears it"), "{why}");
     assert!(matches!(ask(None), OperatorAnswer::Plan(_)), "something gentler may do");

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Inspector;
+use crate::diagnose::Family;
 use crate::event::{Signal, SignalKind};
 use crate::incident::{Incident, Outcome};
 use crate::node::NodeId;
@@ -13,6 +14,8 @@ use crate::time::{after, secs_between};
 
 /// What queue, reads and the commit may add to the five minutes, in seconds.
 const SLACK_SECS: i64 = 60;
+/// What was told is not told again for so long, even if it is another fault.
+const AN_HOUR_SECS: i64 = 3_600;
 
 impl Inspector {
     /// From now on nothing goes wrong any more, except that events may stay lost.
@@ -49,7 +52,8 @@ impl Inspector {
     /// Since when a sweep should have opened an incident on a node: since AWS shows it as dead, and nothing stood in the way.
     fn due_since(&self, account: &Account, node: NodeId, now: Timestamp) -> Option<Timestamp> {
         let calm_since = self.calm_since?;
-        let shown = account.world.shown_dead_since(node)?;
+        let mut shown = account.world.shown_dead_since(node)?;
+        let newest = account.world.newest_loss(node);
         // What was dead before the first sweep is old news, and who waits on the shelf has its turn later.
         if account.ledger.bulletin().is_baseline(node)
             || account.ledger.shelf().iter().any(|signal| signal.node == node)
@@ -58,8 +62,20 @@ impl Inspector {
         }
         let mute = [account.ledger.muted_until(node), account.world.muted_until(node)].into_iter().flatten().max();
         let last = account.ledger.last(node).map(|last| match last.outcome {
-            // What ended without a repair has been told, and is quiet while nothing changes.
-            Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs => after(last.at, self.stack().quiet_secs),
+            // A script's own fault says nothing about the node.
+            Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs if last.cause.family() == Family::Elsewhere => {
+                last.at
+            }
+            // What ended without a repair has been told. It is quiet while nothing changes, and for an hour in any case.
+            Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs => {
+                let quiet_secs = self.stack().quiet_secs;
+                if let Some((_, newly_shown)) = newest.filter(|(since, _)| *since > last.at) {
+                    shown = shown.max(newly_shown);
+                    after(last.at, quiet_secs.min(AN_HOUR_SECS))
+                } else {
+                    after(last.at, quiet_secs)
+                }
+            }
             Outcome::SelfHealed
             | Outcome::Fixed
             | Outcome::Cycled

@@ -219,7 +219,9 @@ impl Inspector {
             }
         }
         // A remedy counts from the moment at which the ledger let it, not from when it was thought of.
-        let Some(granted_at) = self.granted.get(&landing.sent.incident).copied() else { return };
+        let Some(granted_at) = self.granted.get(&landing.sent.incident).copied() else {
+            return self.breach("S2", landing, || "without a permit from the ledger".to_owned());
+        };
         let entry = (granted_at, node, landing.sent.incident);
         if self.counted.contains(&entry) {
             return;
@@ -261,10 +263,11 @@ impl Inspector {
             .unwrap_or(landing.sent.at);
         let cause = incident.diagnosis.as_ref().map(|diagnosis| diagnosis.cause);
         let asked = incident.asked.is_some();
-        if let Some(last) = self.remedies.insert(landing.sent.incident, LastRemedy { remedy, cause, acted_at })
+        let this = LastRemedy { incident: incident.id, remedy, cause, acted_at };
+        if let Some(last) = self.remedies.insert(landing.sent.node, this)
             && last.acted_at != acted_at
         {
-            if remedy < last.remedy && cause == last.cause && !asked {
+            if last.incident == incident.id && remedy < last.remedy && cause == last.cause && !asked {
                 self.breach("S7", landing, || format!("after {}", last.remedy));
             }
             let apart = secs_between(last.acted_at, acted_at);

@@ -211,7 +211,19 @@ impl Inspector {
                 let inside =
                     |other: &&&Incident| (from..=to).contains(&secs_between(incident.first_seen, other.first_seen));
                 let with = others.iter().filter(inside).filter(|other| has(other, &share.factor)).count();
-                let all_around = landing.account.ledger.open().filter(|other| {
+                // Whoever got well since the decision still counted then.
+                let counted = |other: &Incident| match &other.phase {
+                    Phase::Closed { at, .. } => secs_between(*at, landing.sent.at) <= GRACE_SECS,
+                    Phase::Resting { .. }
+                    | Phase::Watching { .. }
+                    | Phase::Examining { .. }
+                    | Phase::Parked { .. }
+                    | Phase::Draining { .. }
+                    | Phase::Standby { .. }
+                    | Phase::Treating { .. }
+                    | Phase::Verifying { .. } => true,
+                };
+                let all_around = landing.account.ledger.incidents().filter(|other| counted(other)).filter(|other| {
                     let near = secs_between(incident.first_seen, other.first_seen).abs() <= rule.window_secs;
                     near && !has(other, &share.factor)
                 });

@@ -140,7 +140,7 @@ impl Scenario {
         steps.sort_by_key(|(at, _)| *at);
         let drill = drill(&mut rng, &nodes, start);
         let home = home.clone();
-        Self { start, home, policy, world, fleet, group, closed, missing, minimums, illnesses, settings, steps, drill }
+        Self { start, home, policy, world, fleet, group, illnesses, closed, missing, minimums, settings, steps, drill }
     }
 
     /// The account as it is when the schedule begins.
@@ -522,7 +522,7 @@ fn forged_signal(rng: &mut Rng, nodes: &[NodeId], at: Timestamp) -> Option<Signa
             },
         },
         10 => SignalKind::SessionRefused,
-        _ => SignalKind::Swept { agent: if rng.bool() { SweptAgent::Ssm } else { SweptAgent::Ecs } },
+        _ => SignalKind::Swept { agent: if rng.bool() { SweptAgent::Ssm } else { SweptAgent::Ecs }, since: None },
     };
     Some(Signal { node, at, kind })
 }

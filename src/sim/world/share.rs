@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{Common, Fact, Factor, Factors};
-use crate::sim::machine::Machine;
+use crate::sim::machine::{Machine, Secs};
+
+/// A member in service that has not registered for so many seconds since its launch looks lost.
+pub(super) const REGISTERS_SECS: Secs = 601;
 
 /// How many machines share what, and each machine's part of it, until a machine comes or goes.
 #[derive(Debug, Clone, Default)]
@@ -59,14 +62,30 @@ impl World {
     /// Since when AWS has shown that a node is in trouble: the last ping, or the last change of the agent's check.
     #[must_use]
     pub fn shown_since(&self, node: NodeId) -> Option<Timestamp> {
-        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
-        let now = self.now;
-        let ssm = self
-            .ssm_looks_lost(machine, now)
-            .then(|| if machine.ssm_listed() { machine.pinged_at(now) } else { machine.launched_at });
-        let ecs = machine.ecs.as_ref().filter(|ecs| !ecs.link.shown(now)).map(|ecs| ecs.link.shown_since(now));
         // Whichever agent has been away for longer says since when the node has been in trouble.
-        [ssm, ecs].into_iter().flatten().min().map(moment)
+        self.losses(node).into_iter().flatten().map(|(since, _)| since).min().map(moment)
+    }
+
+    /// The newest loss of an agent: since when it has been away, and since when AWS has shown it.
+    #[must_use]
+    pub fn newest_loss(&self, node: NodeId) -> Option<(Timestamp, Timestamp)> {
+        self.losses(node).into_iter().flatten().max().map(|(since, shown)| (moment(since), moment(shown)))
+    }
+
+    /// Of each agent that AWS shows as lost: since when it has been away, and since when AWS has shown it.
+    fn losses(&self, node: NodeId) -> [Option<(Secs, Secs)>; 2] {
+        let Some(machine) = self.index(node).and_then(|index| self.machines.get(index)) else { return [None; 2] };
+        let now = self.now;
+        let ssm = self.ssm_looks_lost(machine, now).then(|| {
+            if machine.ssm_listed() {
+                let pinged_at = machine.pinged_at(now);
+                (pinged_at, pinged_at + self.ping_lost_secs + 1)
+            } else {
+                (machine.launched_at, machine.launched_at + REGISTERS_SECS)
+            }
+        });
+        let ecs = machine.ecs.as_ref().filter(|ecs| !ecs.link.shown(now)).map(|ecs| ecs.link.shown_since(now));
+        [ssm, ecs.map(|since| (since, since))]
     }
 }
 

@@ -1,0 +1,99 @@
+//! What was told of a node that nothing was done for is not told again, while nothing changes.
+
+use jiff::Timestamp;
+
+use crate::diagnose::Family;
+use crate::engine::Context;
+use crate::event::{Signal, SignalKind};
+use crate::guard::mode;
+use crate::incident::Outcome;
+use crate::observe::{Health, Observation, Standing};
+use crate::ports::LastIncident;
+use crate::time::secs_between;
+
+/// Told about so recently, a node is quiet whatever happens, in seconds: an agent that comes and goes is told about once
+/// an hour at most.
+const AN_HOUR_SECS: i64 = 3_600;
+/// A node that only the sweep tells of, with nothing new, is looked at once an hour, in case that a tag or the policy
+/// changed: in the sweep that comes within so many seconds after the full hour.
+const SWEEP_SECS: i64 = 300;
+
+/// Whether what a signal tells was told already, as far as can be said without a look.
+pub(super) fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
+    let Some(last) = last else { return false };
+    // The same command's end, told once more.
+    if let SignalKind::CommandTrouble { command, .. } = &signal.kind
+        && last.command.as_ref() == Some(command)
+    {
+        return true;
+    }
+    if !holds(last, context, now) {
+        return false;
+    }
+    let elapsed = secs_between(last.at, now);
+    match &signal.kind {
+        _ if elapsed < AN_HOUR_SECS => true,
+        // One that began since then is another one.
+        SignalKind::Swept { since, .. } => since.is_none_or(|at| at <= last.at) && elapsed % AN_HOUR_SECS >= SWEEP_SECS,
+        // Whether they tell of something new, a look says.
+        SignalKind::CommandTrouble { .. }
+        | SignalKind::EcsHealthImpaired { .. }
+        | SignalKind::EcsDisconnected { .. }
+        | SignalKind::SessionRefused
+        | SignalKind::CommandSucceeded
+        | SignalKind::EcsHealthRestored
+        | SignalKind::EcsConnected
+        | SignalKind::Gone { .. } => false,
+    }
+}
+
+/// Whether the node is as it was when its last incident ended without a repair.
+///
+/// Something new is a fault that began since then, by AWS's own clocks, or more that Defib may do.
+pub(super) fn nothing_changed(
+    signal: &Signal,
+    seen: &Observation,
+    last: &LastIncident,
+    context: &Context,
+    now: Timestamp,
+) -> bool {
+    if !holds(last, context, now) {
+        return false;
+    }
+    let began = |at: Option<Timestamp>| at.is_some_and(|at| at > last.at);
+    let swept = match signal.kind {
+        SignalKind::Swept { since, .. } => since,
+        _ => None,
+    };
+    let health = Health::of(seen, now);
+    let ill = |standing| matches!(standing, Standing::Ill | Standing::Suspect);
+    let ssm = seen.ssm.known().filter(|_| ill(health.ssm)).map(|ssm| ssm.last_ping);
+    let ecs = seen.ecs.known().filter(|_| ill(health.ecs)).and_then(|ecs| ecs.impaired_since);
+    // A tag that could not be read forbids nothing, and allows nothing.
+    let whole = seen.ec2.blind().is_none() && seen.asg.blind().is_none() && seen.ecs.blind().is_none();
+    let policy = context.policy_for(Some(seen), None);
+    let raised = whole && last.allowed.is_some_and(|allowed| mode::allowed(seen, &policy) > allowed);
+    !(began(swept) || began(ssm) || began(ecs) || raised)
+}
+
+/// Whether the quiet time after the node's last incident holds.
+fn holds(last: &LastIncident, context: &Context, now: Timestamp) -> bool {
+    let unrepaired = match last.outcome {
+        Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs => true,
+        Outcome::SelfHealed
+        | Outcome::Fixed
+        | Outcome::Cycled
+        | Outcome::Replaced
+        | Outcome::NeedsHuman
+        | Outcome::Deferred
+        | Outcome::Gone => false,
+    };
+    // Nothing could be done while no good policy document was there; now it can.
+    let mended = context.policy.known.fallen.filter(|fallen| fallen.until.is_some());
+    if last.outcome == Outcome::DryRun && mended.is_some_and(|fallen| fallen.covers(last.at)) {
+        return false;
+    }
+    // A script that timed out says nothing about the node's next trouble.
+    let about_the_node = last.cause.family() != Family::Elsewhere;
+    unrepaired && about_the_node && secs_between(last.at, now) < context.policy.quiet_secs
+}

@@ -1,0 +1,147 @@
+//! What was told once, and when it is told again.
+
+use super::opening::nothing_loaded;
+use super::*;
+use crate::diagnose::Cause;
+use crate::engine::IgnoreReason;
+use crate::event::SweptAgent;
+use crate::incident::{IncidentId, Outcome};
+use crate::observe::Blind;
+use crate::observe::samples::{command_id, command_trouble};
+use crate::ports::LastIncident;
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+fn context(mode: Mode) -> Context {
+    Context { home: home(), policy: Policy::in_mode(mode) }
+}
+
+/// The node's last incident, which ended so many seconds before noon.
+fn last(outcome: Outcome, ago: i64) -> LastIncident {
+    let at = after(noon(), -ago);
+    LastIncident {
+        id: IncidentId::new(at, node_id()),
+        outcome,
+        cause: Cause::EcsAgentHung,
+        at,
+        command: None,
+        allowed: Some(Mode::Cycle),
+        acted_at: None,
+    }
+}
+
+/// The ECS agent has been away since so many seconds before noon.
+fn away(ago: i64) -> impl FnOnce(Seen) -> Seen {
+    move |seen| seen.ecs_lost().with_ecs(|ecs| ecs.impaired_since = Some(after(noon(), -ago)))
+}
+
+fn swept(since: Option<i64>) -> SignalKind {
+    SignalKind::Swept { agent: SweptAgent::Ecs, since: since.map(|ago| after(noon(), -ago)) }
+}
+
+/// Whether a signal about a node with this past opens an incident.
+fn heard(
+    kind: SignalKind,
+    last: LastIncident,
+    mode: Mode,
+    tell: impl FnOnce(Seen) -> Seen,
+) -> Result<Plan, IgnoreReason> {
+    let signal = Signal { node: node_id(), at: noon(), kind };
+    let (loaded, context) = (Loaded { last: Some(last), ..nothing_loaded() }, context(mode));
+    admit(&signal, &loaded, &context, noon())?;
+    match open(&signal, &tell(seen(noon())), &loaded, &context, noon()) {
+        Opening::Open(plan) => Ok(*plan),
+        Opening::Ignore(reason) => Err(reason),
+    }
+}
+
+fn quiet(result: &Result<Plan, IgnoreReason>) -> bool {
+    match result {
+        Ok(_) => false,
+        Err(reason) => {
+            assert_eq!(*reason, IgnoreReason::ToldAlready);
+            true
+        }
+    }
+}
+
+#[test]
+fn what_was_told_is_not_told_again_for_a_day_while_nothing_changes() {
+    for outcome in Outcome::ALL {
+        let unrepaired = matches!(outcome, Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs);
+        for kind in [ecs_disconnect(), swept(Some(2 * DAY))] {
+            let told = |ago| quiet(&heard(kind.clone(), last(outcome, ago), Mode::Cycle, away(2 * DAY)));
+            assert_eq!(told(DAY - 1), unrepaired, "{outcome}");
+            assert!(!told(DAY), "{outcome} a day ago");
+        }
+    }
+}
+
+#[test]
+fn a_scripts_own_fault_says_nothing_about_the_nodes_next_trouble() {
+    let script = LastIncident { cause: Cause::CommandScriptTimeout, ..last(Outcome::NotOurs, 60) };
+    assert!(!quiet(&heard(ecs_disconnect(), script, Mode::Cycle, away(2 * DAY))));
+}
+
+#[test]
+fn a_node_that_got_well_and_falls_ill_again_is_told_about_again_but_once_an_hour_at_most() {
+    for kind in [ecs_disconnect(), swept(Some(60)), swept(None)] {
+        let again = |ago| quiet(&heard(kind.clone(), last(Outcome::Blocked, ago), Mode::Cycle, away(60)));
+        assert!(again(HOUR - 1), "{kind:?}");
+        assert!(!again(HOUR), "{kind:?}");
+    }
+    // Dead since before the end of the incident that told of it.
+    assert!(quiet(&heard(ecs_disconnect(), last(Outcome::Blocked, HOUR), Mode::Cycle, away(HOUR + 60))));
+    let silent_since = |ago: i64| move |seen: Seen| dead(seen).with_ssm(|ssm| ssm.last_ping = after(noon(), -ago));
+    let told = |ago| quiet(&heard(command_trouble(), last(Outcome::NotOurs, HOUR), Mode::Cycle, silent_since(ago)));
+    assert!(!told(HOUR - 1), "its agent has spoken since then");
+    assert!(told(HOUR), "its agent has not");
+}
+
+#[test]
+fn more_that_defib_may_do_is_news() {
+    let before = |allowed| LastIncident { allowed: Some(allowed), ..last(Outcome::DryRun, HOUR) };
+    let told = |allowed, mode| quiet(&heard(ecs_disconnect(), before(allowed), mode, away(2 * DAY)));
+    assert!(!told(Mode::Observe, Mode::Restart), "the mode was raised");
+    assert!(told(Mode::Restart, Mode::Restart), "as before");
+    assert!(told(Mode::Cycle, Mode::Restart), "less than before");
+    let nobodys = |seen: Seen| away(2 * DAY)(seen).with_ec2(|ec2| ec2.tags.managed = false);
+    assert!(quiet(&heard(ecs_disconnect(), before(Mode::Observe), Mode::Cycle, nobodys)), "not opted in, as before");
+    let unread = |seen: Seen| away(2 * DAY)(seen).with(|look| look.asg = Fact::Unknown(Blind::Throttled));
+    assert!(quiet(&heard(ecs_disconnect(), before(Mode::Observe), Mode::Cycle, unread)), "a tag may lower it still");
+}
+
+#[test]
+fn a_sweep_looks_at_a_quiet_node_once_an_hour() {
+    let looked = |ago| {
+        let loaded = Loaded { last: Some(last(Outcome::Blocked, ago)), ..nothing_loaded() };
+        let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(2 * DAY)) };
+        admit(&signal, &loaded, &context(Mode::Cycle), noon()).is_ok()
+    };
+    let sweeps: Vec<i64> = (0..24).map(|number| 10 + number * 300).filter(|ago| looked(*ago)).collect();
+    assert_eq!(sweeps, [3_610], "of two hours of sweeps");
+}
+
+#[test]
+fn the_end_of_one_command_is_told_once_however_often_it_is_delivered() {
+    let past = LastIncident { command: Some(command_id()), ..last(Outcome::Fixed, 10 * DAY) };
+    assert!(quiet(&heard(command_trouble(), past, Mode::Cycle, dead)));
+}
+
+#[test]
+fn the_cooldown_is_the_nodes_and_not_the_incidents() {
+    let acted = |secs: i64| LastIncident { acted_at: Some(after(noon(), -secs)), ..last(Outcome::Fixed, 30) };
+    let opened = |secs| heard(ecs_disconnect(), acted(secs), Mode::Cycle, away(20)).unwrap().next;
+    let policy = Policy { cooldown_secs: 900, ..Policy::in_mode(Mode::Cycle) };
+    let until = |incident: &Incident, secs| crate::guard::gates::cooldown(incident, &policy, after(noon(), secs));
+    assert_eq!(until(&opened(60), 839), Err(Refusal::Cooldown { until: after(noon(), 840) }));
+    assert_eq!(until(&opened(60), 840), Ok(()));
+    let later =
+        crate::incident::Incident { phase: Phase::Closed { ending: Ending::SelfHealed, at: noon() }, ..opened(60) };
+    assert_eq!(
+        LastIncident::of(&later).unwrap().acted_at,
+        Some(after(noon(), -60)),
+        "through an incident without a try"
+    );
+}
