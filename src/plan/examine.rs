@@ -1,5 +1,6 @@
 //! Watching, examining, parking: from "something was told" to "this remedy, now" or to an honest end.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -101,10 +102,11 @@ pub(super) fn examine(
     {
         return draft.park(refusal);
     }
-    if !told_by_aws(seen, health, now)
-        && let Some(plan) = probe_first(&mut draft, seen, health, reach, (since, deadline))
-    {
-        return plan;
+    if !told_by_aws(seen, health, now) {
+        draft = match probe_first(draft, seen, health, reach, (since, deadline)) {
+            ControlFlow::Continue(draft) => draft,
+            ControlFlow::Break(plan) => return plan,
+        };
     }
     let found = diagnose(seen, health, now);
     if health.is_well() && !host_is_sick(&found) {
@@ -283,47 +285,49 @@ fn delivery_failed(draft: &Draft<'_>) -> bool {
     draft.next.symptoms.iter().any(|symptom| matches!(symptom.kind, SignalKind::CommandTrouble { .. }))
 }
 
-/// Sends a probe where one is needed, or waits for the one that is on its way. None: go on without.
-fn probe_first(
-    draft: &mut Draft<'_>,
+/// Sends a probe where one is needed, or waits for the one that is on its way. Or else: go on without.
+fn probe_first<'a>(
+    mut draft: Draft<'a>,
     seen: &Observation,
     health: Health,
     reach: Reach,
     (since, deadline): (Timestamp, Timestamp),
-) -> Option<Plan> {
-    planted!(NeverProbe => return None);
+) -> ControlFlow<Plan, Draft<'a>> {
+    planted!(NeverProbe => return ControlFlow::Continue(draft));
     let now = draft.now;
     // Where there is nothing to send it to, or no leave to send, the other channel must do.
-    seen.ssm.known()?;
+    if seen.ssm.known().is_none() {
+        return ControlFlow::Continue(draft);
+    }
     // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
     if [seen.ec2.blind(), seen.asg.blind(), seen.ecs.blind()].iter().any(Option::is_some) {
-        return None;
+        return ControlFlow::Continue(draft);
     }
     if !draft.policy.may_probe(reach.mode) {
-        return None;
+        return ControlFlow::Continue(draft);
     }
     let doubtful = match health.ssm {
         Standing::Suspect => true,
         // Reachable, and something is wrong, or a command was not delivered: ask the host.
-        Standing::Well => !health.is_well() || delivery_failed(draft),
+        Standing::Well => !health.is_well() || delivery_failed(&draft),
         Standing::Ill | Standing::NotPresent | Standing::Unknown => false,
     };
     if !doubtful {
-        return None;
+        return ControlFlow::Continue(draft);
     }
     let recent = draft.next.probe.as_ref().is_some_and(|probe| secs_between(probe.at, now) <= PROBE_LOST_SECS);
     if recent && seen.probe.blind().is_some() {
         // The answer could not be read: that says nothing about the node, and a second probe would not help.
         let phase = Phase::Examining { since, deadline, sending: None };
         let wake = draft.in_secs(LOOK_SECS);
-        return Some(draft.clone().go(phase, Some(wake)));
+        return ControlFlow::Break(draft.go(phase, Some(wake)));
     }
     let settled = match (seen.probe.known(), &draft.next.probe) {
         (Some(probe), Some(_)) => match &probe.answer {
             ProbeAnswer::Answered { findings, .. } => {
                 let fresh = secs_between(probe.sent_at, now) <= ANSWER_FRESH_SECS;
                 if fresh {
-                    note_answer(draft, probe.sent_at, findings.len());
+                    note_answer(&mut draft, probe.sent_at, findings.len());
                 }
                 fresh
             }
@@ -332,7 +336,7 @@ fn probe_first(
                 if secs_between(probe.sent_at, seen.at) <= PROBE_LOST_SECS {
                     let phase = Phase::Examining { since, deadline, sending: None };
                     let wake = draft.in_secs(LOOK_SECS);
-                    return Some(draft.clone().go(phase, Some(wake)));
+                    return ControlFlow::Break(draft.go(phase, Some(wake)));
                 }
                 secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS
             }
@@ -340,16 +344,16 @@ fn probe_first(
         _ => false,
     };
     if settled {
-        return None;
+        return ControlFlow::Continue(draft);
     }
     if now >= deadline {
         let blind = seen.probe.blind().unwrap_or(Blind::Empty);
-        return Some(draft.clone().park(Refusal::CannotSee { what: Sight::Probe, blind }));
+        return ControlFlow::Break(draft.park(Refusal::CannotSee { what: Sight::Probe, blind }));
     }
     let sending = draft.intend(Effect::Probe);
     draft.next.probe = Some(ProbeSent { at: now, command: None });
     let wake = draft.in_secs(LOOK_SECS);
-    Some(draft.clone().go(Phase::Examining { since, deadline, sending: Some(sending) }, Some(wake)))
+    ControlFlow::Break(draft.go(Phase::Examining { since, deadline, sending: Some(sending) }, Some(wake)))
 }
 
 /// One line a probe.

@@ -286,7 +286,10 @@ impl Ledger {
                 _ => {}
             }
         }
-        around.peers = self.open().map(|open| Peer::of(open)).collect();
+        // Counted first, so that the list never grows.
+        let mut peers = Vec::with_capacity(self.open.len());
+        peers.extend(self.open().map(|open| Peer::of(open)));
+        around.peers = peers.into();
         let around = Arc::new(around);
         self.around = Some(Arc::clone(&around));
         around

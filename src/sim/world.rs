@@ -8,7 +8,8 @@
 //! checks fail; a second fault takes the first one's place; IAM denies nothing, so that a forgotten check is seen to land;
 //! a repaired network is found again at once, where a real agent may sleep for up to an hour.
 
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -106,30 +107,54 @@ pub(crate) enum Due {
 /// What is planned, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
-    planned: BTreeMap<(Secs, u32), (usize, Due)>,
-    /// When the first of it is due: asked for far more often than it changes.
-    first: Option<Secs>,
+    planned: BinaryHeap<Reverse<Planned>>,
     count: u32,
+}
+
+/// Something planned; what was planned first comes first at the same moment.
+#[derive(Debug, Clone, Copy)]
+struct Planned {
+    at: Secs,
+    number: u32,
+    machine: usize,
+    due: Due,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.at.cmp(&other.at).then(self.number.cmp(&other.number))
+    }
 }
 
 impl Queue {
     pub(crate) fn push(&mut self, at: Secs, machine: usize, due: Due) {
         self.count = self.count.wrapping_add(1);
-        self.planned.insert((at, self.count), (machine, due));
-        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.planned.push(Reverse(Planned { at, number: self.count, machine, due }));
     }
 
     fn first_at(&self) -> Option<Secs> {
-        self.first
+        self.planned.peek().map(|Reverse(planned)| planned.at)
     }
 
     fn pop_until(&mut self, now: Secs) -> Option<(Secs, usize, Due)> {
         if self.first_at()? > now {
             return None;
         }
-        let popped = self.planned.pop_first().map(|((at, _), (machine, due))| (at, machine, due));
-        self.first = self.planned.first_key_value().map(|((at, _), _)| *at);
-        popped
+        self.planned.pop().map(|Reverse(planned)| (planned.at, planned.machine, planned.due))
     }
 }
 
