@@ -8,6 +8,7 @@ use crate::event::Signal;
 use crate::incident::{Ending, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
 use crate::sim::account::{Account, Sent};
+use crate::sim::driver::SWEEP_SECS;
 use crate::time::secs_between;
 
 /// The longest that an incident may take, parked time aside, in seconds.
@@ -27,12 +28,7 @@ impl Inspector {
         if messages > 0 {
             self.broken("L4", now, None, || format!("{messages} messages wait in the queue, and nothing goes on"));
         }
-        if let Some(signal) = account.ledger.shelf().first() {
-            let nodes = account.ledger.shelf().len();
-            self.broken("L6", now, Some(signal.node), || {
-                format!("{nodes} nodes wait for a place, hours after the faults")
-            });
-        }
+        self.nobody_waits_beside_a_place(account, now);
         for signal in troubled {
             self.every_dead_node_is_found(account, signal, now);
         }
@@ -58,6 +54,32 @@ impl Inspector {
         }
         for item in account.ledger.unsent() {
             self.broken("L4", now, Some(item.id.incident.node()), || format!("report {} never left", item.id));
+        }
+    }
+
+    /// L6: who waits for a place has it at the next sweep but one, once there is one.
+    fn nobody_waits_beside_a_place(&mut self, account: &Account, now: Timestamp) {
+        let lately = |at: Timestamp| secs_between(at, now) <= 2 * SWEEP_SECS;
+        let least = self.policies.iter().map(|(_, policy)| policy.budgets.watched_incidents).min().unwrap_or_default();
+        let taken = account.ledger.open().filter(|open| match &open.phase {
+            Phase::Watching { .. } | Phase::Parked { .. } => true,
+            Phase::Examining { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. }
+            | Phase::Resting { .. }
+            | Phase::Closed { .. } => false,
+        });
+        let moved_at = |incident: &Incident| incident.history.last().map_or(incident.first_seen, |entry| entry.at);
+        let moving = account.ledger.incidents().any(|incident| lately(moved_at(incident)));
+        if moving || u32::try_from(taken.count()).unwrap_or(u32::MAX) >= least {
+            return;
+        }
+        let shelved = |node| self.storms.shelved_at(node).is_some_and(|at| !lately(at));
+        let waits = account.ledger.shelf().iter().map(|signal| signal.node).find(|node| shelved(*node));
+        if let Some(node) = waits {
+            self.broken("L6", now, Some(node), || "waits for a place, though there is one".to_owned());
         }
     }
 
