@@ -14,6 +14,7 @@ use crate::node::DocumentName;
 
 pub mod document;
 pub mod layers;
+mod mistakes;
 mod nearest;
 pub mod places;
 #[cfg(test)]
