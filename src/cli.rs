@@ -167,6 +167,12 @@ impl Ui {
         let _ = writeln!(anstream::stderr().lock(), "{style}error:{style:#} {text}");
     }
 
+    /// Says what whoever reads the result should know beside it.
+    pub fn note(&self, text: &str) {
+        let style = paint::WARN;
+        let _ = writeln!(anstream::stderr().lock(), "{style}note:{style:#} {text}");
+    }
+
     /// Says what is going on.
     pub fn progress(&self, text: &str) {
         let style = paint::FAINT;
