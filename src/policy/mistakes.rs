@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn each_mistake_is_told_with_its_place_and_what_is_allowed() {
-        let nested = (0..40).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>();
-        let anchors = (0..120).map(|n| format!("a{n}: &x{n} 1\n")).collect::<String>();
+        let nested = (0..40).map(|depth| " ".repeat(depth) + "a:").collect::<Vec<_>>().join("\n");
+        let anchors = (0..120).map(|n| format!("a{n}: &x{n} 1")).collect::<Vec<_>>().join("\n");
         let aliases = (0..120).map(|n| format!("b{n}: *x\n")).fold("a: &x 1\n".to_owned(), |all, line| all + &line);
         let long = format!("a: [{}1]", "1,".repeat(20_000));
         let deep = format!("a: {}", "[".repeat(1_000));
