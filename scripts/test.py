@@ -154,6 +154,15 @@ def child_environment(extra):
     return kept | {"CARGO_TARGET_DIR": str(TARGET), "CARGO_TERM_COLOR": "never", "GIT_TERMINAL_PROMPT": "0"} | extra
 
 
+def commit():
+    """What a violation names beside its seed, as the Makefile has it; empty without git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
 def end(child):
     try:
         os.killpg(child.pid, signal.SIGKILL)
@@ -348,7 +357,7 @@ def stage_docs(log):
 def stage_soak(log):
     """a short simulation over many seeds"""
     binary = cli_binary(log)
-    code, output = log.run([binary, "soak", "--seeds", SOAK_SEEDS])
+    code, output = log.run([binary, "soak", "--seeds", SOAK_SEEDS], DEFIB_COMMIT=commit())
     lines = [line for line in output.splitlines() if line.startswith("{")]
     try:
         totals = json.loads(lines[-1])

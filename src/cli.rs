@@ -16,6 +16,7 @@ mod policy;
 mod policy_file;
 mod simulate;
 mod soak;
+mod soaked;
 
 /// Exit codes (CONTRACT.md); 0 is fine or fixed.
 pub mod exit {
