@@ -41,6 +41,8 @@ FUZZ_SECS = 60 if IN_CI else 10
 MUTANTS_MINUTES, MUTANTS_SAMPLE = 4, 24
 # The model must find so many planted bugs at least, or it was not asked.
 MODEL_PLANTS_MIN = 10
+# What the exploration of one node should take; more is only noted.
+MODEL_BUDGET_SECS = 90
 # The command line without the AWS SDK, built exactly as `make demo` builds it, so that it is built once.
 CLI_BUILD = ["--release", "--no-default-features", "--features", "cli", "--bin", "defib"]
 # The same with deliberate faults compiled in, which nothing that ships may have.
@@ -441,7 +443,11 @@ def stage_model(log):
     plants = re.findall(r"plant (\S+): \S+ after \d+ states", output)
     if code != 0 or len(plants) < MODEL_PLANTS_MIN:
         raise Failed(f"{len(plants)} planted bugs were found, exit code {code}")
-    note = f"exhausted: {int(whole[1]):,} states in {float(whole[2]):.0f} s; {len(plants)} planted bugs found"
+    note = f"exhausted: {int(whole[1]):,} states in {float(whole[2]):.0f} s"
+    # The budget is of the machine that a person waits at; a slower one is no broken promise.
+    if float(whole[2]) > MODEL_BUDGET_SECS:
+        note += f" (over the {MODEL_BUDGET_SECS} s budget)"
+    note += f"; {len(plants)} planted bugs found"
     return Outcome(passed=1 + len(plants), note=note)
 
 
