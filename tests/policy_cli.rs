@@ -220,18 +220,18 @@ fn explain_without_a_stack_allows_no_more_than_a_stack_without_settings() {
         (said, String::from_utf8(ran.stderr).unwrap())
     };
     let node = "i-0123456789abcdef0";
-    let (said, note) = mode(&[node]);
+    let (said, heard) = mode(&[node]);
     assert_eq!(said, ("observe".to_owned(), "default".into()));
-    assert!(note.starts_with("note: the simulated account does not know i-0123456789abcdef0"), "{note}");
+    assert!(heard.starts_with("note: the simulated account does not know i-0123456789abcdef0"), "{heard}");
     assert_eq!(mode(&[]), (("observe".to_owned(), "default".into()), String::new()));
     assert_eq!(mode(&[node, "--cluster", "prod"]).0, ("observe".to_owned(), "default".into()));
     assert_eq!(mode(&[node, "--stack", "DEFIB_QUIET_SECS=600"]).0.0, "observe");
     assert_eq!(mode(&[node, "--stack", "DEFIB_MODE=cycle"]).0, ("cycle".to_owned(), "stack".into()));
 
     let policy = file("cycle-alone.yaml", b"mode: cycle\n");
-    let (said, note) = mode(&["--policy", policy.to_str().unwrap()]);
+    let (said, heard) = mode(&["--policy", policy.to_str().unwrap()]);
     assert_eq!(said.0, "observe");
-    assert!(note.contains("no stack is named"), "{note}");
+    assert!(heard.contains("no stack is named"), "{heard}");
     let script = file("restart-stack.txt", b"mode restart\nnode web-1\n");
     let script = ["web-1", "--scenario", script.to_str().unwrap(), "--stack", "DEFIB_QUIET_SECS=600"];
     assert_eq!(mode(&script).0, ("restart".to_owned(), "stack".into()));

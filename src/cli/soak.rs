@@ -119,10 +119,9 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     }
     if let Some((seed, _)) = result.broken.first()
         && (args.shrink || (args.plant.is_none() && !args.trace))
+        && let Some(shrunk) = soak::shrink(*seed, &options)
     {
-        if let Some(shrunk) = soak::shrink(*seed, &options) {
-            soaked::shrunk(*seed, &shrunk, &options_of(args), ui)?;
-        }
+        soaked::shrunk(*seed, &shrunk, &options_of(args), ui)?;
     }
     if args.coverage {
         soaked::coverage(&result, ui)?;
