@@ -7,7 +7,7 @@ Marked excerpts of the tour, which must stand in the output of `defib simulate` 
 
 And every `$ defib …` line of a ```console block, which is run from the root of the repository; below it stands what it
 prints to stdout. There `[..]` stands for any text within a line, and a line of `...` for any lines. Links of the README
-and of the pages in docs/, targets of make, and the tests that docs/SAFETY.md names are looked up, too.
+and of the pages in docs/, targets of make, and the tests, judges and files that docs/SAFETY.md names are looked up, too.
 
 Runs $CARGO_TARGET_DIR/release/defib, which `make demo` builds. Ends with `N passed, N failed`; exit code 0, 1 if a check
 failed, 2 for a usage error. `--update` writes the blocks anew instead: read the diff, it is a diff of behaviour.
@@ -36,6 +36,11 @@ CONSOLE = re.compile(r"(?P<head>```console\n)(?P<body>.*?)(?P<tail>```)", re.DOT
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 # Words of docs/SAFETY.md that look like names of tests.
 NOT_TESTS = {"unsafe_code", "restart-ssm-agent", "restart-ecs-agent"}
+# A test, judge or scenario; a file.
+NAME = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+)+|[a-z0-9]+(?:-[a-z0-9]+){2,})`")
+FILE = re.compile(r"`([\w/-]+\.(?:rs|txt|py|md|ya?ml|toml))`")
+# The sections of docs/SAFETY.md that list promises.
+PROMISES = ("Safety", "Liveness, after the faults have stopped")
 # Exit codes that are results: fine, findings, refused by a rail, needs a human.
 FINE = (0, 3, 4, 5)
 
@@ -127,16 +132,45 @@ def check_link(page, target):
         raise Bad("there is no such file")
 
 
-def check_names(page):
-    """Every test, function and scenario that the page names is there."""
+def known_names():
+    """Every test, every judge of the simulation, every script and every fuzz target."""
     sources = [path.read_text(encoding="utf-8") for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.rs")]
-    known = set(re.findall(r"\bfn (\w+)", "\n".join(sources)))
+    known = set(re.findall(r"#\[test\]\s*(?:#\[[^\]]*\]\s*)*fn (\w+)", "\n".join(sources)))
+    judges = [ROOT / "src" / "sim" / "invariants.rs", *(ROOT / "src" / "sim" / "invariants").glob("*.rs")]
+    known |= set(re.findall(r"\bfn (\w+)", "\n".join(path.read_text(encoding="utf-8") for path in judges)))
     for scripts in ("tests/scenarios/*.txt", "tests/storms/*.txt", "fuzz/targets/*.rs"):
         known |= {path.stem for path in ROOT.glob(scripts)}
-    named = re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+|[a-z0-9]+(?:-[a-z0-9]+){2,})`", page.read_text(encoding="utf-8"))
-    missing = sorted(set(named) - known - NOT_TESTS)
-    if missing:
-        raise Bad("these are not there: " + ", ".join(missing))
+    return known
+
+
+def check_names(page):
+    """Every test, judge, scenario and file that the page names is there."""
+    text = page.read_text(encoding="utf-8")
+    missing = sorted(set(NAME.findall(text)) - known_names() - NOT_TESTS)
+    files = sorted({name for name in FILE.findall(text) if not any((at / name).exists() for at in (ROOT, ROOT / "src"))})
+    if missing or files:
+        raise Bad("these are not there: " + ", ".join(missing + files))
+
+
+def check_rows(page):
+    """Every promise has a row that names a test or a judge; every rail has one that names its file, too."""
+    sections = dict(re.findall(r"^##+ ([^\n]*)\n(.*?)(?=^##|\Z)", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+    known, bad, seen = known_names(), [], set()
+    for title in PROMISES:
+        for number, row in re.findall(r"^\| \*\*([SL]\d+)\*\* \|(.*)", sections.get(title, ""), re.MULTILINE):
+            seen.add(number)
+            if not known & set(NAME.findall(row)):
+                bad.append(f"{number} names no test")
+    wanted = [f"S{n}" for n in range(1, 16)] + [f"L{n}" for n in range(1, 7)]
+    bad += [f"{number} has no row" for number in wanted if number not in seen]
+    rails = re.findall(r"^\| (?!rail \|)([^|]*) \|(.*)", sections.get("Rails", ""), re.MULTILINE)
+    if not rails:
+        bad.append("there is no table of rails")
+    for rail, row in rails:
+        if not known & set(NAME.findall(row)) or not FILE.search(row):
+            bad.append(f"the rail \"{rail}\" names no test or no file")
+    if bad:
+        raise Bad("; ".join(bad))
 
 
 def check_target(name):
@@ -155,7 +189,9 @@ def checks(text, tour):
         for target in sorted(set(LINK.findall(page.read_text(encoding="utf-8")))):
             name = f"{page.relative_to(ROOT)} links to {target}"
             yield name, lambda page=page, target=target: check_link(page, target)
-    yield "names in docs/SAFETY.md", lambda: check_names(ROOT / "docs" / "SAFETY.md")
+    safety = ROOT / "docs" / "SAFETY.md"
+    yield "names in docs/SAFETY.md", lambda: check_names(safety)
+    yield "rows of docs/SAFETY.md", lambda: check_rows(safety)
     for name in sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))):
         yield f"make {name}", lambda name=name: check_target(name)
 

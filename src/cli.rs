@@ -16,6 +16,7 @@ mod policy;
 mod policy_file;
 mod simulate;
 mod soak;
+mod soaked;
 
 /// Exit codes (CONTRACT.md); 0 is fine or fixed.
 pub mod exit {
@@ -165,6 +166,12 @@ impl Ui {
     pub fn error(&self, text: &str) {
         let style = paint::BAD;
         let _ = writeln!(anstream::stderr().lock(), "{style}error:{style:#} {text}");
+    }
+
+    /// Says what whoever reads the result should know beside it.
+    pub fn note(&self, text: &str) {
+        let style = paint::WARN;
+        let _ = writeln!(anstream::stderr().lock(), "{style}note:{style:#} {text}");
     }
 
     /// Says what is going on.

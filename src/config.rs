@@ -58,6 +58,19 @@ pub fn no_color() -> bool {
     value("NO_COLOR").is_some()
 }
 
+/// The commit that this was built from, where whoever runs it says so: `make` and the tests do.
+///
+/// It is read when it is needed and not compiled in, so that a commit alone builds nothing anew.
+#[must_use]
+pub fn commit() -> Option<String> {
+    value("DEFIB_COMMIT").and_then(shown_commit)
+}
+
+fn shown_commit(text: String) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (!text.is_empty() && text.len() <= 64 && text.chars().all(plain)).then_some(text)
+}
+
 /// The region that AWS's own tools would use, as it stands in the environment.
 #[must_use]
 pub fn aws_region() -> Option<String> {
@@ -74,4 +87,18 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn value(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_a_short_plain_word_or_none() {
+        let shown = |text: &str| shown_commit(text.to_owned());
+        assert_eq!(shown("0123456789ab-dirty").as_deref(), Some("0123456789ab-dirty"));
+        for bad in [String::new(), "a b".to_owned(), "\u{1b}[31m".to_owned(), "a".repeat(65)] {
+            assert_eq!(shown(&bad), None);
+        }
+    }
 }

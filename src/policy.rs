@@ -15,6 +15,7 @@ use crate::node::DocumentName;
 pub mod document;
 pub mod layers;
 pub mod library;
+mod mistakes;
 mod nearest;
 pub mod places;
 #[cfg(test)]

@@ -341,3 +341,53 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
     assert!(!err.contains("panicked") && !err.contains("error"), "{err}");
 }
+
+#[test]
+fn a_soak_for_programs_prints_one_object_a_line() {
+    let ran = defib(&["soak", "--seed", "3", "--trace", "--coverage", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let objects: Vec<serde_json::Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {line}")))
+        .collect();
+    let of = |kind: &str| objects.iter().filter(|object| object["type"] == kind).count();
+    assert!(of("trace") > 100 && of("situations") > 50 && of("coverage") == 1, "{}", objects.len());
+    assert_eq!(objects.last().map(|last| (&last["seeds"], &last["violations"])), Some((&1.into(), &0.into())));
+    // The same for people, but for the last line.
+    let told = defib(&["soak", "--seed", "3", "--trace", "--coverage"]);
+    assert_eq!(told.out.lines().count(), ran.out.lines().count());
+    assert!(told.out.contains("declared situations") && !told.out.lines().next().unwrap().starts_with('{'));
+}
+
+#[test]
+fn no_threads_are_a_wrong_command_line() {
+    for args in [["soak", "--seeds", "0..3"], ["duel", "--seeds", "0..3"]] {
+        let ran = defib(&[&args[..], &["--threads", "0"]].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}");
+        assert!(ran.err.contains("--threads"), "{}", ran.err);
+    }
+}
+
+#[cfg(feature = "plants")]
+#[test]
+fn a_violation_names_promise_seed_commit_and_the_command_that_plays_it_again() {
+    let ran = |json: &[&str]| {
+        let args = [&["soak", "--seeds", "0..200", "--plant", "no-active-cap"], json].concat();
+        let ran = command(&args).env("DEFIB_COMMIT", "0123456789ab").output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+    };
+    let (code, told) = ran(&[]);
+    assert_eq!(code, Some(3), "{told}");
+    let line = told.lines().find(|line| line.starts_with("  replay: ")).unwrap_or_default();
+    assert!(line.contains("defib soak --seed ") && line.contains(" --plant no-active-cap --trace"), "{told}");
+    assert!(line.ends_with(", commit 0123456789ab)"), "{told}");
+    let (_, told) = ran(&["--json"]);
+    let objects: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let violation = objects.iter().find(|object| object["type"] == "violation").unwrap();
+    assert_eq!(violation["commit"], "0123456789ab");
+    for name in ["promise", "seed", "at", "text", "replay"] {
+        assert!(!violation[name].is_null(), "{name}: {violation}");
+    }
+    assert!(objects.iter().any(|object| object["type"] == "plant" && object["caught_by"].is_string()), "{told}");
+}

@@ -212,6 +212,46 @@ fn explain_names_the_layer_that_decided() {
 }
 
 #[test]
+fn explain_without_a_stack_allows_no_more_than_a_stack_without_settings() {
+    let mode = |arguments: &[&str]| {
+        let ran = defib(&[&["policy", "explain", "--json"], arguments].concat());
+        let settings = json(&ran)["settings"].clone();
+        let said = (settings[0]["value"].as_str().unwrap().to_owned(), settings[0]["decided_by"]["layer"].clone());
+        (said, String::from_utf8(ran.stderr).unwrap())
+    };
+    let node = "i-0123456789abcdef0";
+    let (said, heard) = mode(&[node]);
+    assert_eq!(said, ("observe".to_owned(), "default".into()));
+    assert!(heard.starts_with("note: the simulated account does not know i-0123456789abcdef0"), "{heard}");
+    assert_eq!(mode(&[]), (("observe".to_owned(), "default".into()), String::new()));
+    assert_eq!(mode(&[node, "--cluster", "prod"]).0, ("observe".to_owned(), "default".into()));
+    assert_eq!(mode(&[node, "--stack", "DEFIB_QUIET_SECS=600"]).0.0, "observe");
+    assert_eq!(mode(&[node, "--stack", "DEFIB_MODE=cycle"]).0, ("cycle".to_owned(), "stack".into()));
+
+    let policy = file("cycle-alone.yaml", b"mode: cycle\n");
+    let (said, heard) = mode(&["--policy", policy.to_str().unwrap()]);
+    assert_eq!(said.0, "observe");
+    assert!(heard.contains("no stack is named"), "{heard}");
+    let script = file("restart-stack.txt", b"mode restart\nnode web-1\n");
+    let script = ["web-1", "--scenario", script.to_str().unwrap(), "--stack", "DEFIB_QUIET_SECS=600"];
+    assert_eq!(mode(&script).0, ("restart".to_owned(), "stack".into()));
+}
+
+#[test]
+fn explain_refuses_what_is_no_node() {
+    for blank in ["", "  "] {
+        let ran = defib(&["policy", "explain", blank]);
+        assert_eq!((ran.status.code(), out(&ran).as_str()), (Some(2), ""), "{ran:?}");
+    }
+    for (name, place) in [("no-such-node", &[][..]), ("i-12", &[]), ("no-such-node", &["--cluster", "prod"])] {
+        let ran = defib(&[&["policy", "explain", name], place].concat());
+        assert_eq!((ran.status.code(), out(&ran).as_str()), (Some(1), ""), "{ran:?}");
+        let told = String::from_utf8_lossy(&ran.stderr);
+        assert!(told.contains(&format!("there is no node {name}; allowed: an id as i-")), "{told}");
+    }
+}
+
+#[test]
 fn explain_knows_the_tour_and_what_each_tag_does() {
     let ran = defib(&["policy", "explain", "legacy-1"]);
     let text = out(&ran);

@@ -1,11 +1,12 @@
 //! `defib duel`: the same sick fleets, handled by Defib and by models of what people use today.
 
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::soak::{progress, seeds};
+use super::soak::{progress, seeds, threads};
 use super::{Ui, exit};
 use crate::sim::duel::{self, Duel, Schedule, Score, Who};
 use crate::time::spoken;
@@ -20,7 +21,7 @@ pub(super) struct DuelArgs {
     seeds: RangeInclusive<u64>,
     /// Threads; as many as there are processors unless given.
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
 }
 
 /// A contender's line for programs.
@@ -60,7 +61,7 @@ struct Summary {
 /// # Errors
 /// When standard output cannot be written.
 pub(super) fn run(args: &DuelArgs, ui: &Ui) -> Result<ExitCode> {
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = threads(args.threads);
     let bar = progress(&args.seeds);
     let duel = duel::run(&args.seeds, threads, || bar.inc(1));
     bar.finish_and_clear();

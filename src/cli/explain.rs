@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::{Ui, paint, policy_file};
 use crate::config::Settings;
 use crate::diagnose::Cause;
+use crate::event::Excerpt;
+use crate::node::NodeId;
 use crate::observe::Tags;
 use crate::policy::document::Document;
 use crate::policy::layers::{Layer, Resolved, Tagged, resolve};
@@ -26,8 +28,8 @@ use crate::time::after;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// The node: its name or id in the script, or in the tour; else only a word in the answer.
-    #[arg(value_name = "NODE")]
+    /// The node: its name or id in the script, or in the tour; or the id of one that neither knows.
+    #[arg(value_name = "NODE", value_parser = named)]
     node: Option<String>,
     /// The policy document; without it that of the script, or the stack alone.
     #[arg(long, value_name = "FILE")]
@@ -53,9 +55,14 @@ pub(super) struct ExplainArgs {
     /// The tag `defib:mode` on its cluster.
     #[arg(long, value_name = "M")]
     cluster_mode_tag: Option<Mode>,
-    /// A setting of the stack, as the function's environment has it; its mode is the script's, or replace, unless set here.
+    /// A setting of the stack, as the function's environment has it; its mode is the script's, else observe, unless set here.
     #[arg(long, value_name = "DEFIB_NAME=VALUE", value_parser = pair)]
     stack: Vec<(String, String)>,
+}
+
+fn named(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() { Err("expected the name or id of a node".to_owned()) } else { Ok(name.to_owned()) }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -69,6 +76,8 @@ struct Subject {
     cluster: Option<String>,
     group: Option<String>,
     tags: Vec<TagLine>,
+    /// The account that was asked does not know the node.
+    is_unknown: bool,
     /// The script's own rules.
     stack: Option<Policy>,
     document: Option<Document>,
@@ -115,6 +124,14 @@ struct CauseLine {
 
 pub(super) fn run(args: &ExplainArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut subject = subject(args)?;
+    if let (true, Some(node)) = (subject.is_unknown, &args.node) {
+        ui.note(&format!(
+            "the simulated account does not know {node}: this holds for a node in this place without tags"
+        ));
+    }
+    if args.policy.is_some() && args.stack.is_empty() && subject.stack.is_none() {
+        ui.note("no stack is named, so its mode is the default, observe; say --stack DEFIB_MODE=MODE for another");
+    }
     if let Some(file) = &args.policy {
         subject.document = Some(policy_file::document(file)?);
         subject.problem = None;
@@ -212,14 +229,13 @@ fn causes(resolved: &Resolved) -> Vec<CauseLine> {
         .collect()
 }
 
-/// The stack's layer: what is given, else the script's rules.
+/// The stack's layer: what is given, else the script's rules, else the defaults.
 fn stack(given: &[(String, String)], script: Option<Policy>) -> anyhow::Result<Policy> {
-    if given.is_empty()
-        && let Some(script) = script
-    {
+    let script = script.unwrap_or_default();
+    if given.is_empty() {
         return Ok(script);
     }
-    let mode = ("DEFIB_MODE".to_owned(), Mode::Replace.as_str().to_owned());
+    let mode = ("DEFIB_MODE".to_owned(), script.mode.as_str().to_owned());
     let settings = Settings::from_pairs(std::iter::once(mode).chain(given.iter().cloned()))?;
     if let Some(unknown) = settings.unknown.first() {
         bail!("there is no setting {}; did you mean {}?", unknown.name, unknown.nearest);
@@ -236,14 +252,24 @@ fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
     let mut subject = match (&args.scenario, &args.node) {
         (Some(file), Some(node)) => {
             let script = script(file)?;
-            let known = || script.machines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
             of_script(&script, node, at_secs)
-                .with_context(|| format!("{} has no node {node}; it has {}", file.display(), known()))?
+                .with_context(|| format!("{} has no node {node}; it has {}", file.display(), names(&script)))?
         }
-        // The tour's fleet is there without a script; whoever names a place means a node of his own.
-        (None, Some(node)) if args.cluster.is_none() && args.group.is_none() => {
+        (None, Some(node)) => {
             let tour: Scenario = super::simulate::TOUR.parse().context("failed to read the tour")?;
-            of_script(&tour, node, at_secs).unwrap_or_default()
+            // Whoever names a place means a node of his own.
+            let own = args.cluster.is_some() || args.group.is_some();
+            match of_script(&tour, node, at_secs) {
+                Some(known) if !own => known,
+                Some(_) => Subject::default(),
+                None if node.parse::<NodeId>().is_ok() => Subject { is_unknown: true, ..Subject::default() },
+                None => bail!(
+                    "there is no node {}; allowed: an id as i-0a1b2c3d4e5f60718 or mi-0a1b2c3d4e5f60718, or a node of the \
+                     tour: {}",
+                    Excerpt::of(node),
+                    names(&tour)
+                ),
+            }
         }
         _ => Subject::default(),
     };
@@ -263,6 +289,10 @@ fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
         }
     }
     Ok(subject)
+}
+
+fn names(script: &Scenario) -> String {
+    script.machines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn script(file: &Path) -> anyhow::Result<Scenario> {
@@ -313,5 +343,5 @@ fn of_script(script: &Scenario, node: &str, at_secs: i64) -> Option<Subject> {
         }
     }
     let document = kept.good.as_deref().and_then(|text| yaml::read(text.as_bytes()).ok());
-    Some(Subject { cluster, group, tags, stack: Some(script.policy.clone()), document, problem })
+    Some(Subject { cluster, group, tags, is_unknown: false, stack: Some(script.policy.clone()), document, problem })
 }

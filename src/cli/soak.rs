@@ -1,6 +1,6 @@
 //! `defib soak`: the simulation, seed after seed, until one breaks a promise.
 
-use std::io::Write;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,18 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Ui, exit};
+use super::{Ui, exit, soaked};
 use crate::config::Stopwatch;
-use crate::sim::coverage::{Asked, Cell, Coverage, Mishap, Stand};
+use crate::sim::coverage::Coverage;
 use crate::sim::soak::{self, Load, SeedResult, SoakOptions};
 
 /// From so many seeds on every declared situation must have come up.
 const COVERED_FROM: u64 = 50_000;
-/// What was run: the commit where the build was told it, else the version. The same seed goes another way in another build.
-const BUILD: &str = match option_env!("DEFIB_COMMIT") {
-    Some(commit) => commit,
-    None => env!("CARGO_PKG_VERSION"),
-};
 /// Violations that are printed in full; the rest is counted.
 const SHOWN_MAX: u64 = 20;
 
@@ -53,7 +48,7 @@ pub(super) struct SoakArgs {
     coverage: bool,
     /// Threads; as many as there are processors unless given.
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
 }
 
 /// The last line.
@@ -78,13 +73,18 @@ pub(super) fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     }
 }
 
+/// How many threads to use: as many as there are processors unless somebody says otherwise.
+pub(super) fn threads(given: Option<NonZeroUsize>) -> usize {
+    given.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from)
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// When standard output cannot be written, or the command line asks for what this build has not.
 pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
     if args.list_plants {
-        return list_plants();
+        return list_plants(ui);
     }
     #[cfg(feature = "plants")]
     let _planted = match plant_of(args) {
@@ -103,27 +103,28 @@ pub(super) fn run(args: &SoakArgs, ui: &Ui) -> Result<ExitCode> {
         bail!("no seeds: use --seeds A..B or --seed N");
     };
     let options = SoakOptions { trace: args.trace, load: Some(Load { percent: args.load }), fingerprint: false };
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = threads(args.threads);
     let watch = Stopwatch::start();
     let progress = progress(&range);
     let result = soak::run(&range, threads, &options, |one| {
         progress.inc(1);
-        report(one, args);
+        report(one, args, ui);
         // A plant has done its work with the first promise that it broke.
         args.plant.is_none() || one.violations.is_empty()
     });
     progress.finish_and_clear();
     #[cfg(feature = "plants")]
     if let Some(plant) = &args.plant {
-        say_how_soon(plant, *range.start(), &result)?;
+        soaked::plant(plant, *range.start(), &result, ui)?;
     }
     if let Some((seed, _)) = result.broken.first()
         && (args.shrink || (args.plant.is_none() && !args.trace))
+        && let Some(shrunk) = soak::shrink(*seed, &options)
     {
-        print_shrunk(*seed, &options, args)?;
+        soaked::shrunk(*seed, &shrunk, &options_of(args), ui)?;
     }
     if args.coverage {
-        print_coverage(&result)?;
+        soaked::coverage(&result, ui)?;
     }
     let covered = is_covered(args, &result, ui);
     let seconds = watch.elapsed().as_secs_f64();
@@ -157,41 +158,15 @@ fn is_covered(args: &SoakArgs, result: &soak::SoakResult, ui: &Ui) -> bool {
     empty.is_empty() && result.outside.is_empty()
 }
 
-/// One line for each place and request: what can go wrong there, the situations that nobody was in marked.
-fn print_coverage(result: &soak::SoakResult) -> Result<()> {
-    let (seen, declared) = (&result.coverage, Coverage::declared());
-    let mut out = std::io::stdout().lock();
-    for stand in Stand::all() {
-        for asked in Asked::all() {
-            let cells = Mishap::ALL.map(|mishap| Cell { stand, asked, mishap });
-            let words: Vec<_> = cells
-                .into_iter()
-                .filter_map(|cell| match (declared.has(cell), seen.has(cell)) {
-                    (true, true) => Some(cell.mishap.to_string()),
-                    (true, false) => Some(format!("{} (never)", cell.mishap)),
-                    (false, true) => Some(format!("{} (not declared)", cell.mishap)),
-                    (false, false) => None,
-                })
-                .collect();
-            if !words.is_empty() {
-                writeln!(out, "{stand:<27} {asked:<18} {}", words.join(", "))?;
-            }
-        }
-    }
-    let reached = declared.visited().saturating_sub(seen.empty(&declared).len());
-    let mean = result.requests / result.seeds.max(1);
-    writeln!(out, "{reached} of {} declared situations; {mean} requests in a schedule", declared.visited())?;
-    Ok(())
-}
-
-/// One name a line; none in builds without them.
-#[cfg_attr(not(feature = "plants"), allow(clippy::unnecessary_wraps, reason = "nothing is written"))]
-fn list_plants() -> Result<ExitCode> {
+/// One name a line, or one object; none in builds without them.
+#[cfg_attr(not(feature = "plants"), allow(clippy::unnecessary_wraps, unused_variables, reason = "nothing is written"))]
+fn list_plants(ui: &Ui) -> Result<ExitCode> {
     #[cfg(feature = "plants")]
-    {
-        let mut out = std::io::stdout().lock();
-        for plant in crate::plants::Plant::ALL {
-            writeln!(out, "{plant}")?;
+    for plant in crate::plants::Plant::ALL {
+        if ui.is_json() {
+            ui.object(&serde_json::json!({ "plant": plant.as_str() }))?;
+        } else {
+            ui.line(plant.as_str())?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -207,35 +182,6 @@ fn plant_of(args: &SoakArgs) -> Result<Option<crate::plants::Plant>, String> {
     })
 }
 
-/// Says by what a plant was caught, and after how many seeds.
-#[cfg(feature = "plants")]
-fn say_how_soon(plant: &str, first: u64, result: &soak::SoakResult) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    // Seeds are handed out in order and none is broken off, so the lowest is always the same one.
-    match result.broken.first() {
-        Some((seed, violation)) => {
-            let seeds = seed.saturating_sub(first).saturating_add(1);
-            writeln!(out, "{plant}: caught by {} after {seeds} seeds", violation.promise)?;
-        }
-        None => writeln!(out, "{plant}: not caught in {} seeds", result.seeds)?,
-    }
-    Ok(())
-}
-
-/// Prints the smallest schedule that still breaks what a seed breaks, and how to come by it again.
-fn print_shrunk(seed: u64, options: &SoakOptions, args: &SoakArgs) -> Result<()> {
-    let Some(shrunk) = soak::shrink(seed, options) else { return Ok(()) };
-    let mut out = std::io::stdout().lock();
-    let (left, of, runs) = (shrunk.left, shrunk.of, shrunk.runs);
-    writeln!(out, "the smallest schedule: {left} of {of} pieces of seed {seed}, after {runs} runs")?;
-    for line in &shrunk.lines {
-        writeln!(out, "  {line}")?;
-    }
-    writeln!(out, "  {}", shrunk.violation)?;
-    writeln!(out, "  again: defib soak --seed {seed}{} --shrink", options_of(args))?;
-    Ok(())
-}
-
 /// The options that a schedule depends on, to be given once more.
 fn options_of(args: &SoakArgs) -> String {
     let load = if args.load == 100 { String::new() } else { format!(" --load {}", args.load) };
@@ -244,19 +190,15 @@ fn options_of(args: &SoakArgs) -> String {
 }
 
 /// Prints the trace and what was broken, with the command that plays it again.
-fn report(result: &SeedResult, args: &SoakArgs) {
+fn report(result: &SeedResult, args: &SoakArgs, ui: &Ui) {
     static SHOWN: AtomicU64 = AtomicU64::new(0);
-    let mut out = std::io::stdout().lock();
-    for line in &result.trace {
-        let _ = writeln!(out, "{line}");
-    }
+    // Who reads no more is told by the last line, if at all.
+    let _ = soaked::trace(result, ui);
     for violation in &result.violations {
         if SHOWN.fetch_add(1, Ordering::Relaxed) >= SHOWN_MAX && result.trace.is_empty() {
             return;
         }
-        let seed = result.seed;
-        let _ = writeln!(out, "seed {seed}: {violation}");
-        let _ = writeln!(out, "  replay: defib soak --seed {seed}{} --trace  (defib {BUILD})", options_of(args));
+        let _ = soaked::violation(result.seed, violation, &options_of(args), ui);
     }
 }
 

@@ -27,7 +27,7 @@ One that is gone counts as one that cannot be used; `{}` is a good one that chan
 for 15 minutes before the same follows. What the document, the tags and the settings come to for a node says `defib policy explain`.
 
 `NO_COLOR` turns colours off in the command line. `AWS_REGION` and `AWS_DEFAULT_REGION` name the region where no setting
-or option does.
+or option does. `DEFIB_COMMIT` is a word for `defib soak`: the commit that a violation names; `make soak` and `make test` set it.
 ";
 
 /// The whole page.

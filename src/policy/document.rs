@@ -420,8 +420,12 @@ mod tests {
             assert!((1..=FINDINGS_MAX).contains(&findings.len()), "{findings:?}");
             assert!(findings.iter().all(|finding| finding.len() < 2_000), "{findings:?}");
         }
-        assert!(read(b"mode: cycle\n x\xff: 1").unwrap_err()[0].to_string().starts_with("2:3: this is not UTF-8"));
-        assert!(read(&vec![b'x'; MAX_BYTES + 1]).unwrap_err()[0].problem.contains("larger than 65536 bytes"));
+        assert!(
+            read(b"mode: cycle\n x\xff: 1").unwrap_err()[0]
+                .to_string()
+                .starts_with("2:3: this is no text; allowed: UTF-8")
+        );
+        assert!(read(&vec![b'x'; MAX_BYTES + 1]).unwrap_err()[0].problem.contains("too large; allowed: 65536 bytes"));
     }
 
     #[test]

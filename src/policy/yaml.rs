@@ -6,12 +6,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned, alias_limits, budget, options};
 
 use super::document::Document;
+use super::mistakes::{self, ALIAS_DEPTH_MAX, ALIASES_MAX, DEPTH_MAX, REPEATED_MAX, VALUES_MAX};
 use super::tree::{Finding, Key, Node, Spot, Yaml};
 
 /// The largest document, in bytes: eight times what a parameter of Systems Manager can hold.
 pub const MAX_BYTES: usize = 65_536;
-/// The longest message of the YAML parser that is passed on, in characters.
-const MESSAGE_MAX: usize = 240;
 
 /// Reads a document.
 ///
@@ -28,30 +27,30 @@ pub fn read(bytes: &[u8]) -> Result<Document, Vec<Finding>> {
 pub fn tree(bytes: &[u8]) -> Result<Node, Finding> {
     let at_start = |problem: String| Finding { at: Spot::START, problem };
     if bytes.len() > MAX_BYTES {
-        return Err(at_start(format!("the document is larger than {MAX_BYTES} bytes")));
+        return Err(at_start(format!("the document is too large; allowed: {MAX_BYTES} bytes")));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let lines: Vec<&[u8]> = before.split(|byte| *byte == b'\n').collect();
         let column = lines.last().map_or(0, |last| String::from_utf8_lossy(last).chars().count());
-        Finding { at: spot(lines.len(), column.saturating_add(1)), problem: "this is not UTF-8".to_owned() }
+        Finding {
+            at: spot(lines.len(), column.saturating_add(1)),
+            problem: "this is no text; allowed: UTF-8".to_owned(),
+        }
     })?;
     let options = options! {
         strict_booleans: true,
         with_snippet: false,
         // A policy is a page of text: nobody needs more, and a bomb of aliases gets no further.
-        budget: budget! { max_depth: 16, max_nodes: 10_000, max_aliases: 100, max_anchors: 100 },
-        alias_limits: alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 8 },
+        budget: budget! { max_depth: DEPTH_MAX, max_nodes: VALUES_MAX, max_aliases: ALIASES_MAX, max_anchors: ALIASES_MAX },
+        alias_limits: alias_limits! { max_total_replayed_events: REPEATED_MAX, max_replay_stack_depth: ALIAS_DEPTH_MAX },
     };
     match serde_saphyr::from_str_with_options::<Option<Spanned<Yaml>>>(text, options) {
         Ok(Some(root)) => Ok(Node { at: of(root.referenced), yaml: root.value }),
         Ok(None) => Ok(Node { at: Spot::START, yaml: Yaml::Null }),
         Err(error) => {
             let at = error.location().map_or(Spot::START, of);
-            let told = error.without_snippet().to_string();
-            let line = told.lines().next().unwrap_or_default();
-            let problem: String = line.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX).collect();
-            Err(Finding { at, problem })
+            Err(Finding { at, problem: mistakes::told(&error) })
         }
     }
 }
