@@ -34,7 +34,7 @@ FETCH_LIMIT_SECS = 60
 SKIPPED = 77
 
 CARGO_DENY = "cargo-deny@0.20.2"
-SOAK_SEEDS = "0..50000"
+SOAK_SEEDS = "0..100000"
 # Each fuzz target, two at a time. The nightly run (make fuzz) takes ten minutes each.
 FUZZ_SECS = 60 if IN_CI else 10
 # What this change touches. The nightly run (make mutants) tries all of them.

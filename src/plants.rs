@@ -92,7 +92,6 @@ plants! {
     LadderDown, "ladder-down", "After a remedy that failed, gentler ones are tried again.";
     TriesForEver, "tries-for-ever", "A remedy that failed is tried again and again.";
     NoFence, "no-fence", "A replaced node is deregistered while it still runs.";
-    DrainedForEver, "drained-for-ever", "What could not be set back to ACTIVE in an hour is never tried again.";
     ForgetDrain, "forget-drain", "A drained node is not given back.";
     LeaveStopped, "leave-stopped", "A stopped node is not started again.";
     LeaveInStandby, "leave-in-standby", "A node in Standby is not brought back into service.";

@@ -317,6 +317,8 @@ pub struct Found {
     pub signal: Signal,
     /// Since when, as far as AWS shows.
     pub since: Option<Timestamp>,
+    /// How the node's last incident ended: what was told already takes nobody's place.
+    pub last: Option<LastIncident>,
 }
 
 /// A sweep's change to what concerns the whole account: all of it, or nothing.

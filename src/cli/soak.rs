@@ -14,7 +14,7 @@ use crate::sim::coverage::Coverage;
 use crate::sim::soak::{self, Load, SeedResult, SoakOptions};
 
 /// From so many seeds on every declared situation must have come up.
-const COVERED_FROM: u64 = 50_000;
+const COVERED_FROM: u64 = 100_000;
 /// Violations that are printed in full; the rest is counted.
 const SHOWN_MAX: u64 = 20;
 

@@ -230,7 +230,7 @@ fn a_new_incident_expects_that_there_is_none() {
 fn a_sweep_hands_on_what_it_found() {
     let signal = Signal { node: node_id(), at: noon(), kind: ecs_disconnect() };
     let overdue = patient(noon()).id;
-    let found = Found { signal: signal.clone(), since: Some(noon()) };
+    let found = Found { signal: signal.clone(), since: Some(noon()), last: None };
     let survey = Survey { troubled: vec![found], overdue: vec![overdue], ..Survey::default() };
     let posting = begin(Trigger::Sweep).answer(Answer::Surveyed(Box::new(survey)));
     assert!(matches!(posting.request, Request::Post(_)), "the first sweep remembers that it was the first");

@@ -90,8 +90,6 @@ pub(super) fn resting(
         return draft.end(Ending::SelfHealed);
     }
     let drained = seen.ecs.known().is_some_and(|ecs| ecs.status == EcsStatus::Draining);
-    #[cfg(feature = "plants")]
-    let drained = drained && !crate::plants::on(crate::plants::Plant::DrainedForEver);
     if draft.next.holds.draining && !draft.next.holds.standby && drained {
         // A person was told, and ECS may accept it now. From Standby it comes back as a whole, once it is well.
         return cycle::undo_drain(draft, Then::End(why));

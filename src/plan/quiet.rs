@@ -19,7 +19,7 @@ const AN_HOUR_SECS: i64 = 3_600;
 const SWEEP_SECS: i64 = 300;
 
 /// Whether what a signal tells was told already, as far as can be said without a look.
-pub(super) fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
+pub(crate) fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
     let Some(last) = last else { return false };
     // The same command's end, told once more.
     if let SignalKind::CommandTrouble { command, .. } = &signal.kind

@@ -152,7 +152,10 @@ impl Ports for Account {
         self.world.advance(now);
         let mut troubled = self.world.troubled(now);
         troubled.retain(|signal| !self.ledger.has_open(signal.node));
-        let found = |signal: Signal| Found { since: self.world.shown_since(signal.node), signal };
+        let found = |signal: Signal| {
+            let last = self.ledger.last(signal.node).cloned();
+            Found { since: self.world.shown_since(signal.node), last, signal }
+        };
         Ok(Survey {
             troubled: troubled.into_iter().map(found).collect(),
             overdue: self.ledger.overdue(now),

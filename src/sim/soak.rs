@@ -44,6 +44,7 @@ const CALM_STEP_SECS: i64 = 900;
 const DRILL_SECS: i64 = 1_500;
 /// Within so many seconds each incident at rest has been looked at, and what it holds was tried to be given back.
 const REST_LOOKS_SECS: i64 = 40 * 60;
+const MINUTE_SECS: i64 = 60;
 /// Every so many seeds, one is run twice and must go the same way.
 const TWICE_EVERY: u64 = 1_000;
 
@@ -241,6 +242,13 @@ fn come_to_rest(scenario: &Scenario, driver: &mut Driver, inspector: &mut Inspec
     while !is_settled(driver, horizon) && driver.now() < end {
         let next = after(driver.now(), CALM_STEP_SECS);
         driver.run_until(next, inspector);
+    }
+    // What the last sweep sent on is dealt with before the next one.
+    for _ in 0..4 {
+        if driver.messages_waiting() > 0 {
+            let next = after(driver.now(), MINUTE_SECS);
+            driver.run_until(next, inspector);
+        }
     }
 }
 

@@ -11,8 +11,10 @@ use crate::engine::{Context, Trigger};
 use crate::event::{HealthCheck, Signal, SignalKind};
 use crate::guard::shared::Peer;
 use crate::node::NodeId;
+use crate::plan;
+use crate::policy::Mode;
 use crate::policy::standing::News;
-use crate::ports::{OutboxItem, Post, ReportId, Survey};
+use crate::ports::{Found, OutboxItem, Post, ReportId, Survey};
 use crate::time::secs_between;
 
 /// Between two digests about the same thing, in seconds.
@@ -141,14 +143,18 @@ impl Draft<'_> {
     fn turns(&self) -> Turns {
         let survey = self.survey;
         let waiting: BTreeSet<NodeId> = survey.waiting.iter().map(|signal| signal.node).collect();
-        let troubled: BTreeSet<NodeId> = survey.troubled.iter().map(|found| found.signal.node).collect();
-        // Who got well while waiting needs no look: what a sweep can see, it has just seen.
+        if self.context.policy.highest_mode() == Mode::Off {
+            // Nobody has a turn, so nobody waits for one.
+            return Turns { go: Vec::new(), shelve: Vec::new(), unshelve: waiting.into_iter().collect(), shelved: 0 };
+        }
+        let news = || {
+            let told = |found: &&Found| plan::told_already(&found.signal, found.last.as_ref(), self.context, self.now);
+            survey.troubled.iter().filter(move |found| !told(found)).map(|found| &found.signal)
+        };
+        let troubled: BTreeSet<NodeId> = news().map(|signal| signal.node).collect();
+        // Who got well while waiting, or was told of, needs no look: what a sweep can see, it has just seen.
         let well = |signal: &&Signal| seen_by_sweeps(signal) && !troubled.contains(&signal.node);
-        let fresh = survey
-            .troubled
-            .iter()
-            .map(|found| &found.signal)
-            .filter(|signal| !self.next.is_baseline(signal.node) && !waiting.contains(&signal.node));
+        let fresh = news().filter(|signal| !self.next.is_baseline(signal.node) && !waiting.contains(&signal.node));
         let room = self.around().room(&self.context.policy).min(FOLLOW_MAX);
         planted!(ForgetTheShelf => {
             let go = fresh.cloned().collect();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::*;
+use crate::diagnose::Cause;
 use crate::engine::{Context, Trigger};
 use crate::event::{Signal, SignalKind, SweptAgent};
 use crate::guard::Scope;
 use crate::incident::{Ending, IncidentId, Outcome, Phase, Remedy, Symptom};
 use crate::observe::samples::{command_id, command_trouble, ecs_disconnect, home, noon, seen, swept_ssm};
 use crate::policy::Mode;
-use crate::ports::{Found, OutboxItem, ReportId, Survey};
+use crate::ports::{Found, LastIncident, OutboxItem, ReportId, Survey};
 use crate::report::{Report, ReportKind};
 use crate::time::after;
 
@@ -32,7 +33,7 @@ fn signal(number: u128) -> Signal {
 }
 
 fn found(number: u128, dead_secs: i64) -> Found {
-    Found { signal: signal(number), since: Some(at(-dead_secs)) }
+    Found { signal: signal(number), since: Some(at(-dead_secs)), last: None }
 }
 
 fn subnet() -> Factor {
@@ -117,7 +118,7 @@ fn what_the_first_sweep_finds_long_dead_is_one_digest_and_no_incident() {
 
 #[test]
 fn nobody_knows_how_long_it_has_been_dead_so_it_is_old_news_at_first() {
-    let first = Survey { troubled: vec![Found { signal: signal(1), since: None }], ..Survey::default() };
+    let first = Survey { troubled: vec![Found { signal: signal(1), since: None, last: None }], ..Survey::default() };
     assert!(sweep(&first, &context(), noon()).post.unwrap().next.is_baseline(node(1)));
 }
 
@@ -164,6 +165,25 @@ fn a_storm_is_told_at_once_then_every_quarter_of_an_hour_if_there_is_news_and_wh
     assert_eq!(kinds(&third), [(DigestKind::Storm, 3, true)]);
     assert!(third.post.as_ref().unwrap().next.episodes.is_empty());
     assert_eq!(kinds(&sweep(&later(&closed, &third), &context(), at(60 + 2_600))), []);
+}
+
+#[test]
+fn what_was_told_already_takes_nobodys_place() {
+    let blocked = LastIncident {
+        id: IncidentId::new(at(-7_500), node(1)),
+        outcome: Outcome::Blocked,
+        cause: Cause::SsmAgentHung,
+        at: at(-7_200 - 400),
+        command: None,
+        allowed: None,
+        acted_at: None,
+    };
+    let told = Found { last: Some(blocked), ..found(1, 9_000) };
+    let survey = Survey { troubled: vec![told.clone(), found(2, 600)], ..survey() };
+    assert_eq!(followed(&sweep(&survey, &context(), noon())), [node(2)]);
+    let on_the_shelf = Survey { troubled: vec![told], waiting: vec![signal(1)], ..survey };
+    let swept = sweep(&on_the_shelf, &context(), noon());
+    assert_eq!((followed(&swept), swept.post.unwrap().unshelve.clone()), (vec![], vec![node(1)]));
 }
 
 #[test]

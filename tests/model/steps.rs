@@ -263,7 +263,7 @@ impl State {
         let (pass, request) = Pass::new(Arc::clone(context), Trigger::Sweep).step(Answer::Start, self.now);
         let Request::Survey = request else { return None };
         let troubled = self.nodes.iter().filter(|node| !self.ledger.has_open(node.id));
-        let found = |signal: Signal| Found { signal, since: None };
+        let found = |signal: Signal| Found { signal, since: None, last: None };
         let troubled = troubled.filter_map(|node| node.swept(self.now)).map(found).collect();
         // Not the first sweep after a deployment, and nothing new about the account: nothing is saved about many nodes here.
         let fleet = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);

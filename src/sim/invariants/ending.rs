@@ -8,6 +8,7 @@ use crate::event::Signal;
 use crate::incident::{Ending, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
 use crate::sim::account::{Account, Sent};
+use crate::sim::ailment::Ailment;
 use crate::sim::driver::SWEEP_SECS;
 use crate::time::secs_between;
 
@@ -28,7 +29,7 @@ impl Inspector {
         if messages > 0 {
             self.broken("L4", now, None, || format!("{messages} messages wait in the queue, and nothing goes on"));
         }
-        self.nobody_waits_beside_a_place(account, now);
+        self.nobody_waits_beside_a_place(account, troubled, now);
         for signal in troubled {
             self.every_dead_node_is_found(account, signal, now);
         }
@@ -57,9 +58,10 @@ impl Inspector {
         }
     }
 
-    /// L6: who waits for a place has it at the next sweep but one, once there is one.
-    fn nobody_waits_beside_a_place(&mut self, account: &Account, now: Timestamp) {
-        let lately = |at: Timestamp| secs_between(at, now) <= 2 * SWEEP_SECS;
+    /// L6: who waits for a place has it, once there is one, after everybody before it: one each sweep, at the least.
+    fn nobody_waits_beside_a_place(&mut self, account: &Account, troubled: &[Signal], now: Timestamp) {
+        let sweeps = i64::try_from(account.ledger.shelf().len()).unwrap_or(i64::MAX).saturating_add(2);
+        let lately = |at: Timestamp| secs_between(at, now) <= sweeps.saturating_mul(SWEEP_SECS);
         let least = self.policies.iter().map(|(_, policy)| policy.budgets.watched_incidents).min().unwrap_or_default();
         let taken = account.ledger.open().filter(|open| match &open.phase {
             Phase::Watching { .. } | Phase::Parked { .. } => true,
@@ -76,7 +78,9 @@ impl Inspector {
         if moving || u32::try_from(taken.count()).unwrap_or(u32::MAX) >= least {
             return;
         }
-        let shelved = |node| self.storms.shelved_at(node).is_some_and(|at| !lately(at));
+        // Whose node is none of our business is found to be so when its turn comes, and waits again.
+        let meant = |node| troubled.iter().any(|signal| signal.node == node);
+        let shelved = |node| meant(node) && self.storms.shelved_at(node).is_some_and(|at| !lately(at));
         let waits = account.ledger.shelf().iter().map(|signal| signal.node).find(|node| shelved(*node));
         if let Some(node) = waits {
             self.broken("L6", now, Some(node), || "waits for a place, though there is one".to_owned());
@@ -168,7 +172,9 @@ impl Inspector {
         let of_drains =
             |sent: &&Sent| sent.incident == incident.id && matches!(sent.effect, Effect::Drain | Effect::Activate);
         let ours = account.sent.iter().rev().find(|sent| of_drains(sent) && sent.landed);
-        if truth.standby || ours.is_none_or(|sent| sent.effect == Effect::Activate) {
+        // While ECS itself does not answer, nobody can know that it is drained still.
+        let silent = truth.ailment == Some(Ailment::ServiceUnavailable);
+        if truth.standby || silent || ours.is_none_or(|sent| sent.effect == Effect::Activate) {
             return;
         }
         let last = account.sent.iter().rev().find(of_drains).map_or(*since, |sent| sent.at);
