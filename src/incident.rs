@@ -265,6 +265,15 @@ impl Incident {
         self.attempts.iter().rev().find_map(|attempt| attempt.acted_at).or(self.acted_before)
     }
 
+    /// When the first of the disruptive remedies was chosen that were drained for and never sent; none where the last one was
+    /// sent.
+    #[must_use]
+    pub fn unsent_since(&self) -> Option<Timestamp> {
+        planted!(UnsentCounts => return self.attempts.last().filter(|last| last.acted_at.is_none()).map(|last| last.at));
+        let disruptive = self.attempts.iter().rev().filter(|attempt| attempt.remedy.is_disruptive());
+        disruptive.take_while(|attempt| attempt.acted_at.is_none()).last().map(|attempt| attempt.at)
+    }
+
     /// Who approved a remedy last, as claimed.
     #[must_use]
     pub fn approved_by(&self) -> Option<&str> {

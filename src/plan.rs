@@ -28,7 +28,7 @@ mod verify;
 pub use draft::Plan;
 pub use open::{Opening, Told, admit, open, told};
 pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
-pub(crate) use quiet::told_already;
+pub(crate) use quiet::{is_no_news, told_already};
 pub use settle::{refused, settle};
 
 use draft::Draft;

@@ -47,6 +47,7 @@ plants! {
     PerformBeforeCommit, "perform-before-commit", "The effect is sent before its intent is saved.";
     PublishBeforeCommit, "publish-before-commit", "People are told before what they are told is saved.";
     NoPrecheck, "no-precheck", "An effect is sent, though its time has passed.";
+    OldPolicy, "old-policy", "A pass that stood still goes by the policy of its beginning.";
     OldReads, "old-reads", "An intent may be sent for five minutes, however old its reads.";
     RedoOrphan, "redo-orphan", "An intent that nobody knows the end of is sent again.";
     BurnTooEarly, "burn-too-early", "An intent is given up while its call may still be on the way.";
@@ -78,6 +79,10 @@ plants! {
     BeyondTheMode, "beyond-the-mode", "Any remedy in any mode that acts.";
     IgnoreApproval, "ignore-approval", "Nobody is asked.";
     ForgetWhoApproved, "forget-who-approved", "Nobody writes down who approved a remedy.";
+    AnyApprovalWillDo, "any-approval-will-do", "Leave for one remedy counts for another.";
+    IgnoreOtherWork, "ignore-other-work", "Somebody's command or patching on the node does not matter.";
+    IgnoreRefresh, "ignore-refresh", "An instance refresh of the group does not matter.";
+    IgnoreCauseTable, "ignore-cause-table", "The policy's table of causes allows everything.";
     IgnoreSessions, "ignore-sessions", "Live sessions are cut.";
     NoUnhealthyStop, "no-unhealthy-stop", "Nobody minds how much of a group is unhealthy.";
     NoZoneFreeze, "no-zone-freeze", "Nobody minds how much of a zone is unhealthy.";
@@ -108,6 +113,10 @@ plants! {
     ManyCanaries, "many-canaries", "Everybody passes a half-open breaker.";
     BreakerNeverCloses, "breaker-never-closes", "An open breaker that nobody needs stays open.";
     IgnoreSharedCause, "ignore-shared-cause", "Nodes that fail together are cycled one by one.";
+    UnsentCounts, "unsent-counts", "A remedy that was drained for and never sent counts as one.";
+    FailedCanaryCloses, "failed-canary-closes", "A canary that did not help closes the breaker, too.";
+    ObserveForEver, "observe-for-ever", "What is quiet stays so, whatever Defib may do by now.";
+    ReopenAfterReplace, "reopen-after-replace", "What is left of a replaced node opens an incident when EC2 does not say that it is gone.";
     ForgetTheShelf, "forget-the-shelf", "Nobody takes from the shelf what waits there for a place.";
     NoActiveCap, "no-active-cap", "Any number of incidents is worked on at once.";
     NoBaseline, "no-baseline", "What was dead long before opens incidents.";

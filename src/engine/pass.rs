@@ -19,15 +19,20 @@ use crate::ports::{
 };
 use crate::report::{Report, ReportKind};
 use crate::storm::{self, Around, Digest, Limits, News};
+use crate::time::secs_between;
 
 /// Lost compare-and-sets after which a pass leaves it to its next trigger.
 const TRIES_MAX: u8 = 4;
+/// A policy that was read holds for so many seconds.
+const POLICY_HOLDS_SECS: i64 = 60;
 
 /// One pass. Owns everything it needs between two requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pass {
     context: Arc<Context>,
     trigger: Trigger,
+    /// When it began, right after its policy was read.
+    began: Option<Timestamp>,
     tries: u8,
     stage: Stage,
     loaded: Option<Box<Loaded>>,
@@ -78,6 +83,7 @@ impl Pass {
         Box::new(Self {
             context,
             trigger,
+            began: None,
             tries: 0,
             stage: Stage::Begin,
             loaded: None,
@@ -88,6 +94,13 @@ impl Pass {
             digests: VecDeque::new(),
             follow: Vec::new(),
         })
+    }
+
+    /// Whether it has stood still for so long that nothing new is begun on its word: people may have changed the policy since.
+    #[must_use]
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        planted!(OldPolicy => return false);
+        self.began.is_some_and(|began| secs_between(began, now) > POLICY_HOLDS_SECS)
     }
 
     /// Why it began.
@@ -103,7 +116,10 @@ impl Pass {
     pub fn step(mut self: Box<Self>, answer: Answer, now: Timestamp) -> (Box<Self>, Request) {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         match (stage, answer) {
-            (Stage::Begin, Answer::Start) => self.begin(),
+            (Stage::Begin, Answer::Start) => {
+                self.began = Some(now);
+                self.begin()
+            }
             (Stage::Loading, Answer::Loaded(loaded)) => self.loaded(loaded, now),
             (Stage::Observing, Answer::Observed(seen)) => self.observed(&seen, now),
             (Stage::Committing(commit, perform), Answer::Committed(how)) => self.committed(&commit, perform, how, now),
@@ -301,6 +317,9 @@ impl Pass {
     }
 
     fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
+        if self.is_old(now) {
+            return self.done(Verdict::Retry(PortError::Transient));
+        }
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
             (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), _) => {
@@ -310,7 +329,15 @@ impl Pass {
             (_, Some(incident)) => {
                 let plan = {
                     let policy = self.context.policy_for(Some(seen), Some(&incident.place));
-                    plan::decide(incident, seen, &loaded.rails, &policy, now)
+                    // Whoever opened it may have stood still before, and have missed what the incident before it did.
+                    let last =
+                        loaded.last.as_ref().filter(|last| last.id != incident.id).and_then(|last| last.acted_at);
+                    if last > incident.acted_before {
+                        let informed = Incident { acted_before: last, ..Incident::clone(incident) };
+                        plan::decide(&informed, seen, &loaded.rails, &policy, now)
+                    } else {
+                        plan::decide(incident, seen, &loaded.rails, &policy, now)
+                    }
                 };
                 self.commit(plan)
             }

@@ -203,6 +203,11 @@ impl Breaker {
         let mut decides = false;
         for trip in &mut self.trips {
             let Some((_, since)) = trip.canary.filter(|(incident, _)| *incident == tried.incident) else { continue };
+            #[cfg(feature = "plants")]
+            let tried = &Tried {
+                helped: tried.helped || crate::plants::on(crate::plants::Plant::FailedCanaryCloses),
+                ..tried.clone()
+            };
             if !tried.helped {
                 (trip.canary, trip.until) = (None, trip.until.max(after(now, limits.cool_down_secs)));
             } else if since < trip.until {

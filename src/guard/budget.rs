@@ -41,7 +41,8 @@ pub fn claims(incident: &Incident, seen: &Observation, policy: &Policy) -> Claim
         RateClaim { scope: Scope::Account, window_secs: HOUR, limit: budgets.account_an_hour },
         RateClaim { scope: Scope::Account, window_secs: DAY, limit: budgets.account_a_day },
     ];
-    let chosen_at = incident.attempts.last().map_or(incident.first_seen, |attempt| attempt.at);
+    // What was chosen before this, drained for, and never sent, was no remedy.
+    let chosen_at = incident.unsent_since().unwrap_or(incident.first_seen);
     let remedy = incident.attempts.last().map_or(Remedy::Reboot, |attempt| attempt.remedy);
     Claims { at_once, rates, chosen_at, remedy, group: incident.place.scope() }
 }
@@ -157,6 +158,24 @@ mod tests {
         assert_eq!(rates, [&[(node.clone(), 3_600, 1), (node.clone(), 86_400, 3)], account.as_slice()].concat());
         let unread = look.clone().with(|look| look.group = crate::observe::Fact::Absent);
         assert_eq!(told(&claims(&incident, &unread, &policy)).0, [(node, 1), (Scope::Account, 5), (zone, 1)]);
+    }
+
+    #[test]
+    fn what_was_drained_for_and_never_sent_is_no_remedy() {
+        use crate::incident::{Attempt, AttemptResult, Remedy, Symptom};
+        use crate::observe::samples::{home, seen, swept_ssm};
+        let symptom = Symptom { at: noon(), kind: swept_ssm() };
+        let mut incident = Incident::open(&home(), &seen(noon()), symptom, noon(), noon());
+        let at = |secs| crate::time::after(noon(), secs);
+        let attempt =
+            |remedy, secs, acted_at| Attempt { remedy, at: at(secs), acted_at, result: AttemptResult::NotSent };
+        let chosen_at = |incident: &Incident| claims(incident, &seen(noon()), &Policy::default()).chosen_at;
+        incident.attempts.push(attempt(Remedy::Reboot, 100, None));
+        incident.attempts.push(attempt(Remedy::FreeDisk, 200, Some(at(200))));
+        incident.attempts.push(attempt(Remedy::Reboot, 300, None));
+        assert_eq!((chosen_at(&incident), incident.unsent_since()), (at(100), Some(at(100))));
+        incident.attempts.push(attempt(Remedy::Reboot, 400, Some(at(400))));
+        assert_eq!((chosen_at(&incident), incident.unsent_since()), (noon(), None), "sent: it counts");
     }
 
     #[test]

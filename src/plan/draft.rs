@@ -175,9 +175,7 @@ impl<'a> Draft<'a> {
     }
 
     fn let_go(&mut self) {
-        let last = self.next.attempts.last();
-        let unsent_since = last.filter(|attempt| attempt.acted_at.is_none()).map(|attempt| attempt.at);
-        self.permits = Permits::Free { unsent_since };
+        self.permits = Permits::Free { unsent_since: self.next.unsent_since() };
         self.next.holds.permits = false;
     }
 

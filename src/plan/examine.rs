@@ -454,6 +454,8 @@ fn approval(draft: &Draft<'_>, remedy: Remedy) -> Result<(), Refusal> {
     planted!(IgnoreApproval => return Ok(()));
     match draft.policy.approve_from {
         Some(from) if remedy >= from => match &draft.next.approval {
+            #[cfg(feature = "plants")]
+            Some(_) if crate::plants::on(crate::plants::Plant::AnyApprovalWillDo) => Ok(()),
             Some(approval) if approval.remedy == remedy && approval.until > draft.now => Ok(()),
             Some(_) | None => Err(Refusal::Approval { remedy }),
         },

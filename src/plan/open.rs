@@ -8,7 +8,7 @@ use crate::diagnose::diagnose;
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{Refusal, mode, ownership};
-use crate::incident::{Ending, Event, Incident, Phase, Symptom};
+use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
 use crate::observe::{Fact, Health, InstanceState, InvocationStatus, Look, Observation};
 use crate::policy::Mode;
 use crate::ports::Loaded;
@@ -63,6 +63,13 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
 pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Context, now: Timestamp) -> Opening {
     if let Err(reason) = known_and_running(seen) {
         return Opening::Ignore(reason);
+    }
+    // What is left of a node that is gone, most likely: its registration stays with ECS for a while (S15).
+    let gone = loaded.last.as_ref().is_some_and(|last| matches!(last.outcome, Outcome::Replaced | Outcome::Gone));
+    #[cfg(feature = "plants")]
+    let gone = gone && !crate::plants::on(crate::plants::Plant::ReopenAfterReplace);
+    if gone && seen.node.is_instance() && seen.ec2.blind().is_some() {
+        return Opening::Ignore(IgnoreReason::NotSeen);
     }
     if ownership::check_mute(seen, loaded.rails.muted_until, now).is_err() {
         return Opening::Ignore(IgnoreReason::Muted);

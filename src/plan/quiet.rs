@@ -18,6 +18,14 @@ const AN_HOUR_SECS: i64 = 3_600;
 /// changed: in the sweep that comes within so many seconds after the full hour.
 const SWEEP_SECS: i64 = 300;
 
+/// Whether what a sweep found was told already, and is not worth a look in this sweep.
+pub(crate) fn is_no_news(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
+    let Some(last) = last else { return false };
+    let again = secs_between(last.at, now) % AN_HOUR_SECS < SWEEP_SECS;
+    let newer = matches!(signal.kind, SignalKind::Swept { since: Some(since), .. } if since > last.at);
+    told_already(signal, Some(last), context, now) || (holds(last, context, now) && !newer && !again)
+}
+
 /// Whether what a signal tells was told already, as far as can be said without a look.
 pub(crate) fn told_already(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
     let Some(last) = last else { return false };
@@ -33,10 +41,9 @@ pub(crate) fn told_already(signal: &Signal, last: Option<&LastIncident>, context
     let elapsed = secs_between(last.at, now);
     match &signal.kind {
         _ if elapsed < AN_HOUR_SECS => true,
-        // One that began since then is another one.
-        SignalKind::Swept { since, .. } => since.is_none_or(|at| at <= last.at) && elapsed % AN_HOUR_SECS >= SWEEP_SECS,
-        // Whether they tell of something new, a look says.
-        SignalKind::CommandTrouble { .. }
+        // Whether they tell of something new, a look says. Sweeps send what is worth one.
+        SignalKind::Swept { .. }
+        | SignalKind::CommandTrouble { .. }
         | SignalKind::EcsHealthImpaired { .. }
         | SignalKind::EcsDisconnected { .. }
         | SignalKind::SessionRefused
@@ -73,6 +80,7 @@ pub(super) fn nothing_changed(
     let whole = seen.ec2.blind().is_none() && seen.asg.blind().is_none() && seen.ecs.blind().is_none();
     let policy = context.policy_for(Some(seen), None);
     let raised = whole && last.allowed.is_some_and(|allowed| mode::allowed(seen, &policy) > allowed);
+    planted!(ObserveForEver => return !(began(swept) || began(ssm) || began(ecs)));
     !(began(swept) || began(ssm) || began(ecs) || raised)
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::account::{Account, Sent};
 use super::driver::{Happened, Watch};
-use super::world::Truth;
+use super::world::{StandsIn, Truth};
 use crate::effect::{Effect, IntentId, Weight};
 use crate::engine::Request;
 use crate::incident::{Incident, IncidentId, Remedy};
@@ -144,7 +144,7 @@ pub struct Inspector {
     /// When each incident was first seen, as its first record said.
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
-    approvals: BTreeMap<IncidentId, Timestamp>,
+    approvals: BTreeMap<IncidentId, (Timestamp, Option<Remedy>)>,
     storms: storm::Storms,
     /// What people were told of quarantines, and when they ended them.
     quarantines: BTreeMap<NodeId, Told>,
@@ -249,6 +249,14 @@ impl Inspector {
         let cluster = spot.and_then(|spot| spot.group.as_deref()).or(seen_in);
         let group = spot.and_then(|spot| spot.scaling_group.as_deref()).or(seen_group);
         self.policies.iter().skip(first).map(|(_, policy)| policy.at(cluster, group).into_owned()).collect()
+    }
+
+    /// Where a node counts, one that a group launched meanwhile too.
+    fn spot_of(&self, account: &Account, node: NodeId) -> Option<Spot> {
+        self.spots.get(&node).cloned().or_else(|| {
+            let StandsIn { cluster, group, zone } = account.world.stands_in(node)?;
+            Some(Spot { group: cluster.or_else(|| group.clone()), zone, scaling_group: group })
+        })
     }
 
     /// The promises that were broken.

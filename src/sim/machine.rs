@@ -191,6 +191,7 @@ pub(crate) struct Machine {
     pub illnesses: u32,
     pub sessions: u16,
     pub busy: Busy,
+    pub busy_since: Secs,
     pub busy_until: Secs,
     /// Since when nothing is wrong with it and all its agents answer.
     pub well_since: Option<Secs>,

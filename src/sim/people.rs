@@ -110,7 +110,9 @@ impl Deed {
                 let waiting = driver.account().ledger.open().filter(|open| matches!(open.phase, Phase::Parked { .. }));
                 let ids: Vec<_> = waiting.map(|open| open.id).collect();
                 if let Some(id) = ids.get(pick % ids.len().max(1)) {
-                    inspector.approved(*id, now);
+                    if let Some(waiting) = driver.account().ledger.incident(*id) {
+                        inspector.approved(waiting, now);
+                    }
                     ask(driver, Action::Approve(*id));
                 }
             }

@@ -45,6 +45,8 @@ const DRILL_SECS: i64 = 1_500;
 /// Within so many seconds each incident at rest has been looked at, and what it holds was tried to be given back.
 const REST_LOOKS_SECS: i64 = 40 * 60;
 const MINUTE_SECS: i64 = 60;
+/// A change of tags or mode is noticed within the hour; and the sweeps and looks that takes, in seconds.
+const NOTICED_SECS: i64 = 3 * 3_600;
 /// Every so many seeds, one is run twice and must go the same way.
 const TWICE_EVERY: u64 = 1_000;
 
@@ -238,6 +240,9 @@ fn come_to_rest(scenario: &Scenario, driver: &mut Driver, inspector: &mut Inspec
         driver.account_mut().world.afflict(drill.node, drill.ailment, drill.at, drill.lasts);
         least = after(drill.at, DRILL_SECS);
     }
+    if scenario.long_calm {
+        least = least.max(after(horizon, NOTICED_SECS));
+    }
     driver.run_until(least, inspector);
     while !is_settled(driver, horizon) && driver.now() < end {
         let next = after(driver.now(), CALM_STEP_SECS);
@@ -245,7 +250,8 @@ fn come_to_rest(scenario: &Scenario, driver: &mut Driver, inspector: &mut Inspec
     }
     // What the last sweep sent on is dealt with before the next one.
     for _ in 0..4 {
-        if driver.messages_waiting() > 0 {
+        let ledger = &driver.account().ledger;
+        if driver.messages_waiting() > 0 || !(ledger.digests().is_empty() && ledger.unsent().is_empty()) {
             let next = after(driver.now(), MINUTE_SECS);
             driver.run_until(next, inspector);
         }

@@ -171,6 +171,17 @@ pub(crate) struct Cluster {
     pub tags: Tags,
 }
 
+/// Where a node counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandsIn {
+    /// Its cluster.
+    pub cluster: Option<Arc<str>>,
+    /// Its Auto Scaling group.
+    pub group: Option<Arc<str>>,
+    /// The last letter of its Availability Zone.
+    pub zone: Option<char>,
+}
+
 /// An Auto Scaling group.
 #[derive(Debug, Clone)]
 pub(crate) struct Fleet {
@@ -182,6 +193,7 @@ pub(crate) struct Fleet {
     pub ec2_health_only: bool,
     pub suspended: bool,
     pub refreshing: bool,
+    pub refreshing_since: Option<Secs>,
     pub tags: Tags,
 }
 
@@ -358,6 +370,26 @@ impl World {
     #[must_use]
     pub fn knows(&self, node: NodeId) -> bool {
         self.by_id.contains_key(&node)
+    }
+
+    /// Since when an instance refresh of the node's Auto Scaling group has been running.
+    #[must_use]
+    pub fn refreshing_since(&self, node: NodeId) -> Option<Timestamp> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        let fleet = machine.member.as_ref().and_then(|member| self.fleets.get(member.group))?;
+        fleet.refreshing_since.filter(|_| fleet.refreshing).map(moment)
+    }
+
+    /// Where a node counts: its cluster, its Auto Scaling group, its Availability Zone.
+    #[must_use]
+    pub fn stands_in(&self, node: NodeId) -> Option<StandsIn> {
+        let machine = self.index(node).and_then(|index| self.machines.get(index))?;
+        let cluster = machine.ecs.as_ref().and_then(|ecs| self.clusters.get(ecs.cluster));
+        let fleet = machine.member.as_ref().and_then(|member| self.fleets.get(member.group));
+        let zone = machine.zone.as_ref().and_then(|zone| zone.as_str().chars().next_back());
+        let (cluster, group) =
+            (cluster.map(|known| Arc::clone(&known.name)), fleet.map(|known| Arc::clone(&known.label)));
+        Some(StandsIn { cluster, group, zone })
     }
 
     /// Until when tags of a node, its group or its cluster mute it, in the past too.

@@ -147,14 +147,18 @@ impl Draft<'_> {
             // Nobody has a turn, so nobody waits for one.
             return Turns { go: Vec::new(), shelve: Vec::new(), unshelve: waiting.into_iter().collect(), shelved: 0 };
         }
-        let news = || {
-            let told = |found: &&Found| plan::told_already(&found.signal, found.last.as_ref(), self.context, self.now);
-            survey.troubled.iter().filter(move |found| !told(found)).map(|found| &found.signal)
-        };
-        let troubled: BTreeSet<NodeId> = news().map(|signal| signal.node).collect();
+        let news = survey
+            .troubled
+            .iter()
+            .filter(|found| !plan::is_no_news(&found.signal, found.last.as_ref(), self.context, self.now));
+        let told = |found: &Found| plan::told_already(&found.signal, found.last.as_ref(), self.context, self.now);
+        let untold = survey.troubled.iter().filter(|found| !told(found));
+        let troubled: BTreeSet<NodeId> = untold.map(|found| found.signal.node).collect();
         // Who got well while waiting, or was told of, needs no look: what a sweep can see, it has just seen.
         let well = |signal: &&Signal| seen_by_sweeps(signal) && !troubled.contains(&signal.node);
-        let fresh = news().filter(|signal| !self.next.is_baseline(signal.node) && !waiting.contains(&signal.node));
+        let fresh = news
+            .map(|found| &found.signal)
+            .filter(|signal| !self.next.is_baseline(signal.node) && !waiting.contains(&signal.node));
         let room = self.around().room(&self.context.policy).min(FOLLOW_MAX);
         planted!(ForgetTheShelf => {
             let go = fresh.cloned().collect();

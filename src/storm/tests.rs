@@ -178,10 +178,11 @@ fn what_was_told_already_takes_nobodys_place() {
         allowed: None,
         acted_at: None,
     };
-    let told = Found { last: Some(blocked), ..found(1, 9_000) };
-    let survey = Survey { troubled: vec![told.clone(), found(2, 600)], ..survey() };
+    let told = Found { last: Some(blocked.clone()), ..found(1, 9_000) };
+    let survey = Survey { troubled: vec![told, found(2, 600)], ..survey() };
     assert_eq!(followed(&sweep(&survey, &context(), noon())), [node(2)]);
-    let on_the_shelf = Survey { troubled: vec![told], waiting: vec![signal(1)], ..survey };
+    let lately = Found { last: Some(LastIncident { at: at(-1_000), ..blocked }), ..found(1, 9_000) };
+    let on_the_shelf = Survey { troubled: vec![lately], waiting: vec![signal(1)], ..survey };
     let swept = sweep(&on_the_shelf, &context(), noon());
     assert_eq!((followed(&swept), swept.post.unwrap().unshelve.clone()), (vec![], vec![node(1)]));
 }

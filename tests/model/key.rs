@@ -265,7 +265,11 @@ impl Keyer<'_> {
         match &running.request {
             // It will read again and save what became of its effect, if that is still to be saved.
             Request::Commit(_) if behind && running.performed.is_some() => {}
-            Request::Commit(commit) => self.commit(commit, &mut mixer),
+            Request::Commit(commit) => {
+                // Once it is old, it reads no more after a conflict.
+                running.pass.is_old(self.state.now).hash(&mut mixer);
+                self.commit(commit, &mut mixer);
+            }
             Request::Perform(perform) => self.perform(perform, &mut mixer),
             other => panic!("nobody stands still at {other:?}"),
         }

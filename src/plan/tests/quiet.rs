@@ -113,14 +113,16 @@ fn more_that_defib_may_do_is_news() {
 }
 
 #[test]
-fn a_sweep_looks_at_a_quiet_node_once_an_hour() {
-    let looked = |ago| {
-        let loaded = Loaded { last: Some(last(Outcome::Blocked, ago)), ..nothing_loaded() };
-        let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(2 * DAY)) };
-        admit(&signal, &loaded, &context(Mode::Cycle), noon()).is_ok()
+fn a_sweep_has_a_quiet_node_looked_at_once_an_hour() {
+    let looked = |since, ago| {
+        let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(since)) };
+        !is_no_news(&signal, Some(&last(Outcome::Blocked, ago)), &context(Mode::Cycle), noon())
     };
-    let sweeps: Vec<i64> = (0..24).map(|number| 10 + number * 300).filter(|ago| looked(*ago)).collect();
-    assert_eq!(sweeps, [3_610], "of two hours of sweeps");
+    let sweeps = |since| (0..24).map(|number| 10 + number * 300).filter(move |ago| looked(since, *ago));
+    assert_eq!(sweeps(2 * DAY).collect::<Vec<_>>(), [3_610], "of two hours of sweeps");
+    assert_eq!(sweeps(60).count(), 12, "in the second hour each, as it fell ill anew");
+    let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(2 * DAY)) };
+    assert!(!is_no_news(&signal, None, &context(Mode::Cycle), noon()), "nothing was told of it");
 }
 
 #[test]

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::Inspector;
 use crate::diagnose::{Family, diagnose};
 use crate::effect::{Effect, Weight};
-use crate::guard::{gates, mode};
+use crate::guard::{Refusal, Resource, gates, mode};
 use crate::incident::{AttemptResult, Ending, Event, Incident, Phase, Remedy};
 use crate::node::NodeId;
 use crate::observe::{Health, Look, Observation, Standing};
 use crate::plan::ladder;
+use crate::policy::Mode;
 use crate::sim::account::Account;
 use crate::sim::ailment::{Ailment, SsmFace};
 use crate::time::secs_between;
@@ -21,6 +22,10 @@ use crate::time::secs_between;
 const NEW_FAULT_SECS: i64 = 600;
 /// An examination this long that began in the calm had nothing in its way, in seconds.
 const EXAMINATION_SECS: i64 = 30 * 60;
+/// A change of mode or tags is noticed so soon after the end of an incident, in seconds: an hour, two sweeps, and the look.
+const NOTICED_SECS: i64 = 3_600 + 900;
+/// A day.
+const DAY_SECS: i64 = 24 * 3_600;
 
 /// Why a node may stay ill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +74,7 @@ impl Inspector {
             let seen = account.world.observe(node, &look, now);
             let last = account.ledger.incidents().filter(|incident| incident.node == node).last();
             let ill = Ill { ailment, since, prepared: truth.prepared, seen: &seen, calm_since, now };
-            if self.excuse(last.map(AsRef::as_ref), &ill).is_none() {
+            if self.excuse(account, last.map(AsRef::as_ref), &ill).is_none() {
                 let told = last.and_then(|incident| incident.ending()).map(|ending| format!("{ending:?}"));
                 let id = last.map(|incident| incident.id.to_string()).unwrap_or_default();
                 let cause = ailment.cause();
@@ -81,7 +86,7 @@ impl Inspector {
     }
 
     /// Why it may stay ill, if there is a reason.
-    fn excuse(&self, last: Option<&Incident>, ill: &Ill<'_>) -> Option<Excuse> {
+    fn excuse(&self, account: &Account, last: Option<&Incident>, ill: &Ill<'_>) -> Option<Excuse> {
         let Some(incident) = last else { return Some(Excuse::NotFound) };
         let (ending, at) = match &incident.phase {
             Phase::Closed { ending, at } => (ending, *at),
@@ -98,8 +103,20 @@ impl Inspector {
             return Some(Excuse::NotFound);
         }
         match ending {
-            Ending::Refused { .. } | Ending::WaitedTooLong { .. } | Ending::WouldHave { .. } => Some(Excuse::Rail),
-            Ending::Quarantined { .. } => Some(Excuse::Quarantine),
+            Ending::Refused { refusal: Refusal::Quarantined { .. } } | Ending::Quarantined { .. } => {
+                Self::cycled_before(account, incident.node, at).then_some(Excuse::Quarantine)
+            }
+            Ending::WouldHave { .. } => self.forbidden((account, at), ill, |mode| mode <= Mode::Observe),
+            Ending::Refused { refusal: Refusal::ModeTooLow { mode: before, .. } } => {
+                self.forbidden((account, at), ill, |mode| mode <= *before)
+            }
+            Ending::Refused {
+                refusal: Refusal::NotOptedIn { resource: Resource::Instance } | Refusal::OptedOut { .. },
+            } => self.forbidden((account, at), ill, |mode| mode <= Mode::Observe),
+            Ending::Refused { refusal: Refusal::NotOptedIn { .. } } => {
+                self.forbidden((account, at), ill, |mode| mode <= Mode::Cycle)
+            }
+            Ending::Refused { .. } | Ending::WaitedTooLong { .. } => Some(Excuse::Rail),
             Ending::DoesNotStart | Ending::NotGivenBack => Some(Excuse::Taken),
             Ending::ClosedBy { .. } => Some(Excuse::Person),
             Ending::Gone => Some(Excuse::Gone),
@@ -110,6 +127,38 @@ impl Inspector {
             Ending::TooLong => self.time(incident, at, ill),
             Ending::CauseNotOurs | Ending::LadderExhausted => self.tried(incident, at, ill),
         }
+    }
+
+    /// Whether anything disruptive was sent to a node within a day: without, no quarantine is due, whatever its limit.
+    fn cycled_before(account: &Account, node: NodeId, at: Timestamp) -> bool {
+        let day = |sent: Timestamp| sent <= at && secs_between(sent, at) < DAY_SECS;
+        let of_node = account.ledger.incidents().filter(|incident| incident.node == node);
+        of_node
+            .flat_map(|incident| incident.attempts.iter())
+            .any(|attempt| attempt.remedy.is_disruptive() && attempt.acted_at.is_some_and(day))
+    }
+
+    /// Whether the mode that people mean forbids it still. What they changed is noticed within the hour.
+    fn forbidden(
+        &self,
+        (account, at): (&Account, Timestamp),
+        ill: &Ill<'_>,
+        forbids: impl Fn(Mode) -> bool,
+    ) -> Option<Excuse> {
+        // No sweep lists it, and its event came while the mode was another one; or sweeps leave it, as it was dead before the
+        // first of them.
+        let baseline = account.ledger.bulletin().is_baseline(ill.seen.node);
+        if baseline || account.world.shown_dead_since(ill.seen.node).is_none() {
+            return Some(Excuse::Hidden);
+        }
+        let node = ill.seen.node;
+        let muted = [account.ledger.muted_until(node), account.world.muted_until(node)].into_iter().flatten().max();
+        let free_since = at.max(ill.calm_since).max(muted.unwrap_or(at));
+        if secs_between(free_since, ill.now) < NOTICED_SECS {
+            return Some(Excuse::JustNow);
+        }
+        let mode = mode::allowed(ill.seen, &self.policy_of(ill.seen));
+        forbids(mode).then_some(Excuse::Rail)
     }
 
     /// The incident's own limit; or an examination that came to no certain end, which needs a reason.
@@ -202,8 +251,17 @@ fn decided(incident: &Incident, ended: Timestamp) -> Timestamp {
         }
         _ => false,
     };
-    let last = incident.history.iter().rev().skip(1).take_while(|entry| {
-        undoing(&entry.event) || matches!(entry.event, Event::Told(_) | Event::Reached(_) | Event::Operator(_))
+    // What was told of a rest comes after its beginning.
+    let before = incident.history.iter().rev().skip_while(|entry| !matches!(entry.event, Event::Closed(_))).skip(1);
+    let last = before.take_while(|entry| {
+        let aside = matches!(
+            entry.event,
+            Event::Told(_)
+                | Event::Reached(_)
+                | Event::Operator(_)
+                | Event::Ended { result: AttemptResult::NotSent, .. }
+        );
+        undoing(&entry.event) || aside
     });
     last.filter(|entry| undoing(&entry.event)).map(|entry| entry.at).min().unwrap_or(ended)
 }

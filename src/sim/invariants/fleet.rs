@@ -48,7 +48,7 @@ impl Inspector {
     /// Not while more of the group is unhealthy than the policy lets be.
     fn never_in_a_sick_group(&mut self, landing: &Landing<'_>) {
         let alone = |spot: &super::Spot| spot.group.is_none() && spot.scaling_group.is_none();
-        if self.spots.get(&landing.sent.node).is_none_or(alone) {
+        if self.spot_of(landing.account, landing.sent.node).as_ref().is_none_or(alone) {
             return;
         }
         let crowd = landing.account.world.group_crowd(landing.sent.node);

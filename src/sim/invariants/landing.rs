@@ -115,6 +115,9 @@ impl Inspector {
                 self.breach("S3", landing, || "on a node that a tag mutes".to_owned());
             }
         }
+        if settled.is_empty() && !self.tags.contains_key(&node) {
+            self.only_willing_newcomers(landing);
+        }
         self.only_in_willing_places(landing);
         if let Some((since, until)) = self.mutes.get(&node).copied()
             && secs_between(since, now) >= GRACE_SECS
@@ -124,10 +127,25 @@ impl Inspector {
         }
     }
 
+    /// S3: the same of a node that its group launched meanwhile, by the world's own record of its tags.
+    fn only_willing_newcomers(&mut self, landing: &Landing<'_>) {
+        let (truth, now) = (landing.truth, landing.sent.at);
+        let long = |since: Option<Timestamp>| since.is_some_and(|since| secs_between(since, now) >= GRACE_SECS);
+        if long(truth.unmanaged_since) {
+            self.breach("S3", landing, || "on a new node that is not opted in".to_owned());
+        }
+        if long(truth.opted_out_since) {
+            self.breach("S3", landing, || "on a new node that is opted out".to_owned());
+        }
+        if truth.muted && long(truth.muted_since) {
+            self.breach("S3", landing, || "on a new node that a tag mutes".to_owned());
+        }
+    }
+
     /// S3: the same of the tags on its cluster and its Auto Scaling group; what changes the group needs the group's own.
     fn only_in_willing_places(&mut self, landing: &Landing<'_>) {
         let (now, effect) = (landing.sent.at, landing.sent.effect);
-        let Some(spot) = self.spots.get(&landing.sent.node).cloned() else { return };
+        let Some(spot) = self.spot_of(landing.account, landing.sent.node) else { return };
         let scaling_group = spot.scaling_group.map(Place::ScalingGroup);
         let cluster = spot.group.map(Place::Cluster);
         for place in scaling_group.into_iter().chain(cluster) {
@@ -191,16 +209,16 @@ impl Inspector {
     /// S2: at once, and in an hour and a day, counted from what landed.
     fn within_budgets(&mut self, landing: &Landing<'_>) {
         let node = landing.sent.node;
-        let own = self.spots.get(&node).cloned();
+        let own = self.spot_of(landing.account, node);
         let (mut account, mut group, mut zone) = (1_u32, 1_u32, 1_u32);
         for other in landing.account.ledger.open() {
             if other.id == landing.sent.incident || !disrupted(other) {
                 continue;
             }
             account += 1;
-            let spot = self.spots.get(&other.node);
-            group += u32::from(shares(own.as_ref(), spot, |spot| spot.group.as_ref()));
-            zone += u32::from(shares(own.as_ref(), spot, |spot| spot.zone.as_ref()));
+            let spot = self.spot_of(landing.account, other.node);
+            group += u32::from(shares(own.as_ref(), spot.as_ref(), |spot| spot.group.as_ref()));
+            zone += u32::from(shares(own.as_ref(), spot.as_ref(), |spot| spot.zone.as_ref()));
         }
         let size = |pick: fn(&Spot, &Spot) -> bool| {
             own.as_ref().map_or(0, |own| self.spots.values().filter(|spot| pick(own, spot)).count())

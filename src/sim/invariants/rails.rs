@@ -2,9 +2,12 @@
 
 use super::{GRACE_SECS, Inspector, Landing, remedy_of};
 use crate::effect::Weight;
-use crate::incident::{Ending, Event, Incident, IncidentId};
-use crate::policy::SessionsRule;
+use crate::guard::Refusal;
+use crate::incident::{Ending, Event, Incident, Phase};
+use crate::observe::{Health, Standing};
+use crate::policy::places::Highest;
 use crate::policy::standing::{News, Wrong};
+use crate::policy::{Policy, SessionsRule};
 use crate::sim::account::Account;
 use crate::time::{after, secs_between};
 use jiff::Timestamp;
@@ -38,14 +41,21 @@ impl Inspector {
     }
 
     /// A person approves what this incident waits with.
-    pub fn approved(&mut self, incident: IncidentId, at: Timestamp) {
-        self.approvals.insert(incident, at);
+    pub fn approved(&mut self, incident: &Incident, at: Timestamp) {
+        // What it waits with when the word reaches it may be another remedy still, or one at all.
+        let remedy = match &incident.phase {
+            Phase::Parked { refusal: Refusal::Approval { remedy }, .. } => Some(*remedy),
+            _ => None,
+        };
+        self.approvals.insert(incident.id, (at, remedy));
     }
 
     pub(super) fn within_the_rails(&mut self, landing: &Landing<'_>) {
         self.patiently(landing);
         self.never_while_it_boots(landing);
         self.never_under_peoples_hands(landing);
+        self.never_beside_other_work(landing);
+        self.within_the_table_of_causes(landing);
         self.with_leave(landing);
         self.never_in_quarantine(landing);
     }
@@ -81,9 +91,10 @@ impl Inspector {
             Weight::Guarding | Weight::Disruptive => landing.least(|policy| policy.disruptive_hold_down_secs),
             Weight::ReadOnly | Weight::Restoring => return,
         };
-        // What the policy says about a cause goes first.
-        let waits = landing.policies.iter().flat_map(|policy| policy.causes.values()).filter_map(|rule| rule.wait_secs);
-        let hold_down = waits.fold(hold_down, i64::min);
+        // What the policy says about the cause goes first; nothing is looked for before the shorter hold-down is over.
+        let cause = landing.incident.and_then(|incident| incident.diagnosis.as_ref()).map(|found| found.cause);
+        let wait = |policy: &Policy| policy.causes.get(&cause?).and_then(|rule| rule.wait_secs);
+        let hold_down = landing.least(|policy| wait(policy).unwrap_or(hold_down));
         let asked = landing.incident.is_some_and(|incident| incident.asked.is_some());
         let waited = secs_between(first_seen, landing.sent.at);
         if waited < hold_down && !asked {
@@ -110,6 +121,34 @@ impl Inspector {
         }
     }
 
+    /// Nothing beside somebody else's work on a node whose SSM agent was seen to answer, and nothing beside an instance refresh.
+    fn never_beside_other_work(&mut self, landing: &Landing<'_>) {
+        let (now, account) = (landing.sent.at, landing.account);
+        let long = |since: jiff::Timestamp| secs_between(since, now) > GRACE_SECS;
+        let answers = landing.seen.is_some_and(|seen| Health::of(seen, seen.at).ssm == Standing::Well);
+        if answers && let Some(since) = landing.truth.busy_since.filter(|since| long(*since)) {
+            self.breach("rail", landing, || format!("beside somebody's work that had been running since {since}"));
+        }
+        if let Some(since) = account.world.refreshing_since(landing.sent.node).filter(|since| long(*since)) {
+            self.breach("rail", landing, || format!("beside an instance refresh that had been running since {since}"));
+        }
+    }
+
+    /// Against a cause nothing stronger than the policy's table lets be.
+    fn within_the_table_of_causes(&mut self, landing: &Landing<'_>) {
+        let Some(remedy) = remedy_of(landing.sent.effect) else { return };
+        let Some(found) = landing.incident.and_then(|incident| incident.diagnosis.as_ref()) else { return };
+        let cause = found.cause;
+        let lets = |policy: &Policy| match policy.causes.get(&cause).and_then(|rule| rule.highest) {
+            Some(Highest::Nothing) => false,
+            Some(Highest::Remedy(highest)) => remedy <= highest,
+            None => true,
+        };
+        if !landing.allowed(lets) {
+            self.breach("rail", landing, || format!("against {cause}, for which the policy does not allow it"));
+        }
+    }
+
     /// No step of a disruptive remedy while the change calendar has been closed for long enough to be seen.
     pub(super) fn while_the_calendar_is_open(&mut self, landing: &Landing<'_>) {
         let Some(name) = self.stack().calendar else { return };
@@ -124,10 +163,12 @@ impl Inspector {
     fn with_leave(&mut self, landing: &Landing<'_>) {
         let Some(remedy) = remedy_of(landing.sent.effect) else { return };
         let free = landing.allowed(|policy| policy.approve_from.is_none_or(|from| remedy < from));
-        let at = self.approvals.get(&landing.sent.incident).copied();
-        let approved = at.is_some_and(|at| after(at, APPROVED_MAX_SECS) > landing.sent.at);
+        let leave = self.approvals.get(&landing.sent.incident).copied();
+        let approved = leave.is_some_and(|(at, what)| {
+            what.is_none_or(|what| what == remedy) && after(at, APPROVED_MAX_SECS) > landing.sent.at
+        });
         if !free && !approved {
-            self.breach("rail", landing, || "and nobody had approved it".to_owned());
+            self.breach("rail", landing, || format!("and nobody had approved it; leave was given for {leave:?}"));
         } else if !free && landing.incident.is_some_and(|incident| incident.approved_by().is_none()) {
             self.breach("rail", landing, || "and nobody can tell who approved it".to_owned());
         }

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::Inspector;
 use super::ending::was_resting;
+use super::{GRACE_SECS, Inspector};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::incident::{Ending, Incident, Outcome, Phase, Remedy};
 use crate::sim::account::Account;
+use crate::time::secs_between;
 
 /// How the names of Defib's own documents begin.
 const OWN_DOCUMENTS: &str = "Defib-";
@@ -23,6 +24,7 @@ impl Inspector {
             self.never_old_news(account, saved, now);
             self.opened.entry(saved.id).or_insert(saved.first_seen);
             self.never_of_our_own_making(account, saved, now);
+            self.never_on_what_we_ended(account, saved, now);
             self.found_in_time(account, saved, now);
         }
     }
@@ -68,6 +70,25 @@ impl Inspector {
             && shown < acted_at
         {
             self.broken("L3", now, Some(saved.node), || format!("{remedy} is said to have helped, dead since {shown}"));
+        }
+    }
+
+    /// S15: what our own termination leaves behind opens no incident.
+    fn never_on_what_we_ended(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
+        // A person who asks for it anyway is answered, and sees what becomes of it.
+        if saved.asked.is_some() {
+            return;
+        }
+        let ours = account
+            .sent
+            .iter()
+            .rev()
+            .find(|sent| sent.node == saved.node && sent.landed && sent.effect == Effect::Terminate);
+        if let Some(sent) = ours.filter(|sent| secs_between(sent.at, now) > GRACE_SECS) {
+            let (before, at) = (sent.incident, sent.at);
+            self.broken("S15", now, Some(saved.node), || {
+                format!("{} opened, though {before} ended it at {at}", saved.id)
+            });
         }
     }
 

@@ -17,6 +17,7 @@ use crate::node::NodeId;
 use crate::observe::Factor;
 use crate::ports::{Commit, OutboxItem};
 use crate::sim::account::Account;
+use crate::sim::driver::SWEEP_SECS;
 use crate::time::{after, secs_between};
 
 /// What was committed before the breaker opened may land for so long.
@@ -27,8 +28,9 @@ const CLOSES_SECS: i64 = 45 * 60;
 const CANARY_SECS: i64 = 2 * 3_600 + 15 * 60;
 /// Digests about one thing are at least so far apart.
 const DIGESTS_APART_SECS: i64 = 15 * 60;
-/// What was dead for so long before the first sweep is no news.
-const LONG_DEAD_SECS: i64 = 3_600;
+/// What was dead for so long before the first sweep is no news: an hour, and as long as a sweep may stand still between its
+/// look and its end.
+const LONG_DEAD_SECS: i64 = 3_600 + 900;
 /// So many failures in a row, and the remedy rests.
 const FAILURES: usize = 4;
 
@@ -44,6 +46,8 @@ pub(super) struct Storms {
     /// When a node was last put on the shelf, or taken from it.
     shelved: BTreeMap<NodeId, Timestamp>,
     told: BTreeMap<String, (Timestamp, u32)>,
+    /// Whether the breaker had a canary after the last commit, and when it was last seen to have one.
+    canary: (bool, Option<Timestamp>),
     /// Nodes that events told of which nobody sent.
     forged: BTreeSet<NodeId>,
 }
@@ -87,8 +91,17 @@ impl Inspector {
     /// A commit was saved: does it tell of trouble, or of how a remedy ended?
     pub(super) fn follow_trouble(&mut self, account: &Account, commit: &Commit, now: Timestamp) {
         let limits = commit.news.limits.breaker;
+        let canary = account.ledger.bulletin().breaker.trips.iter().any(|trip| trip.canary.is_some());
+        if canary || self.storms.canary.0 {
+            self.storms.canary.1 = Some(now);
+        }
+        self.storms.canary.0 = canary;
+        if !self.policies.iter().any(|(_, policy)| BreakerLimits::of(policy) == limits) {
+            self.broken("rail", now, None, || format!("{limits:?} are limits of the breaker that no policy names"));
+        }
         for tried in &commit.news.tried {
-            self.follow_tried(tried, now);
+            let acted_at = account.ledger.incident(tried.incident).and_then(|incident| incident.acted_at());
+            self.follow_tried(tried, acted_at, (now, limits.cool_down_secs));
         }
         if !commit.news.troubled {
             return;
@@ -106,7 +119,7 @@ impl Inspector {
         }
     }
 
-    fn follow_tried(&mut self, tried: &Tried, now: Timestamp) {
+    fn follow_tried(&mut self, tried: &Tried, acted_at: Option<Timestamp>, (now, cool_down_secs): (Timestamp, i64)) {
         let storms = &mut self.storms;
         let known =
             storms.failing.iter().position(|(scope, remedy, ..)| *scope == tried.scope && *remedy == tried.remedy);
@@ -122,9 +135,11 @@ impl Inspector {
             }
             (None, false) => storms.failing.push((tried.scope.clone(), tried.remedy, 1, now)),
         }
-        if storms.open.is_some_and(|(_, until)| now >= until) {
-            // The canary's end: one way or the other, and what follows is the breaker's own count.
-            storms.open = None;
+        if let Some((_, until)) = storms.open.filter(|(_, until)| now >= *until) {
+            // The canary's end. One that failed opens it anew; what began before it was half-open decides nothing, and what
+            // follows one that helped is the breaker's own count.
+            let canary = acted_at.is_some_and(|at| at >= until && secs_between(until, at) < CLOSES_SECS - 15 * 60);
+            storms.open = (canary && !tried.helped).then(|| (now, after(now, cool_down_secs)));
         }
     }
 
@@ -171,7 +186,9 @@ impl Inspector {
     pub(super) fn breaker_closes(&mut self, account: &Account, now: Timestamp) {
         for trip in &account.ledger.bulletin().breaker.trips {
             let tried = trip.canary.is_some_and(|(_, since)| secs_between(since, now) < CANARY_SECS);
-            if secs_between(trip.until, now) > CLOSES_SECS && !tried {
+            // Who was its canary a moment ago gave the place back without having tried: the next sweep closes it.
+            let freed = self.storms.canary.1.is_some_and(|at| secs_between(at, now) <= 2 * SWEEP_SECS);
+            if secs_between(trip.until, now) > CLOSES_SECS && !tried && !freed {
                 let (why, until) = (trip.why.clone(), trip.until);
                 self.broken("L5", now, None, || {
                     format!("the breaker is open still, its cool-down ended at {until}: {why}")

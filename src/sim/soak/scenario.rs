@@ -10,10 +10,12 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::besides::Document;
+use crate::diagnose::Cause;
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind, SweptAgent};
 use crate::incident::Remedy;
 use crate::node::{CommandId, Home, NodeId};
 use crate::observe::Factor;
+use crate::policy::places::{CauseRule, Highest};
 use crate::policy::{BreakerPolicy, Budgets, Mode, Policy, SessionsRule, TasksRule, WorkloadRules};
 use crate::sim::ailment::Ailment;
 use crate::sim::driver::{DriverSettings, SignalChaos};
@@ -73,6 +75,8 @@ pub(super) struct Scenario {
     pub(super) steps: Vec<(Timestamp, Step)>,
     /// After the faults, events stay lost and a node falls ill, so that only the sweep can find it.
     pub(super) drill: Option<Illness>,
+    /// Nothing happens for so long after the faults that a change of tags or mode is noticed.
+    pub(super) long_calm: bool,
 }
 
 impl Scenario {
@@ -139,8 +143,24 @@ impl Scenario {
         steps.extend(besides.steps);
         steps.sort_by_key(|(at, _)| *at);
         let drill = drill(&mut rng, &nodes, start);
+        let long_calm = rng.u8(0..12) == 0;
         let home = home.clone();
-        Self { start, home, policy, world, fleet, group, illnesses, closed, missing, minimums, settings, steps, drill }
+        Self {
+            start,
+            home,
+            policy,
+            world,
+            fleet,
+            group,
+            illnesses,
+            closed,
+            missing,
+            minimums,
+            settings,
+            steps,
+            drill,
+            long_calm,
+        }
     }
 
     /// The account as it is when the schedule begins.
@@ -188,7 +208,7 @@ impl Theme {
     fn random(rng: &mut Rng) -> Self {
         match rng.u8(0..8) {
             0 => Self::Stubborn,
-            1 => Self::OnTheHost,
+            1..=3 => Self::OnTheHost,
             _ => Self::Any,
         }
     }
@@ -370,7 +390,36 @@ fn random_policy(rng: &mut Rng) -> Policy {
     if rng.u8(0..5) == 0 {
         policy.approve_from = rng.choice(Remedy::ALL);
     }
+    if rng.u8(0..4) == 0 {
+        policy.causes = random_causes(rng);
+    }
     policy
+}
+
+/// A word about some of the causes that come up most.
+fn random_causes(rng: &mut Rng) -> BTreeMap<Cause, CauseRule> {
+    let causes = [
+        Cause::Unknown,
+        Cause::SsmAgentHung,
+        Cause::EcsAgentHung,
+        Cause::HostKernelHang,
+        Cause::HostOutOfMemory,
+        Cause::RuntimeDockerHung,
+        Cause::HostIoStalled,
+    ];
+    let mut table = BTreeMap::new();
+    for cause in causes {
+        if rng.bool() {
+            let highest = match rng.u8(0..3) {
+                0 => None,
+                1 => Some(Highest::Nothing),
+                _ => rng.choice(Remedy::ALL).map(Highest::Remedy),
+            };
+            let wait_secs = rng.bool().then(|| rng.i64(0..1_800));
+            table.insert(cause, CauseRule { wait_secs, highest });
+        }
+    }
+    table
 }
 
 /// Small enough that eight nodes open it now and then.

@@ -141,6 +141,7 @@ impl World {
             illness: None,
             illnesses: 0,
             busy: Busy::Idle,
+            busy_since: launched_at,
             busy_until: launched_at,
             well_since: None,
             ill_since: Some(launched_at),
@@ -214,6 +215,7 @@ impl World {
                 ec2_health_only: true,
                 suspended: false,
                 refreshing: false,
+                refreshing_since: None,
                 tags: OPTED_IN,
             });
             self.fleets.len() - 1

@@ -42,7 +42,11 @@ impl World {
             fleet.min = settings.min.unwrap_or(fleet.min);
             fleet.ec2_health_only = settings.ec2_health_only.unwrap_or(fleet.ec2_health_only);
             fleet.suspended = settings.suspended.unwrap_or(fleet.suspended);
-            fleet.refreshing = settings.refreshing.unwrap_or(fleet.refreshing);
+            if let Some(refreshing) = settings.refreshing {
+                fleet.refreshing_since =
+                    fleet.refreshing_since.filter(|_| refreshing).or(refreshing.then_some(self.now));
+                fleet.refreshing = refreshing;
+            }
             fleet.tags = settings.tags.unwrap_or(fleet.tags);
         }
     }
@@ -79,8 +83,9 @@ impl World {
     /// Somebody works on a node for a while.
     pub fn set_busy(&mut self, node: NodeId, busy: Busy, until: Timestamp, now: Timestamp) {
         self.advance(now);
+        let at = self.now;
         if let Some(machine) = self.index(node).and_then(|index| self.machines.get_mut(index)) {
-            (machine.busy, machine.busy_until) = (busy, until.as_second());
+            (machine.busy, machine.busy_since, machine.busy_until) = (busy, at, until.as_second());
         }
     }
 

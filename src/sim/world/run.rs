@@ -75,6 +75,9 @@ impl World {
         let runs_secs = match &command.work {
             Work::Ours(_) => self.rng.i64(2..=15),
             Work::Theirs { runs_secs, busy, .. } => {
+                if now >= machine.busy_until {
+                    machine.busy_since = now;
+                }
                 (machine.busy, machine.busy_until) = (*busy, now + runs_secs);
                 *runs_secs
             }

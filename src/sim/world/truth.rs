@@ -52,6 +52,8 @@ pub struct Truth {
     pub special_since: Option<Timestamp>,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
+    /// Since when somebody else's work has been running on it; none while none does.
+    pub busy_since: Option<Timestamp>,
     /// Its tags.
     pub tags: Tags,
     /// Since when it has been opted in.
@@ -125,6 +127,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
         stopped: matches!(machine.state, InstanceState::Stopped | InstanceState::Stopping),
         registered_in_ecs: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered),
         sessions: machine.sessions,
+        busy_since: (now.as_second() < machine.busy_until).then(|| moment(machine.busy_since)),
         tags: machine.tags,
         managed_since: at(machine.tag_times.managed),
         unmanaged_since: at(machine.tag_times.unmanaged),
