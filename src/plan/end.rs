@@ -94,7 +94,10 @@ pub(super) fn resting(
         // A person was told, and ECS may accept it now. From Standby it comes back as a whole, once it is well.
         return cycle::undo_drain(draft, Then::End(why));
     }
-    if rails.quarantine.is_none() && is_quarantine(&why) {
+    let cleared = rails.quarantine.is_none();
+    #[cfg(feature = "plants")]
+    let cleared = cleared || crate::plants::on(crate::plants::Plant::IgnoreQuarantine);
+    if cleared && is_quarantine(&why) {
         // A person cleared the node, so this goes on where it ended, with its clocks anew.
         // Whose word it was stands in the switch's log: the ledger keeps only that the quarantine is gone.
         draft.note(Event::Operator(Said { word: OperatorWord::Cleared, by: None }));

@@ -92,6 +92,9 @@ pub(super) fn of(seed: u64, nodes: &[NodeId], start: Timestamp) -> Besides {
 
 /// A document for some time or other, now and then a bad one.
 fn documents(rng: &mut Rng, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>) {
+    if rng.u8(0..3) == 0 {
+        return tight_then_loose(rng, start, steps);
+    }
     let mut moments: Vec<i64> = (0..rng.usize(1..6)).map(|_| rng.i64(0..LENGTH_SECS)).collect();
     moments.sort_unstable();
     for secs in moments {
@@ -104,6 +107,16 @@ fn documents(rng: &mut Rng, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>
             _ => Document { text: Some(good_text(rng).into()), is_bad: false },
         };
         steps.push((after(start, secs), Step::Document(document)));
+    }
+}
+
+/// One remedy a day for each node, and any number later: what is in quarantine stays there all the same.
+fn tight_then_loose(rng: &mut Rng, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>) {
+    let later = rng.i64(LENGTH_SECS / 3..LENGTH_SECS);
+    for (secs, day) in [(rng.i64(0..1_800), 1), (later, 10)] {
+        let text =
+            format!("budgets: {{node-an-hour: 6, node-a-day: {day}}}\n");
+        steps.push((after(start, secs), Step::Document(Document { text: Some(text.into()), is_bad: false })));
     }
 }
 
