@@ -47,7 +47,6 @@ plants! {
     PerformBeforeCommit, "perform-before-commit", "The effect is sent before its intent is saved.";
     PublishBeforeCommit, "publish-before-commit", "People are told before what they are told is saved.";
     NoPrecheck, "no-precheck", "An effect is sent, though its time has passed.";
-    OldPolicy, "old-policy", "A pass that stood still goes by the policy of its beginning.";
     OldReads, "old-reads", "An intent may be sent for five minutes, however old its reads.";
     RedoOrphan, "redo-orphan", "An intent that nobody knows the end of is sent again.";
     BurnTooEarly, "burn-too-early", "An intent is given up while its call may still be on the way.";

@@ -114,8 +114,7 @@ fn documents(rng: &mut Rng, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>
 fn tight_then_loose(rng: &mut Rng, start: Timestamp, steps: &mut Vec<(Timestamp, Step)>) {
     let later = rng.i64(LENGTH_SECS / 3..LENGTH_SECS);
     for (secs, day) in [(rng.i64(0..1_800), 1), (later, 10)] {
-        let text =
-            format!("budgets: {{node-an-hour: 6, node-a-day: {day}}}\n");
+        let text = format!("budgets: {{node-an-hour: 6, node-a-day: {day}}}\n");
         steps.push((after(start, secs), Step::Document(Document { text: Some(text.into()), is_bad: false })));
     }
 }
