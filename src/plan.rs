@@ -28,7 +28,7 @@ mod verify;
 pub use draft::Plan;
 pub use open::{Opening, Told, admit, open, told};
 pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
-pub(crate) use quiet::{is_no_news, told_already};
+pub(crate) use quiet::{is_as_told, is_no_news, told_already};
 pub use settle::{refused, settle};
 
 use draft::Draft;
@@ -120,7 +120,10 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Loo
 pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &Policy, now: Timestamp) -> Plan {
     let mut draft = Draft::of(incident, policy, seen.at, now);
     draft.next.see(seen);
-    draft.next.allowed = Some(mode::allowed(seen, policy));
+    // What could not be read allows nothing more; what was read may still forbid.
+    let allowed = mode::allowed(seen, policy);
+    let before = if mode::tags_are_seen(seen) { Some(allowed) } else { draft.next.allowed };
+    draft.next.allowed = before.map(|before| before.min(allowed));
     draft.burn();
     if let Some(plan) = gone(&draft, seen) {
         return plan;

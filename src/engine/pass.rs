@@ -23,8 +23,8 @@ use crate::time::secs_between;
 
 /// Lost compare-and-sets after which a pass leaves it to its next trigger.
 const TRIES_MAX: u8 = 4;
-/// A policy that was read holds for so many seconds.
-const POLICY_HOLDS_SECS: i64 = 60;
+/// A policy that was read holds for so many seconds, until the look that a decision rests on; nothing is sent long after that.
+const POLICY_HOLDS_SECS: i64 = 30;
 
 /// One pass. Owns everything it needs between two requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,7 +96,7 @@ impl Pass {
         })
     }
 
-    /// Whether it has stood still for so long that nothing new is begun on its word: people may have changed the policy since.
+    /// Whether it has stood still for so long that it does not look any more: people may have changed the policy since.
     #[must_use]
     pub fn is_old(&self, now: Timestamp) -> bool {
         self.began.is_some_and(|began| secs_between(began, now) > POLICY_HOLDS_SECS)
@@ -249,6 +249,9 @@ impl Pass {
             }
             (Trigger::Sweep, _) => return self.done(Verdict::Progress),
         };
+        if self.is_old(now) {
+            return self.done(Verdict::Retry(PortError::Transient));
+        }
         self.loaded = Some(loaded);
         self.stage = Stage::Observing;
         (self, request)
@@ -316,9 +319,6 @@ impl Pass {
     }
 
     fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
-        if self.is_old(now) {
-            return self.done(Verdict::Retry(PortError::Transient));
-        }
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
             (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), _) => {

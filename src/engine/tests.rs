@@ -240,12 +240,11 @@ fn a_sweep_hands_on_what_it_found() {
 
 #[test]
 fn a_pass_that_stood_still_begins_nothing_on_the_policy_of_its_beginning() {
-    let looked = |secs| {
-        let standing = woken().answer(loaded(Some(patient(noon())))).wait(secs - 2);
-        let next = standing.answer(observed(seen(after(noon(), secs)).ssm_silent()));
+    let looked = |secs: i64| {
+        let next = woken().wait(secs - 1).answer(loaded(Some(patient(noon()))));
         matches!(&next.request, Request::Done(done) if done.verdict == Verdict::Retry(PortError::Transient))
     };
-    assert_eq!([60, 61].map(looked), [false, true]);
+    assert_eq!([30, 31].map(looked), [false, true]);
 }
 
 #[test]

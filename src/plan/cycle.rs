@@ -179,6 +179,12 @@ pub(super) fn undo_drain(draft: Draft<'_>, then: Then) -> Plan {
     activate(draft, then, deadline)
 }
 
+/// The same, once.
+pub(super) fn try_to_undo_drain(draft: Draft<'_>, then: Then) -> Plan {
+    let deadline = after(draft.now, LOOK_SECS);
+    activate(draft, then, deadline)
+}
+
 fn activate(mut draft: Draft<'_>, then: Then, deadline: Timestamp) -> Plan {
     let intent = draft.intend(Effect::Activate);
     let wake = draft.in_secs(LOOK_SECS);

@@ -303,11 +303,13 @@ impl<'a> Draft<'a> {
     fn asked_at(&self) -> Option<Timestamp> {
         // The last line is the ending itself.
         let earlier = self.next.history.iter().rev().skip(1);
+        let mut asked_at = None;
         for entry in earlier {
             match &entry.event {
-                Event::Closed(ending) if ending.outcome() == Outcome::NeedsHuman => return Some(entry.at),
+                // Of several in a row only the first asked anybody.
+                Event::Closed(ending) if ending.outcome() == Outcome::NeedsHuman => asked_at = Some(entry.at),
                 Event::Reminded => return Some(entry.at),
-                Event::Chosen { .. } | Event::Operator(_) => return None,
+                Event::Chosen { .. } | Event::Operator(_) => return asked_at,
                 Event::Told(_)
                 | Event::InvocationRead(_)
                 | Event::Looked { .. }
@@ -327,7 +329,7 @@ impl<'a> Draft<'a> {
                 | Event::Closed(_) => {}
             }
         }
-        None
+        asked_at
     }
 
     /// An intent that nobody can send any more counts as if it had been: it is burned.

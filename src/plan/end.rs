@@ -6,13 +6,16 @@ use super::cycle;
 use super::draft::{Draft, Plan};
 use crate::guard::Refusal;
 use crate::incident::{Ending, Event, OperatorWord, Outcome, Phase, Remedy, Said, Then};
-use crate::observe::{EcsStatus, InstanceState, Lifecycle, Observation};
+use crate::observe::{EcsStatus, Fact, InstanceState, Lifecycle, Observation};
 use crate::ports::Rails;
 use crate::report::ReportKind;
 use crate::time::after;
 
 /// A person is reminded once a day.
 pub(super) const REMIND_SECS: i64 = 24 * 3_600;
+/// What could not be given back is tried again at so many looks of a rest, six hours of them, and then with each reminder: a
+/// record that grew for ever could not be saved one day.
+const TRIES_MAX: usize = 12;
 /// A resting node is looked at this often, in seconds, to notice that it recovered.
 pub(super) const REST_LOOK_SECS: i64 = 30 * 60;
 
@@ -64,7 +67,34 @@ fn given_back_by_others(draft: &mut Draft<'_>, seen: &Observation) {
     if *holds != before {
         draft.free();
         draft.touch();
+        let held = draft.next.holds.stopped || draft.next.holds.standby || draft.next.holds.draining;
+        if let Phase::Resting { why, .. } = &mut draft.next.phase
+            && *why == Ending::NotGivenBack
+            && !held
+        {
+            // It is no longer what a person is asked for.
+            *why = Ending::LadderExhausted;
+        }
     }
+}
+
+/// Whether a drain of ours can and should be undone while the incident rests: not on a node that is stopped, or on its way to be
+/// gone. From Standby it comes back as a whole, once it is well.
+fn still_drained(draft: &Draft<'_>, seen: &Observation) -> bool {
+    let holds = draft.next.holds;
+    let runs = match &seen.ec2 {
+        Fact::Known(ec2) => ec2.state == InstanceState::Running,
+        Fact::Absent => !draft.next.node.is_instance(),
+        Fact::Unknown(_) => false,
+    };
+    let replaced = draft.next.performed().any(|remedy| remedy == Remedy::Replace);
+    let drained = seen.ecs.known().is_some_and(|ecs| ecs.status == EcsStatus::Draining);
+    holds.draining && !holds.standby && !holds.stopped && runs && !replaced && drained
+}
+
+/// How often giving back has been given up.
+fn tries(draft: &Draft<'_>) -> usize {
+    draft.next.history.iter().filter(|entry| matches!(entry.event, Event::Closed(Ending::NotGivenBack))).count()
 }
 
 /// Whether an incident rests because of its node's quarantine.
@@ -82,17 +112,13 @@ pub(super) fn resting(
 ) -> Plan {
     let now = draft.now;
     given_back_by_others(&mut draft, seen);
+    let why = draft.next.ending().cloned().unwrap_or(why);
     if draft.next.holds.stopped && seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Stopped) {
         // A person was told, and capacity may be back: a node that we stopped is not left so (S14).
         return cycle::start_again(draft, Remedy::StopStart);
     }
     if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
-    }
-    let drained = seen.ecs.known().is_some_and(|ecs| ecs.status == EcsStatus::Draining);
-    if draft.next.holds.draining && !draft.next.holds.standby && drained {
-        // A person was told, and ECS may accept it now. From Standby it comes back as a whole, once it is well.
-        return cycle::undo_drain(draft, Then::End(why));
     }
     let cleared = rails.quarantine.is_none();
     #[cfg(feature = "plants")]
@@ -106,12 +132,20 @@ pub(super) fn resting(
         let deadline = after(now, super::examine::EXAMINE_SECS);
         return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
     }
-    if now < remind_at {
+    let due = now >= remind_at;
+    if due {
+        draft.note(Event::Reminded);
+        draft.report(ReportKind::Reminder);
+    }
+    if still_drained(&draft, seen) && (due || tries(&draft) < TRIES_MAX) {
+        // A person was told, and ECS may accept it now: one call, and the next one at the next look.
+        let ending = if why == Ending::NotGivenBack { Ending::LadderExhausted } else { why };
+        return cycle::try_to_undo_drain(draft, Then::End(ending));
+    }
+    if !due {
         let wake = after(now, REST_LOOK_SECS).min(remind_at);
         return draft.stay(Some(wake));
     }
-    draft.note(Event::Reminded);
-    draft.report(ReportKind::Reminder);
     let remind_at = after(now, REMIND_SECS);
     let wake = after(now, REST_LOOK_SECS);
     draft.go(Phase::Resting { why, since, remind_at }, Some(wake))

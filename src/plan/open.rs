@@ -9,7 +9,7 @@ use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{Refusal, mode, ownership};
 use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
-use crate::observe::{Fact, Health, InstanceState, InvocationStatus, Look, Observation};
+use crate::observe::{Blind, Fact, Health, InstanceState, InvocationStatus, Look, Observation};
 use crate::policy::Mode;
 use crate::ports::Loaded;
 use crate::time::after;
@@ -53,7 +53,9 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
     let look = Look { command: signal.kind.command().cloned(), probe: None, group: None, calendar: None, close: false };
     planted!(NoActiveCap => return Ok(look));
     if loaded.rails.around.as_ref().is_some_and(|around| around.room(&context.policy) == 0) {
-        return Err(IgnoreReason::NoRoom);
+        // Nothing new waits for no place.
+        let as_told = quiet::is_as_told(signal, loaded.last.as_ref(), context, now);
+        return Err(if as_told { IgnoreReason::ToldAlready } else { IgnoreReason::NoRoom });
     }
     Ok(look)
 }
@@ -65,11 +67,21 @@ pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Cont
         return Opening::Ignore(reason);
     }
     // What is left of a node that is gone, most likely: its registration stays with ECS for a while (S15).
-    let gone = loaded.last.as_ref().is_some_and(|last| matches!(last.outcome, Outcome::Replaced | Outcome::Gone));
+    // An agent that has spoken since then says that it is not gone, or came back.
+    let spoke = |since: Timestamp| {
+        seen.ssm.known().is_some_and(|ssm| ssm.last_ping > since) || seen.ecs.known().is_some_and(|ecs| ecs.connected)
+    };
+    let gone = loaded
+        .last
+        .as_ref()
+        .is_some_and(|last| matches!(last.outcome, Outcome::Replaced | Outcome::Gone) && !spoke(last.at));
     #[cfg(feature = "plants")]
     let gone = gone && !crate::plants::on(crate::plants::Plant::ReopenAfterReplace);
-    if gone && seen.node.is_instance() && seen.ec2.blind().is_some() {
-        return Opening::Ignore(IgnoreReason::NotSeen);
+    match seen.ec2.blind().filter(|_| gone && seen.node.is_instance()) {
+        // It will not be seen at the next try either.
+        Some(Blind::Denied) => return Opening::Ignore(IgnoreReason::UnknownNode),
+        Some(_) => return Opening::Ignore(IgnoreReason::NotSeen),
+        None => {}
     }
     if ownership::check_mute(seen, loaded.rails.muted_until, now).is_err() {
         return Opening::Ignore(IgnoreReason::Muted);
@@ -110,7 +122,7 @@ pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Cont
         _ => 1,
     };
     incident.down_since = down_since(seen, now);
-    incident.allowed = Some(mode::allowed(seen, &policy));
+    incident.allowed = mode::tags_are_seen(seen).then(|| mode::allowed(seen, &policy));
     incident.acted_before = loaded.last.as_ref().and_then(|last| last.acted_at);
     let mut draft = Draft::of(&incident, &policy, seen.at, now);
     draft.touch();

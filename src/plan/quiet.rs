@@ -8,22 +8,28 @@ use crate::event::{Signal, SignalKind};
 use crate::guard::mode;
 use crate::incident::Outcome;
 use crate::observe::{Health, Observation, Standing};
+use crate::policy::Mode;
 use crate::ports::LastIncident;
 use crate::time::secs_between;
 
 /// Told about so recently, a node is quiet whatever happens, in seconds: an agent that comes and goes is told about once
 /// an hour at most.
 const AN_HOUR_SECS: i64 = 3_600;
-/// A node that only the sweep tells of, with nothing new, is looked at once an hour, in case that a tag or the policy
-/// changed: in the sweep that comes within so many seconds after the full hour.
-const SWEEP_SECS: i64 = 300;
+/// A node that only the sweep tells of, with nothing new, is looked at once or twice an hour, in case that a tag or the
+/// policy changed: in the sweeps that come within so many seconds after the full hour. One of two may fail.
+const LOOKED_AT_SECS: i64 = 600;
 
 /// Whether what a sweep found was told already, and is not worth a look in this sweep.
 pub(crate) fn is_no_news(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
+    let again = last.is_some_and(|last| secs_between(last.at, now) % AN_HOUR_SECS < LOOKED_AT_SECS);
+    told_already(signal, last, context, now) || (is_as_told(signal, last, context, now) && !again)
+}
+
+/// Whether what a sweep found is as it was told. It may be looked at where there is room; it waits for nothing.
+pub(crate) fn is_as_told(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
     let Some(last) = last else { return false };
-    let again = secs_between(last.at, now) % AN_HOUR_SECS < SWEEP_SECS;
     let newer = matches!(signal.kind, SignalKind::Swept { since: Some(since), .. } if since > last.at);
-    told_already(signal, Some(last), context, now) || (holds(last, context, now) && !newer && !again)
+    holds(last, context, now) && !newer
 }
 
 /// Whether what a signal tells was told already, as far as can be said without a look.
@@ -76,10 +82,11 @@ pub(super) fn nothing_changed(
     let ill = |standing| matches!(standing, Standing::Ill | Standing::Suspect);
     let ssm = seen.ssm.known().filter(|_| ill(health.ssm)).map(|ssm| ssm.last_ping);
     let ecs = seen.ecs.known().filter(|_| ill(health.ecs)).and_then(|ecs| ecs.impaired_since);
-    // A tag that could not be read forbids nothing, and allows nothing.
-    let whole = seen.ec2.blind().is_none() && seen.asg.blind().is_none() && seen.ecs.blind().is_none();
+    // A tag that could not be read allows nothing.
     let policy = context.policy_for(Some(seen), None);
-    let raised = whole && last.allowed.is_some_and(|allowed| mode::allowed(seen, &policy) > allowed);
+    // Where that was never seen before, the least is taken: it is told once more, and then it is known.
+    let before = last.allowed.unwrap_or(Mode::Observe);
+    let raised = mode::tags_are_seen(seen) && mode::allowed(seen, &policy) > before;
     planted!(ObserveForEver => return !(began(swept) || began(ssm) || began(ecs)));
     !(began(swept) || began(ssm) || began(ecs) || raised)
 }

@@ -156,18 +156,26 @@ impl Draft<'_> {
         let troubled: BTreeSet<NodeId> = untold.map(|found| found.signal.node).collect();
         // Who got well while waiting, or was told of, needs no look: what a sweep can see, it has just seen.
         let well = |signal: &&Signal| seen_by_sweeps(signal) && !troubled.contains(&signal.node);
-        let fresh = news
-            .map(|found| &found.signal)
-            .filter(|signal| !self.next.is_baseline(signal.node) && !waiting.contains(&signal.node));
+        let fresh = news.filter(|found| {
+            let node = found.signal.node;
+            !self.next.is_baseline(node) && !waiting.contains(&node)
+        });
+        // What is as it was told has its look where there is room for it, and waits for none.
+        let (as_told, fresh): (Vec<&Found>, Vec<&Found>) =
+            fresh.partition(|found| plan::is_as_told(&found.signal, found.last.as_ref(), self.context, self.now));
+        let fresh = fresh.into_iter().map(|found| &found.signal);
+        let as_told = as_told.into_iter().map(|found| &found.signal);
         let room = self.around().room(&self.context.policy).min(FOLLOW_MAX);
         planted!(ForgetTheShelf => {
-            let go = fresh.cloned().collect();
+            let go = fresh.chain(as_told).cloned().collect();
             return Turns { go, shelve: Vec::new(), unshelve: Vec::new(), shelved: number(waiting.len()) };
         });
         #[cfg(feature = "plants")]
         let room = if crate::plants::on(crate::plants::Plant::NoActiveCap) { FOLLOW_MAX } else { room };
         let mut queue = survey.waiting.iter().filter(|signal| !well(signal)).chain(fresh);
-        let go: Vec<Signal> = queue.by_ref().take(usize::try_from(room).unwrap_or(usize::MAX)).cloned().collect();
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let mut go: Vec<Signal> = queue.by_ref().take(room).cloned().collect();
+        go.extend(as_told.take(room.saturating_sub(go.len())).cloned());
         let have_a_turn = go.iter().map(|signal| signal.node).filter(|node| waiting.contains(node));
         let unshelve: Vec<NodeId> =
             have_a_turn.chain(survey.waiting.iter().filter(well).map(|signal| signal.node)).collect();

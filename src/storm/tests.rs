@@ -173,7 +173,7 @@ fn what_was_told_already_takes_nobodys_place() {
         id: IncidentId::new(at(-7_500), node(1)),
         outcome: Outcome::Blocked,
         cause: Cause::SsmAgentHung,
-        at: at(-7_200 - 400),
+        at: at(-7_200 - 900),
         command: None,
         allowed: None,
         acted_at: None,
@@ -181,6 +181,14 @@ fn what_was_told_already_takes_nobodys_place() {
     let told = Found { last: Some(blocked.clone()), ..found(1, 9_000) };
     let survey = Survey { troubled: vec![told, found(2, 600)], ..survey() };
     assert_eq!(followed(&sweep(&survey, &context(), noon())), [node(2)]);
+    // An hour after it was told it may be looked at again: after what is new, and only where there is room.
+    let hourly = Found { last: Some(LastIncident { at: at(-7_300), ..blocked.clone() }), ..found(1, 9_000) };
+    let mut narrow = context();
+    narrow.policy.budgets.watched_incidents = 1;
+    let both = Survey { troubled: vec![hourly, found(2, 600)], ..survey.clone() };
+    assert_eq!(followed(&sweep(&both, &context(), noon())), [node(2), node(1)]);
+    let one = sweep(&both, &narrow, noon());
+    assert_eq!((followed(&one), one.post), (vec![node(2)], None), "nothing new waits for no place");
     let lately = Found { last: Some(LastIncident { at: at(-1_000), ..blocked }), ..found(1, 9_000) };
     let on_the_shelf = Survey { troubled: vec![lately], waiting: vec![signal(1)], ..survey };
     let swept = sweep(&on_the_shelf, &context(), noon());

@@ -96,12 +96,45 @@ fn what_could_not_be_given_back_is_tried_again_at_every_later_look() {
     assert_eq!(given_up.reports(), [ReportKind::NeedsHuman]);
     let again = given_up.wait(1_800).look(ill);
     assert_eq!((again.effect(), again.incident.phase.name()), (Some(Effect::Activate), "draining"));
-    let in_vain = again.clone().answered(&Performed::Refused).wait(3_600).look(ill);
-    assert_eq!((in_vain.incident.phase.name(), in_vain.reports().len()), ("resting", 0), "a person knows");
-    assert_eq!(in_vain.wait(1_800).look(ill).effect(), Some(Effect::Activate));
-    let active = again.done().wait(15).look(|seen| dead(seen.in_cluster()));
+    let active = again.clone().done().wait(15).look(|seen| dead(seen.in_cluster()));
     assert_eq!((active.incident.phase.name(), active.incident.holds.draining), ("resting", false));
     assert_eq!((active.effect(), active.reports().len()), (None, 0), "it is ill still, and a person knows");
+    assert_eq!(active.incident.ending(), Some(&Ending::LadderExhausted), "it is no longer held");
+    let by_others =
+        again.answered(&Performed::Refused).wait(15).look(ill).wait(60).look(|seen| dead(seen.in_cluster()));
+    assert_eq!(by_others.incident.ending(), Some(&Ending::LadderExhausted));
+}
+
+#[test]
+fn in_vain_it_is_tried_for_six_hours_and_then_once_a_day_and_the_reminder_comes_all_the_same() {
+    let ill = |seen: Seen| dead(seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining));
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let case = drained().wait(20).look(draining_node(0)).wait(15).look(back).answered(&Performed::Refused);
+    let mut case = case.wait(3_600).look(back);
+    let (mut tries, mut reminders, mut lines) = (0, 0, case.incident.history.len());
+    for look in 0..96 {
+        case = case.wait(1_800).look(ill);
+        reminders += case.reports().iter().filter(|kind| **kind == ReportKind::Reminder).count();
+        if case.effect() == Some(Effect::Activate) {
+            tries += 1;
+            case = case.answered(&Performed::Refused).wait(15).look(ill);
+            assert_eq!((case.incident.phase.name(), case.reports().len()), ("resting", 0), "look {look}");
+        }
+    }
+    lines = case.incident.history.len() - lines;
+    assert_eq!((tries, reminders), (13, 2), "eleven in six hours, and one with each reminder of two days");
+    assert!(lines < 60, "{lines} lines of history");
+}
+
+#[test]
+fn what_does_not_run_is_not_set_back_to_active() {
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let case = drained().wait(20).look(draining_node(0)).wait(15).look(back).answered(&Performed::Refused);
+    let resting = case.wait(3_600).look(back).wait(1_800);
+    for state in [InstanceState::Stopping, InstanceState::Pending] {
+        let look = resting.clone().look(|seen| dead(back(seen)).with_ec2(|ec2| ec2.state = state));
+        assert_eq!(look.effect(), None, "{state:?}");
+    }
 }
 
 #[test]

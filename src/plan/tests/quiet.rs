@@ -108,18 +108,20 @@ fn more_that_defib_may_do_is_news() {
     assert!(told(Mode::Cycle, Mode::Restart), "less than before");
     let nobodys = |seen: Seen| away(2 * DAY)(seen).with_ec2(|ec2| ec2.tags.managed = false);
     assert!(quiet(&heard(ecs_disconnect(), before(Mode::Observe), Mode::Cycle, nobodys)), "not opted in, as before");
+    let hybrid = |seen: Seen| away(2 * DAY)(seen.hybrid()).with_ssm(|ssm| ssm.tags = Fact::Unknown(Blind::Throttled));
+    assert!(quiet(&heard(ecs_disconnect(), before(Mode::Observe), Mode::Cycle, hybrid)), "its tags are those of SSM");
     let unread = |seen: Seen| away(2 * DAY)(seen).with(|look| look.asg = Fact::Unknown(Blind::Throttled));
     assert!(quiet(&heard(ecs_disconnect(), before(Mode::Observe), Mode::Cycle, unread)), "a tag may lower it still");
 }
 
 #[test]
-fn a_sweep_has_a_quiet_node_looked_at_once_an_hour() {
+fn sweeps_have_a_quiet_node_looked_at_right_after_each_full_hour() {
     let looked = |since, ago| {
         let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(since)) };
         !is_no_news(&signal, Some(&last(Outcome::Blocked, ago)), &context(Mode::Cycle), noon())
     };
     let sweeps = |since| (0..24).map(|number| 10 + number * 300).filter(move |ago| looked(since, *ago));
-    assert_eq!(sweeps(2 * DAY).collect::<Vec<_>>(), [3_610], "of two hours of sweeps");
+    assert_eq!(sweeps(2 * DAY).collect::<Vec<_>>(), [3_610, 3_910], "of two hours of sweeps");
     assert_eq!(sweeps(60).count(), 12, "in the second hour each, as it fell ill anew");
     let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(2 * DAY)) };
     assert!(!is_no_news(&signal, None, &context(Mode::Cycle), noon()), "nothing was told of it");

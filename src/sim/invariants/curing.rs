@@ -118,6 +118,8 @@ impl Inspector {
             }
             Ending::Refused { .. } | Ending::WaitedTooLong { .. } => Some(Excuse::Rail),
             Ending::DoesNotStart | Ending::NotGivenBack => Some(Excuse::Taken),
+            // Given back in the end, while a person was asked already.
+            Ending::LadderExhausted if was_taken(incident) => Some(Excuse::Taken),
             Ending::ClosedBy { .. } => Some(Excuse::Person),
             Ending::Gone => Some(Excuse::Gone),
             // Whoever says that it is well was shown nothing else; what AWS shows is L6's.
@@ -157,7 +159,13 @@ impl Inspector {
         if secs_between(free_since, ill.now) < NOTICED_SECS {
             return Some(Excuse::JustNow);
         }
-        let mode = mode::allowed(ill.seen, &self.policy_of(ill.seen));
+        let policy = self.policy_of(ill.seen);
+        // What was told waits for no place, so it is looked at where there is always one.
+        let places = usize::try_from(policy.budgets.watched_incidents).unwrap_or(usize::MAX);
+        if places < account.world.nodes().count() {
+            return Some(Excuse::Rail);
+        }
+        let mode = mode::allowed(ill.seen, &policy);
         forbids(mode).then_some(Excuse::Rail)
     }
 
@@ -241,6 +249,11 @@ struct Ill<'a> {
     seen: &'a Observation,
     calm_since: Timestamp,
     now: Timestamp,
+}
+
+/// Whether a person was asked because of what could not be given back.
+fn was_taken(incident: &Incident) -> bool {
+    incident.history.iter().any(|entry| matches!(entry.event, Event::Closed(Ending::NotGivenBack)))
 }
 
 /// When the end was decided: before what was taken began to be given back.
