@@ -181,13 +181,10 @@ fn refusals() -> Vec<Refusal> {
     }
     all.extend(Effect::ALL.map(|effect| Refusal::CallRefused { effect }));
     use StopRefusal::{InstanceStoreData, InstanceStoreRoot, Spot, StopProtected};
-    for why in [InstanceStoreRoot, InstanceStoreData, Spot, StopProtected] {
-        all.push(Refusal::Stop { why });
-    }
+    all.extend([InstanceStoreRoot, InstanceStoreData, Spot, StopProtected].map(|why| Refusal::Stop { why }));
     all.extend(refusals_for_others());
-    for why in [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell] {
-        all.push(Refusal::NoWay { remedy: Remedy::RestartRuntime, why });
-    }
+    let no_way = [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell];
+    all.extend(no_way.map(|why| Refusal::NoWay { remedy: Remedy::RestartRuntime, why }));
     all
 }
 

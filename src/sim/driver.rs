@@ -18,7 +18,6 @@ use crate::event::Signal;
 use crate::incident::IncidentId;
 use crate::policy::library::Library;
 use crate::policy::standing::{Reading, Remembered};
-use crate::ports::Ports;
 use crate::time::{after, secs_between};
 
 mod queue;
@@ -26,6 +25,7 @@ mod running;
 mod settings;
 
 use queue::{Agenda, Due, Intake};
+pub use running::run_pass;
 use running::{Running, Source};
 pub use settings::{DriverCounts, DriverSettings, Happened, SignalChaos, TraceLine, Watch};
 
@@ -584,19 +584,6 @@ fn slot_number(slot: usize) -> u8 {
 #[allow(clippy::cast_possible_truncation, reason = "only mixed into a hash")]
 fn low(value: u128) -> u64 {
     value as u64
-}
-
-/// Drives one pass to its end on ports that answer at once, each request a moment later.
-pub fn run_pass<P: Ports>(ports: &mut P, context: &Arc<Context>, trigger: Trigger, now: &mut Timestamp) -> Done {
-    let (mut pass, mut request) = Pass::new(Arc::clone(context), trigger).step(Answer::Start, *now);
-    loop {
-        if let Request::Done(done) = request {
-            return done;
-        }
-        *now = after_millis(*now, 50);
-        let given = answer(ports, &request, *now);
-        (pass, request) = pass.step(given, *now);
-    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::{Answer, Pass, Request};
+use super::after_millis;
+use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, answer};
 use crate::incident::IncidentId;
 use crate::observe::Observation;
-use crate::ports::{Committed, KillSwitch};
+use crate::ports::{Committed, KillSwitch, Ports};
 use crate::sim::coverage::{Asked, Cell, Mishap, Stand};
 
 /// Who started a pass, and hears of its end.
@@ -71,5 +72,18 @@ impl Running {
             (Request::Commit(commit), Answer::Committed(Committed::Saved)) => self.stand = Stand::of(&commit.next),
             _ => {}
         }
+    }
+}
+
+/// Drives one pass to its end on ports that answer at once, each request a moment later.
+pub fn run_pass<P: Ports>(ports: &mut P, context: &Arc<Context>, trigger: Trigger, now: &mut Timestamp) -> Done {
+    let (mut pass, mut request) = Pass::new(Arc::clone(context), trigger).step(Answer::Start, *now);
+    loop {
+        if let Request::Done(done) = request {
+            return done;
+        }
+        *now = after_millis(*now, 50);
+        let given = answer(ports, &request, *now);
+        (pass, request) = pass.step(given, *now);
     }
 }
