@@ -137,6 +137,16 @@ pub struct Observation {
     pub console: Fact<Findings>,
 }
 
+impl Observation {
+    /// Whether every tag that may forbid something was read: the node's, its group's, its cluster's.
+    #[must_use]
+    pub fn shows_all_tags(&self) -> bool {
+        // Outside EC2 the node's own are those of Systems Manager.
+        let own = self.node.is_instance() || self.ssm.known().is_some_and(|ssm| ssm.tags.blind().is_none());
+        own && self.ec2.blind().is_none() && self.asg.blind().is_none() && self.ecs.blind().is_none()
+    }
+}
+
 /// Findings of one channel; empty when it was looked at and nothing was found.
 pub type Findings = Arc<[Finding]>;
 

@@ -2,6 +2,8 @@
 //!
 //! Synchronous, without a clock, I/O or randomness. If something is lacking in here, the observation lacks a field.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
@@ -10,7 +12,7 @@ use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::{CommandId, DocumentName};
 use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
 use crate::policy::Policy;
-use crate::ports::Rails;
+use crate::ports::{LastIncident, Rails};
 
 mod cycle;
 mod draft;
@@ -115,6 +117,23 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Loo
     Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), calendar, close }
 }
 
+/// When an effect was last sent to the node before an incident, as far as that or its predecessor knows.
+fn acted_before(incident: &Incident, last: Option<&LastIncident>) -> Option<Timestamp> {
+    let before = last.filter(|last| last.id != incident.id).and_then(|last| last.acted_at);
+    incident.acted_before.max(before)
+}
+
+/// An incident with what the one before it on its node did: the cooldown is the node's. Whoever opened it may have stood still
+/// meanwhile, and have missed the end of that one.
+#[must_use]
+pub fn informed<'a>(incident: &'a Incident, last: Option<&LastIncident>) -> Cow<'a, Incident> {
+    let acted_before = acted_before(incident, last);
+    if acted_before == incident.acted_before {
+        return Cow::Borrowed(incident);
+    }
+    Cow::Owned(Incident { acted_before, ..incident.clone() })
+}
+
 /// Decides what happens next in an open incident.
 #[must_use]
 pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &Policy, now: Timestamp) -> Plan {
@@ -122,7 +141,7 @@ pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &P
     draft.next.see(seen);
     // What could not be read allows nothing more; what was read may still forbid.
     let allowed = mode::allowed(seen, policy);
-    let before = if mode::tags_are_seen(seen) { Some(allowed) } else { draft.next.allowed };
+    let before = if seen.shows_all_tags() { Some(allowed) } else { draft.next.allowed };
     draft.next.allowed = before.map(|before| before.min(allowed));
     draft.burn();
     if let Some(plan) = gone(&draft, seen) {

@@ -12,6 +12,8 @@ use super::{Action, Answer, Context, Done, IgnoreReason, OperatorRequest, Reques
 use crate::effect::{IntentId, IntentState};
 use crate::event::Signal;
 use crate::incident::{Incident, IncidentId};
+use crate::node::NodeId;
+use crate::observe::Look;
 use crate::plan::{self, Opening, OperatorAnswer, Plan, Told, Wants};
 use crate::ports::{
     Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, PortError, Post, ReportId, Shelve, Survey,
@@ -214,9 +216,9 @@ impl Pass {
         {
             return self.settle(now);
         }
-        let request = match (&self.trigger, incident) {
+        let (node, look) = match (&self.trigger, incident) {
             (Trigger::Signal(signal), None) => match plan::admit(signal, &loaded, &self.context, now) {
-                Ok(look) => Request::Observe(signal.node, look),
+                Ok(look) => (signal.node, look),
                 Err(IgnoreReason::NoRoom) => {
                     let signal = signal.clone();
                     return self.shelve(signal);
@@ -237,7 +239,7 @@ impl Pass {
                 drop(policy);
                 match (wants, no_room) {
                     (_, Some(plan)) => return self.commit(*plan),
-                    (Wants::Look(look), None) => Request::Observe(incident.node, look),
+                    (Wants::Look(look), None) => (incident.node, look),
                     (Wants::Wait(_), None) if incident.is_closed() => return self.publish_next(),
                     (Wants::Wait(wake_at), None) => return self.done_at(Verdict::Progress, wake_at),
                 }
@@ -249,17 +251,28 @@ impl Pass {
             }
             (Trigger::Sweep, _) => return self.done(Verdict::Progress),
         };
+        self.look(loaded, node, look, now)
+    }
+
+    /// Asks for a look at a node, unless people may have changed the policy since it was read.
+    fn look(
+        mut self: Box<Self>,
+        loaded: Box<Loaded>,
+        node: NodeId,
+        look: Look,
+        now: Timestamp,
+    ) -> (Box<Self>, Request) {
         if self.is_old(now) {
             return self.done(Verdict::Retry(PortError::Transient));
         }
         self.loaded = Some(loaded);
         self.stage = Stage::Observing;
-        (self, request)
+        (self, Request::Observe(node, look))
     }
 
     /// A signal about a node with an open incident.
     fn told(
-        mut self: Box<Self>,
+        self: Box<Self>,
         signal: &Signal,
         incident: &Incident,
         loaded: Box<Loaded>,
@@ -267,18 +280,13 @@ impl Pass {
     ) -> (Box<Self>, Request) {
         match plan::told(signal, incident, &self.context, now) {
             Told::Symptom(plan) => self.commit(*plan),
-            Told::Look(look) => {
-                let node = incident.node;
-                self.loaded = Some(loaded);
-                self.stage = Stage::Observing;
-                (self, Request::Observe(node, look))
-            }
+            Told::Look(look) => self.look(loaded, incident.node, look, now),
             Told::Nothing => self.done(Verdict::Progress),
         }
     }
 
     fn operator(
-        mut self: Box<Self>,
+        self: Box<Self>,
         request: &OperatorRequest,
         incident: Option<&Incident>,
         loaded: Box<Loaded>,
@@ -286,10 +294,7 @@ impl Pass {
     ) -> (Box<Self>, Request) {
         let answer = match (request.action, incident) {
             (Action::Fix(node, _), incident) => {
-                let look = plan::fix_look(incident);
-                self.loaded = Some(loaded);
-                self.stage = Stage::Observing;
-                return (self, Request::Observe(node, look));
+                return self.look(loaded, node, plan::fix_look(incident), now);
             }
             (Action::Approve(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));
@@ -328,15 +333,8 @@ impl Pass {
             (_, Some(incident)) => {
                 let plan = {
                     let policy = self.context.policy_for(Some(seen), Some(&incident.place));
-                    // Whoever opened it may have stood still before, and have missed what the incident before it did.
-                    let last =
-                        loaded.last.as_ref().filter(|last| last.id != incident.id).and_then(|last| last.acted_at);
-                    if last > incident.acted_before {
-                        let informed = Incident { acted_before: last, ..Incident::clone(incident) };
-                        plan::decide(&informed, seen, &loaded.rails, &policy, now)
-                    } else {
-                        plan::decide(incident, seen, &loaded.rails, &policy, now)
-                    }
+                    let incident = plan::informed(incident, loaded.last.as_ref());
+                    plan::decide(&incident, seen, &loaded.rails, &policy, now)
                 };
                 self.commit(plan)
             }

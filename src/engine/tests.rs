@@ -245,6 +245,15 @@ fn a_pass_that_stood_still_begins_nothing_on_the_policy_of_its_beginning() {
         matches!(&next.request, Request::Done(done) if done.verdict == Verdict::Retry(PortError::Transient))
     };
     assert_eq!([30, 31].map(looked), [false, true]);
+    // Whatever it was that asked for a look.
+    let told = Trigger::Signal(Signal { node: node_id(), at: noon(), kind: SignalKind::EcsConnected });
+    let watched = || {
+        let incident = patient(noon());
+        Incident { phase: Phase::Watching { until: after(noon(), 300) }, ..incident }
+    };
+    let looks = |secs: i64| begin(told.clone()).wait(secs - 1).answer(loaded(Some(watched()))).request;
+    assert!(matches!(looks(30), Request::Observe(..)));
+    assert!(matches!(looks(31), Request::Done(done) if done.verdict == Verdict::Retry(PortError::Transient)));
 }
 
 #[test]

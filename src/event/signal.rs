@@ -161,6 +161,22 @@ impl SignalKind {
         }
     }
 
+    /// Since when an agent has been away, where the signal says so.
+    #[must_use]
+    pub fn away_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Swept { since, .. } => *since,
+            Self::CommandTrouble { .. }
+            | Self::CommandSucceeded
+            | Self::EcsHealthImpaired { .. }
+            | Self::EcsHealthRestored
+            | Self::EcsDisconnected { .. }
+            | Self::EcsConnected
+            | Self::Gone { .. }
+            | Self::SessionRefused => None,
+        }
+    }
+
     /// Whether `later` tells of the same outage in the same way: another disconnect of the same agent, another delivery
     /// of the same command's end. Task churn repeats a disconnect many times (facts/aws.md §1.3).
     #[must_use]

@@ -163,12 +163,6 @@ impl Breaker {
         self.trips.iter().any(|trip| trip.why.is_storm())
     }
 
-    /// Whether nothing disruptive may begin anywhere.
-    #[must_use]
-    pub fn is_open(&self, now: Timestamp) -> bool {
-        self.trips.iter().any(|trip| trip.why.is_storm() && now < trip.until)
-    }
-
     /// A node is in trouble beyond a blip. Opens when too many are, and stays open for the cool-down after the last of them.
     pub fn troubled(&mut self, node: NodeId, now: Timestamp, limits: &BreakerLimits, fleet: u32) {
         planted!(NoBreaker => return);

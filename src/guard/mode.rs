@@ -38,14 +38,6 @@ pub fn reach(seen: &Observation, policy: &Policy) -> Reach {
     reach
 }
 
-/// Whether every tag that may lower the mode was read.
-#[must_use]
-pub fn tags_are_seen(seen: &Observation) -> bool {
-    // Outside EC2 they are those of the managed node.
-    let own = seen.node.is_instance() || seen.ssm.known().is_some_and(|ssm| ssm.tags.blind().is_none());
-    own && seen.ec2.blind().is_none() && seen.asg.blind().is_none() && seen.ecs.blind().is_none()
-}
-
 /// How far Defib may go on a node in the end: nobody's node is only observed, and in nobody's group nothing is replaced.
 #[must_use]
 pub fn allowed(seen: &Observation, policy: &Policy) -> Mode {

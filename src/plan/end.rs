@@ -69,13 +69,16 @@ fn given_back_by_others(draft: &mut Draft<'_>, seen: &Observation) {
         draft.touch();
         let held = draft.next.holds.stopped || draft.next.holds.standby || draft.next.holds.draining;
         if let Phase::Resting { why, .. } = &mut draft.next.phase
-            && *why == Ending::NotGivenBack
             && !held
         {
-            // It is no longer what a person is asked for.
-            *why = Ending::LadderExhausted;
+            *why = given_back(why.clone());
         }
     }
+}
+
+/// For what a person is asked once nothing of ours is in effect any more.
+fn given_back(why: Ending) -> Ending {
+    if why == Ending::NotGivenBack { Ending::LadderExhausted } else { why }
 }
 
 /// Whether a drain of ours can and should be undone while the incident rests: not on a node that is stopped, or on its way to be
@@ -139,8 +142,7 @@ pub(super) fn resting(
     }
     if still_drained(&draft, seen) && (due || tries(&draft) < TRIES_MAX) {
         // A person was told, and ECS may accept it now: one call, and the next one at the next look.
-        let ending = if why == Ending::NotGivenBack { Ending::LadderExhausted } else { why };
-        return cycle::try_to_undo_drain(draft, Then::End(ending));
+        return cycle::try_to_undo_drain(draft, Then::End(given_back(why)));
     }
     if !due {
         let wake = after(now, REST_LOOK_SECS).min(remind_at);

@@ -300,7 +300,7 @@ fn probe_first<'a>(
         return ControlFlow::Continue(draft);
     }
     // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
-    if [seen.ec2.blind(), seen.asg.blind(), seen.ecs.blind()].iter().any(Option::is_some) {
+    if !seen.shows_all_tags() {
         return ControlFlow::Continue(draft);
     }
     if !draft.policy.may_probe(reach.mode) {

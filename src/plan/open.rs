@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
-use super::{Wants, look, quiet, wants};
+use super::{Wants, acted_before, look, quiet, wants};
 use crate::diagnose::diagnose;
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
@@ -12,7 +12,11 @@ use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
 use crate::observe::{Blind, Fact, Health, InstanceState, InvocationStatus, Look, Observation};
 use crate::policy::Mode;
 use crate::ports::Loaded;
-use crate::time::after;
+use crate::time::{after, secs_between};
+
+/// Nothing is opened on a look whose first read was sent longer ago, in seconds. A look under throttling takes long, too, and must
+/// be allowed to.
+const LOOK_HOLDS_SECS: i64 = 120;
 
 /// What a signal about a node without an open incident leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +67,10 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
 /// Opens an incident for a node that was looked at, or says why not.
 #[must_use]
 pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Context, now: Timestamp) -> Opening {
+    // Whoever stood still since this look may open what was opened, treated and ended meanwhile.
+    if secs_between(seen.at, now) > LOOK_HOLDS_SECS {
+        return Opening::Ignore(IgnoreReason::NotSeen);
+    }
     if let Err(reason) = known_and_running(seen) {
         return Opening::Ignore(reason);
     }
@@ -122,8 +130,8 @@ pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Cont
         _ => 1,
     };
     incident.down_since = down_since(seen, now);
-    incident.allowed = mode::tags_are_seen(seen).then(|| mode::allowed(seen, &policy));
-    incident.acted_before = loaded.last.as_ref().and_then(|last| last.acted_at);
+    incident.allowed = seen.shows_all_tags().then(|| mode::allowed(seen, &policy));
+    incident.acted_before = acted_before(&incident, loaded.last.as_ref());
     let mut draft = Draft::of(&incident, &policy, seen.at, now);
     draft.touch();
     if let Some(status) = status {

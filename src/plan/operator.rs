@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
-use super::examine;
 use super::open::{close_look, down_since, known_and_running};
+use super::{acted_before, examine};
 use crate::effect::IntentState;
 use crate::engine::Context;
 use crate::event::{SignalKind, SweptAgent};
@@ -109,7 +109,7 @@ pub fn fix(
         let mut opened = Incident::open(&context.home, seen, symptom, now, now);
         opened.down_since = down_since(seen, now);
         opened.looks = 1;
-        opened.acted_before = loaded.last.as_ref().and_then(|last| last.acted_at);
+        opened.acted_before = acted_before(&opened, loaded.last.as_ref());
         Draft::of(&opened, &policy, seen.at, now)
     };
     draft.next.asked = Some(ask);

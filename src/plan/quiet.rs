@@ -28,8 +28,7 @@ pub(crate) fn is_no_news(signal: &Signal, last: Option<&LastIncident>, context: 
 /// Whether what a sweep found is as it was told. It may be looked at where there is room; it waits for nothing.
 pub(crate) fn is_as_told(signal: &Signal, last: Option<&LastIncident>, context: &Context, now: Timestamp) -> bool {
     let Some(last) = last else { return false };
-    let newer = matches!(signal.kind, SignalKind::Swept { since: Some(since), .. } if since > last.at);
-    holds(last, context, now) && !newer
+    holds(last, context, now) && signal.kind.away_since().is_none_or(|since| since <= last.at)
 }
 
 /// Whether what a signal tells was told already, as far as can be said without a look.
@@ -41,23 +40,8 @@ pub(crate) fn told_already(signal: &Signal, last: Option<&LastIncident>, context
     {
         return true;
     }
-    if !holds(last, context, now) {
-        return false;
-    }
-    let elapsed = secs_between(last.at, now);
-    match &signal.kind {
-        _ if elapsed < AN_HOUR_SECS => true,
-        // Whether they tell of something new, a look says. Sweeps send what is worth one.
-        SignalKind::Swept { .. }
-        | SignalKind::CommandTrouble { .. }
-        | SignalKind::EcsHealthImpaired { .. }
-        | SignalKind::EcsDisconnected { .. }
-        | SignalKind::SessionRefused
-        | SignalKind::CommandSucceeded
-        | SignalKind::EcsHealthRestored
-        | SignalKind::EcsConnected
-        | SignalKind::Gone { .. } => false,
-    }
+    // After the hour a look says whether it tells of something new; sweeps send what is worth one.
+    holds(last, context, now) && secs_between(last.at, now) < AN_HOUR_SECS
 }
 
 /// Whether the node is as it was when its last incident ended without a repair.
@@ -74,21 +58,17 @@ pub(super) fn nothing_changed(
         return false;
     }
     let began = |at: Option<Timestamp>| at.is_some_and(|at| at > last.at);
-    let swept = match signal.kind {
-        SignalKind::Swept { since, .. } => since,
-        _ => None,
-    };
     let health = Health::of(seen, now);
     let ill = |standing| matches!(standing, Standing::Ill | Standing::Suspect);
     let ssm = seen.ssm.known().filter(|_| ill(health.ssm)).map(|ssm| ssm.last_ping);
     let ecs = seen.ecs.known().filter(|_| ill(health.ecs)).and_then(|ecs| ecs.impaired_since);
-    // A tag that could not be read allows nothing.
     let policy = context.policy_for(Some(seen), None);
-    // Where that was never seen before, the least is taken: it is told once more, and then it is known.
-    let before = last.allowed.unwrap_or(Mode::Observe);
-    let raised = mode::tags_are_seen(seen) && mode::allowed(seen, &policy) > before;
-    planted!(ObserveForEver => return !(began(swept) || began(ssm) || began(ecs)));
-    !(began(swept) || began(ssm) || began(ecs) || raised)
+    // A tag that could not be read allows nothing. Where none was ever read, the least is taken: it is told once more, and
+    // then it is known.
+    let raised = seen.shows_all_tags() && mode::allowed(seen, &policy) > last.allowed.unwrap_or(Mode::Observe);
+    #[cfg(feature = "plants")]
+    let raised = raised && !crate::plants::on(crate::plants::Plant::ObserveForEver);
+    !(raised || began(signal.kind.away_since()) || began(ssm) || began(ecs))
 }
 
 /// Whether the quiet time after the node's last incident holds.

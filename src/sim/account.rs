@@ -126,6 +126,7 @@ impl Ports for Account {
             }
             Performed::Refused | Performed::TooLate | Performed::Unknown => false,
         };
+        let trips = &self.ledger.bulletin().breaker.trips;
         self.sent.push(Sent {
             at: now,
             incident: perform.incident,
@@ -133,7 +134,7 @@ impl Ports for Account {
             effect: perform.effect,
             node: perform.target.node,
             landed,
-            breaker_open: self.ledger.bulletin().breaker.is_open(now),
+            breaker_open: trips.iter().any(|trip| trip.why.is_storm() && now < trip.until),
         });
         answer
     }

@@ -44,6 +44,7 @@ const CALM_STEP_SECS: i64 = 900;
 const DRILL_SECS: i64 = 1_500;
 /// Within so many seconds each incident at rest has been looked at, and what it holds was tried to be given back.
 const REST_LOOKS_SECS: i64 = 40 * 60;
+/// How long what the last sweep sent on is waited for at a time, in seconds.
 const MINUTE_SECS: i64 = 60;
 /// A change of tags or mode is noticed within the hour; and the sweeps and looks that takes, in seconds.
 const NOTICED_SECS: i64 = 3 * 3_600;

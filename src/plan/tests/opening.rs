@@ -199,3 +199,15 @@ fn a_script_that_timed_out_on_a_sick_node_opens_a_watch() {
     let plan = opened(command_trouble(), |seen| dead(seen).invocation(InvocationStatus::ExecutionTimedOut)).unwrap();
     assert_eq!((plan.next.phase.name(), plan.next.ending()), ("watching", None));
 }
+
+#[test]
+fn nothing_is_opened_on_a_look_of_long_ago() {
+    let opened = |secs: i64| {
+        let look = seen(after(noon(), -secs)).ecs_lost();
+        match open(&signal(ecs_disconnect()), &look, &nothing_loaded(), &context(Mode::Cycle), noon()) {
+            Opening::Open(_) => None,
+            Opening::Ignore(reason) => Some(reason),
+        }
+    };
+    assert_eq!([120, 121].map(opened), [None, Some(IgnoreReason::NotSeen)]);
+}

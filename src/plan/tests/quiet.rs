@@ -149,3 +149,15 @@ fn the_cooldown_is_the_nodes_and_not_the_incidents() {
         "through an incident without a try"
     );
 }
+
+#[test]
+fn whoever_opened_an_incident_on_an_old_word_learns_of_the_try_before_it() {
+    let acted = |secs: i64| LastIncident { acted_at: Some(after(noon(), -secs)), ..last(Outcome::Fixed, 30) };
+    let opened = heard(ecs_disconnect(), last(Outcome::Fixed, 30), Mode::Cycle, away(20)).unwrap().next;
+    let known = |last: &LastIncident| informed(&opened, Some(last)).acted_before;
+    assert_eq!((opened.acted_before, known(&acted(60))), (None, Some(after(noon(), -60))));
+    let own = LastIncident { id: opened.id, ..acted(60) };
+    assert_eq!(known(&own), None, "its own tries stand in its record");
+    let later = Incident { acted_before: Some(after(noon(), -10)), ..opened.clone() };
+    assert_eq!(informed(&later, Some(&acted(60))).acted_before, Some(after(noon(), -10)), "the later one counts");
+}

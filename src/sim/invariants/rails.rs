@@ -43,9 +43,10 @@ impl Inspector {
     /// A person approves what this incident waits with.
     pub fn approved(&mut self, incident: &Incident, at: Timestamp) {
         // What it waits with when the word reaches it may be another remedy still, or one at all.
-        let remedy = match &incident.phase {
-            Phase::Parked { refusal: Refusal::Approval { remedy }, .. } => Some(*remedy),
-            _ => None,
+        let remedy = if let Phase::Parked { refusal: Refusal::Approval { remedy }, .. } = &incident.phase {
+            Some(*remedy)
+        } else {
+            None
         };
         self.approvals.insert(incident.id, (at, remedy));
     }
