@@ -20,6 +20,7 @@ pub mod engine;
 pub mod event;
 pub mod guard;
 pub mod incident;
+pub mod ledger;
 pub mod node;
 pub mod observe;
 pub mod plan;

@@ -8,7 +8,6 @@ pub mod driver;
 pub mod duel;
 pub mod fault;
 pub mod invariants;
-pub mod ledger;
 pub mod machine;
 pub mod people;
 pub mod rehearsal;

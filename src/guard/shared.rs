@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::incident::{Incident, IncidentId};
@@ -12,7 +13,8 @@ use crate::policy::{Policy, SharedCausePolicy};
 use crate::time::secs_between;
 
 /// What is known of another open incident.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Peer {
     /// Which one; it names its node.
     pub incident: IncidentId,

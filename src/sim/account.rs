@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ledger::Ledger;
 use super::world::World;
 use crate::effect::{Effect, IntentId};
 use crate::event::Signal;
 use crate::incident::IncidentId;
+use crate::ledger::Ledger;
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
 use crate::policy::standing::{News, Reading, Remembered};

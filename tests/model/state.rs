@@ -6,10 +6,10 @@ use std::sync::Arc;
 use defib::effect::{IntentId, IntentState};
 use defib::engine::{Context, Pass, Request};
 use defib::incident::{Incident, Phase};
+use defib::ledger::Ledger;
 use defib::node::Home;
 use defib::policy::{Budgets, Mode, Policy};
 use defib::ports::{Perform, ReportId};
-use defib::sim::ledger::Ledger;
 use defib::time::after;
 use jiff::Timestamp;
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::guard::Scope;
+use crate::incident::Phase;
 use crate::ports::{Claim, RateClaim};
 
 const WINDOW_SECS: i64 = 3_600;

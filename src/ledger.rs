@@ -1,18 +1,20 @@
-//! The ledger in memory: the same transactions as the one in DynamoDB, without the network.
+//! The ledger: what a commit may change, and when it is refused.
+//!
+//! The simulated account keeps all of it in memory. On AWS it lies in DynamoDB, and [`cells::Cells`] is the part that one commit
+//! reads: the very same code decides on it, and what changed is written in one transaction.
 //!
 //! A commit is all or nothing. Permits are sets of holders, never counters, so a process that dies leaks nothing that cannot
 //! be seen; rates are lists of moments, never hour buckets, so no burst hides at the full hour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::event::Signal;
 use crate::guard::budget::{check, check_rate};
-use crate::guard::shared::Peer;
 use crate::guard::{Refusal, Scope};
-use crate::incident::{Incident, IncidentId, Phase};
+use crate::incident::{Incident, IncidentId};
 use crate::node::NodeId;
 use crate::policy::standing::{News, Remembered};
 use crate::ports::{
@@ -22,8 +24,13 @@ use crate::ports::{
 use crate::storm::{Around, Bulletin, Digest, DigestId};
 use crate::time::after;
 
-/// An open incident this late, in seconds, has lost its timer.
-const OVERDUE_SECS: i64 = 60;
+pub mod cells;
+pub mod entry;
+
+use entry::Entry;
+
+/// An open incident this late, in seconds, has lost its timer; a report that nobody sent in this time was forgotten.
+pub const OVERDUE_SECS: i64 = 60;
 
 /// The longest window that a rate is counted over, in seconds.
 const RATE_KEPT_SECS: i64 = 24 * 3_600;
@@ -34,6 +41,8 @@ pub struct Ledger {
     incidents: BTreeMap<IncidentId, Arc<Incident>>,
     /// The records above that are not closed.
     open: BTreeMap<NodeId, Arc<Incident>>,
+    /// Those of them that are worked on.
+    driven: BTreeSet<IncidentId>,
     last: BTreeMap<NodeId, LastIncident>,
     permits: BTreeMap<Scope, Vec<IncidentId>>,
     rates: BTreeMap<Scope, Vec<(Timestamp, IncidentId)>>,
@@ -56,6 +65,7 @@ impl Default for Ledger {
         Self {
             incidents: BTreeMap::new(),
             open: BTreeMap::new(),
+            driven: BTreeSet::new(),
             last: BTreeMap::new(),
             permits: BTreeMap::new(),
             rates: BTreeMap::new(),
@@ -138,6 +148,11 @@ impl Ledger {
         }
         self.shelf.retain(|signal| signal.node != next.node);
         self.incidents.insert(next.id, Arc::clone(next));
+        if next.is_driven() {
+            self.driven.insert(next.id);
+        } else {
+            self.driven.remove(&next.id);
+        }
         if let Some(last) = LastIncident::of(next) {
             self.open.remove(&next.node);
             self.last.insert(next.node, last);
@@ -237,7 +252,7 @@ impl Ledger {
         if stays || !next.is_driven() || next.asked.is_some() {
             return Ok(());
         }
-        let active = u32::try_from(self.open().filter(|open| open.is_driven()).count()).unwrap_or(u32::MAX);
+        let active = u32::try_from(self.driven.len()).unwrap_or(u32::MAX);
         let limit = commit.news.limits.active;
         if active < limit { Ok(()) } else { Err(Refusal::ActiveIncidents { active, limit }) }
     }
@@ -273,23 +288,9 @@ impl Ledger {
         if let Some(around) = &self.around {
             return Arc::clone(around);
         }
-        let mut around = Around {
-            bulletin: Arc::clone(&self.bulletin),
-            shelved: u32::try_from(self.shelf.len()).unwrap_or(u32::MAX),
-            ..Around::nothing()
-        };
-        for open in self.open() {
-            match &open.phase {
-                Phase::Watching { .. } => around.watched += 1,
-                Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. } => around.parked += 1,
-                _ if open.is_driven() => around.active += 1,
-                _ => {}
-            }
-        }
-        // Counted first, so that the list never grows.
-        let mut peers = Vec::with_capacity(self.open.len());
-        peers.extend(self.open().map(|open| Peer::of(open)));
-        around.peers = peers.into();
+        let mut entries = Vec::with_capacity(self.open.len());
+        entries.extend(self.open().map(|open| Entry::of(open)));
+        let around = entry::around(&self.bulletin, self.shelf.len(), entries);
         let around = Arc::new(around);
         self.around = Some(Arc::clone(&around));
         around
@@ -304,22 +305,14 @@ impl Ledger {
         if self.shelf.iter().all(|known| known.node != node) {
             self.shelf.push(shelve.signal.clone());
         }
-        Arc::make_mut(&mut self.bulletin).hear(&shelve.news, node, now);
+        cells::hear_shelved(&mut self.bulletin, shelve, now);
         self.around = None;
     }
 
     /// Saves what a sweep decided: all of it, or nothing.
     pub fn post(&mut self, post: &Post, now: Timestamp) -> Committed {
-        if self.bulletin.version != post.expect {
-            return Committed::Conflict;
-        }
-        // The breaker belongs to the passes: it may have moved on since the sweep looked, and is brought up to date here.
-        let mut breaker = self.bulletin.breaker.clone();
-        breaker.tidy(now, &post.limits);
-        for signal in post.shelve.iter().filter(|signal| signal.kind.is_beyond_a_blip()) {
-            breaker.troubled(signal.node, now, &post.limits, post.next.fleet);
-        }
-        self.bulletin = Arc::new(Bulletin { breaker, ..Bulletin::clone(&post.next) });
+        let Some(bulletin) = cells::posted(&self.bulletin, post, now) else { return Committed::Conflict };
+        self.bulletin = Arc::new(bulletin);
         self.digests.extend(post.digests.iter().cloned());
         for id in &post.release {
             if let Some(index) = self.gathered.iter().position(|item| item.id == *id) {
@@ -398,11 +391,12 @@ impl Ledger {
             }
             Switch::Clear(node) => {
                 self.quarantines.remove(&node);
-                // What is under way still counts: it may land after this.
                 let scope = Scope::Node(node);
-                let under_way = self.permits.get(&scope).map_or(&[][..], Vec::as_slice);
+                let holders = self.permits.get(&scope).cloned().unwrap_or_default();
                 if let Some(stamps) = self.rates.get_mut(&scope) {
-                    stamps.retain(|(_, by)| under_way.contains(by));
+                    let mut cell = cells::ScopeCell { holders, stamps: std::mem::take(stamps) };
+                    cells::clear(&mut cell);
+                    *stamps = cell.stamps;
                 }
             }
         }
