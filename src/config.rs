@@ -7,10 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 mod page;
+mod resources;
 mod settings;
 mod variables;
 
 pub use page::page;
+pub use resources::{Deployment, Resources};
 pub use settings::{AccountKind, BadSetting, Settings, UnknownVariable};
 pub use variables::{PREFIX, VARIABLES, Variable};
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 
+use super::resources::Resources;
 use super::variables::{PREFIX, VARIABLES};
 use crate::diagnose::Cause;
 use crate::event::Excerpt;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub sim_fault: Option<Cause>,
     /// The file with the policy document of the embedded account.
     pub sim_policy: Option<PathBuf>,
+    /// What a deployment on AWS works with.
+    pub resources: Resources,
     /// Variables with our prefix that mean nothing.
     pub unknown: Vec<UnknownVariable>,
     /// The region that AWS's own variables name.
@@ -61,6 +64,7 @@ impl Default for Settings {
             sim_seed: 1,
             sim_fault: None,
             sim_policy: None,
+            resources: Resources::default(),
             unknown: Vec::new(),
             aws_region: None,
         }
@@ -164,7 +168,7 @@ pub(super) fn region_names() -> impl Iterator<Item = &'static str> {
     ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter()
 }
 
-fn missing(name: &'static str) -> BadSetting {
+pub(super) fn missing(name: &'static str) -> BadSetting {
     let allowed = VARIABLES.iter().find(|variable| variable.name == name).map_or("", |variable| variable.allowed);
     BadSetting::Missing { name, allowed }
 }
@@ -251,7 +255,7 @@ mod tests {
     #[test]
     fn every_variable_turns_nonsense_away() {
         // Almost any text is a name.
-        let names = ["DEFIB_STACK", "DEFIB_CALENDAR"];
+        let names = ["DEFIB_STACK", "DEFIB_CALENDAR", "DEFIB_TABLE", "DEFIB_POLICY_PARAMETER"];
         for variable in VARIABLES.iter().filter(|variable| !names.contains(&variable.name)) {
             for nonsense in ["\u{fffd}", "no!", "1e9", "99999999999999999999999"] {
                 let outcome = read(&[(variable.name, nonsense)]);

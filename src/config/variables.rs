@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::resources;
 use super::settings::{AccountKind, Settings};
 use crate::incident::Remedy;
 use crate::policy::{SessionsRule, TasksRule};
@@ -363,6 +364,66 @@ pub const VARIABLES: &[Variable] = &[
         "refuse or ignore",
         |settings, value| {
             settings.policy.workload.protected = tasks(value)?;
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_TABLE",
+        "The DynamoDB table that the ledger lies in.",
+        "none; needed on AWS",
+        "the name of a table",
+        |settings, value| {
+            settings.resources.table = Some(resources::table(value)?);
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_TOPIC",
+        "The SNS topic that people are told on.",
+        "none; needed on AWS",
+        "the ARN of an SNS topic",
+        |settings, value| {
+            settings.resources.topic = Some(resources::arn(value, "sns", "")?);
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_STATE_MACHINE",
+        "The Step Functions state machine that wakes incidents.",
+        "none; needed on AWS",
+        "the ARN of a state machine",
+        |settings, value| {
+            settings.resources.state_machine = Some(resources::arn(value, "states", "stateMachine:")?);
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_POLICY_PARAMETER",
+        "The SSM parameter with the policy document.",
+        "no document: the settings alone",
+        "the name of a parameter",
+        |settings, value| {
+            settings.resources.policy_parameter = Some(resources::parameter(value)?);
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_PROBE_DOCUMENT",
+        "The SSM document of the read-only probe.",
+        "none; needed on AWS",
+        "the name of a document that begins with Defib-",
+        |settings, value| {
+            settings.resources.probe_document = Some(resources::document(value)?);
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_REPAIR_DOCUMENT",
+        "The SSM document of the repairs on the host.",
+        "none; needed on AWS",
+        "the name of a document that begins with Defib-",
+        |settings, value| {
+            settings.resources.repair_document = Some(resources::document(value)?);
             Some(())
         },
     ),
