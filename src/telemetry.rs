@@ -15,6 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
 mod fields;
+pub mod metrics;
 
 use fields::Fields;
 

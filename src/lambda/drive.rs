@@ -55,7 +55,7 @@ impl Allowance {
     }
 
     /// Takes one request, when one is left.
-    pub(super) fn take(&mut self) -> bool {
+    pub fn take(&mut self) -> bool {
         let left = self.0 > 0;
         self.0 = self.0.saturating_sub(1);
         left
@@ -88,7 +88,7 @@ pub fn run_pass<P: Ports>(
 }
 
 /// Logs what changed something.
-fn note(request: &Request, answer: &Answer, stack: &StackInfo<'_>, now: Timestamp) {
+pub fn note(request: &Request, answer: &Answer, stack: &StackInfo<'_>, now: Timestamp) {
     match (request, answer) {
         (Request::Perform(perform), Answer::Performed(how)) => note_performed(perform, how, now),
         (Request::Commit(commit), Answer::Committed(how)) => note_committed(commit, how, now),
