@@ -484,4 +484,6 @@ fn own_stamp(stamps: &[(Timestamp, IncidentId)], claims: &Claims, holder: Incide
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tests;
+pub(crate) mod samples;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -26,6 +26,9 @@ mod policy;
 mod sweep;
 mod timer;
 
+#[cfg(test)]
+mod tests;
+
 pub use sweep::Books;
 
 /// Closed incidents are kept so long, in days: for as long as Step Functions refuses their execution's name.

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::ports::{Claim, RateClaim};
 use crate::storm::News;
 
-pub(super) fn moment(secs: i64) -> Timestamp {
+pub(crate) fn moment(secs: i64) -> Timestamp {
     after("2026-11-20T12:00:00Z".parse().unwrap(), secs)
 }
 
@@ -38,7 +38,7 @@ fn blind(node: NodeId, at: Timestamp) -> Observation {
     }
 }
 
-pub(super) fn incident(number: u128, at: Timestamp) -> Incident {
+pub(crate) fn incident(number: u128, at: Timestamp) -> Incident {
     let node = NodeId::numbered(number);
     let symptom = Symptom { at, kind: crate::event::SignalKind::SessionRefused };
     let mut incident = Incident::open(&home(), &blind(node, at), symptom, at, after(at, 300));
@@ -46,7 +46,7 @@ pub(super) fn incident(number: u128, at: Timestamp) -> Incident {
     incident
 }
 
-pub(super) fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
+pub(crate) fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commit {
     Commit {
         expect,
         next: Arc::new(next.clone()),
@@ -57,7 +57,7 @@ pub(super) fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commi
     }
 }
 
-pub(super) fn opened(ledger: &mut Ledger, number: u128) -> Incident {
+pub(crate) fn opened(ledger: &mut Ledger, number: u128) -> Incident {
     let incident = incident(number, moment(0));
     let saved = ledger.commit(&commit(Expect::NoOpenIncident, &incident, Permits::Keep), moment(0));
     assert_eq!(saved, Committed::Saved);
