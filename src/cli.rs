@@ -12,6 +12,7 @@ mod docs;
 mod duel;
 mod event;
 mod explain;
+mod fleet;
 mod policy;
 mod policy_file;
 mod simulate;
@@ -28,6 +29,8 @@ pub mod exit {
     pub const FINDINGS: u8 = 3;
     /// An incident needs a human, or is blocked.
     pub const NEEDS_HUMAN: u8 = 5;
+    /// Somebody pressed Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// Revives AWS instances whose SSM or ECS agents stopped answering, and says once, clearly, what it did.
@@ -82,6 +85,7 @@ enum Command {
     Soak(soak::SoakArgs),
     Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),
+    Fleet(fleet::FleetArgs),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
 }
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Soak(args) => soak::run(args, &ui),
         Command::Duel(args) => duel::run(args, &ui),
         Command::Policy(args) => policy::run(args, &ui),
+        Command::Fleet(args) => fleet::run(args, &cli.global, &ui),
         Command::Completions(args) => docs::completions(args, Defib::command(), &ui),
         Command::Man(args) => docs::man(args, &Defib::command(), &ui),
     };

@@ -42,3 +42,5 @@ pub mod telemetry;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod fleet;

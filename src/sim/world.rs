@@ -38,6 +38,8 @@ mod workload;
 pub use super::machine::MachineSpec;
 use census::Census;
 pub use people::GroupSettings;
+#[cfg(feature = "cli")]
+pub(crate) use run::Sending;
 pub use truth::{Landed, Truth};
 
 /// What a world is made with.

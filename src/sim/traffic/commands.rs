@@ -98,6 +98,12 @@ impl Commands {
         self.table.get_mut(usize::try_from(number).ok()?)
     }
 
+    /// Every invocation with its place, in the order of their sending.
+    #[cfg(feature = "cli")]
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Command)> {
+        (0..).zip(&self.table)
+    }
+
     /// Finds a command: an id of ours names its place, others are searched for.
     pub(crate) fn find(&self, id: &CommandId) -> Option<&Command> {
         place(id)

@@ -26,7 +26,7 @@ impl World {
     }
 
     /// A calendar as `GetCalendarState` answers.
-    pub(super) fn calendar(&self, name: Option<&DocumentName>) -> Fact<Calendar> {
+    pub(crate) fn calendar(&self, name: Option<&DocumentName>) -> Fact<Calendar> {
         let Some(name) = name else { return Fact::Absent };
         let now = self.now;
         let opens = self.closing(name, now).map(|(_, until)| until).max();

@@ -4,6 +4,8 @@ use super::{Due, World};
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::incident::Remedy;
+#[cfg(feature = "cli")]
+use crate::node::NodeId;
 use crate::node::{CommandId, DocumentName};
 use crate::observe::{InvocationStatus, Platform};
 use crate::sim::machine::{Machine, Secs};
@@ -11,6 +13,16 @@ use crate::sim::traffic::{Command, Stage, Work, coarse};
 
 /// The delivery time-out of our own commands.
 const OWN_TIMES_OUT_SECS: Secs = 60;
+
+/// A command that somebody sends under an id of their own, to one node of perhaps several.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone)]
+pub(crate) struct Sending {
+    pub id: CommandId,
+    pub document: DocumentName,
+    pub work: Work,
+    pub times_out_secs: Secs,
+}
 
 impl World {
     /// Sends one of our commands. Accepted for dead agents too, as long as the node is registered (facts/aws.md §2.1).
@@ -29,6 +41,19 @@ impl World {
         self.send(machine, document, Work::Ours(effect), OWN_TIMES_OUT_SECS)
     }
 
+    /// Sends a command as the door was asked to. One of our effects counts as landed, as it does in [`World::perform`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn send_document(&mut self, node: NodeId, sending: Sending) {
+        let Some(machine) = self.index(node) else { return };
+        if let Work::Ours(effect) = sending.work {
+            self.census.outdate();
+            let noted = self.note_of(machine, effect, Some(sending.id.clone()));
+            self.landed.extend(noted);
+        }
+        let Sending { id, document, work, times_out_secs } = sending;
+        self.put(machine, Some(document), work, times_out_secs, Some(id));
+    }
+
     /// Puts a command on its way.
     pub(crate) fn send(
         &mut self,
@@ -37,9 +62,20 @@ impl World {
         work: Work,
         times_out_secs: Secs,
     ) -> Option<CommandId> {
+        self.put(machine, document, work, times_out_secs, None)
+    }
+
+    fn put(
+        &mut self,
+        machine: usize,
+        document: Option<DocumentName>,
+        work: Work,
+        times_out_secs: Secs,
+        named: Option<CommandId>,
+    ) -> Option<CommandId> {
         let (now, arrives) = (self.now, self.rng.i64(1..=5));
         let (number, id) = self.commands.add(|id| Command {
-            id,
+            id: named.unwrap_or(id),
             machine,
             document,
             work,
