@@ -18,6 +18,7 @@ mod policy_file;
 mod simulate;
 mod soak;
 mod soaked;
+mod template;
 
 /// Exit codes (CONTRACT.md); 0 is fine or fixed.
 pub mod exit {
@@ -86,6 +87,7 @@ enum Command {
     Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),
     Fleet(fleet::FleetArgs),
+    Template(template::TemplateArgs),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
 }
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Duel(args) => duel::run(args, &ui),
         Command::Policy(args) => policy::run(args, &ui),
         Command::Fleet(args) => fleet::run(args, &cli.global, &ui),
+        Command::Template(args) => template::run(args, &ui),
         Command::Completions(args) => docs::completions(args, Defib::command(), &ui),
         Command::Man(args) => docs::man(args, &Defib::command(), &ui),
     };
