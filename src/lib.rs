@@ -30,6 +30,8 @@ pub mod sim;
 pub mod storm;
 pub mod time;
 
+#[cfg(feature = "aws")]
+pub mod aws;
 #[cfg(any(feature = "cli", feature = "lambda"))]
 pub mod config;
 #[cfg(feature = "lambda")]

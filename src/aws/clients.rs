@@ -1,0 +1,131 @@
+//! The SDK's clients, built once a process: one HTTP client, ring for TLS, time limits everywhere.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_ssm::config::timeout::TimeoutConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// To reach a service, seconds.
+const CONNECT_SECS: u64 = 2;
+/// From the request to the first byte of its answer, seconds.
+const READ_SECS: u64 = 6;
+/// One try of a read, and all of its tries together, seconds. A pass has a minute, and asks some thirty things.
+const TRY_SECS: u64 = 7;
+const READ_IN_ALL_SECS: u64 = 15;
+/// The single try of what changes something, seconds. Less than the wait after which an intent is burned
+/// ([`crate::effect::BURN_AFTER_SECS`]), so that nobody burns what is still on its way.
+const SEND_SECS: u64 = 10;
+/// Tries of one read.
+const TRIES: u32 = 3;
+/// Retries that all reads of the process have in hand, and how many of them come back a second. A retry costs the standard five
+/// tokens (ten after a time-out): under throttling the budget is gone after ten, and from then on each call is tried once.
+const RETRY_TOKENS: usize = 50;
+const RETRY_TOKENS_A_SECOND: f32 = 1.0;
+
+/// One client a service, all over one HTTP client.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Systems Manager.
+    pub ssm: aws_sdk_ssm::Client,
+    /// EC2.
+    pub ec2: aws_sdk_ec2::Client,
+    /// ECS.
+    pub ecs: aws_sdk_ecs::Client,
+    /// Auto Scaling.
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    /// IAM.
+    pub iam: aws_sdk_iam::Client,
+    /// DynamoDB.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Step Functions.
+    pub sfn: aws_sdk_sfn::Client,
+    /// SNS.
+    pub sns: aws_sdk_sns::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+}
+
+/// A service's client with the shared budget of retries.
+macro_rules! client {
+    ($service:ident, $shared:expr, $budget:expr) => {
+        $service::Client::from_conf(
+            $service::config::Builder::from($shared).retry_partition(RetryPartition::clone($budget)).build(),
+        )
+    };
+}
+
+impl Clients {
+    /// Builds the clients from the environment: credentials, region, and `AWS_ENDPOINT_URL` with its kin.
+    pub async fn load() -> Self {
+        // ring, because the SDK's own choice burns three times our whole cold start on entropy (DESIGN.md §10).
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+            .timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
+            .load()
+            .await;
+        Self::of(&shared)
+    }
+
+    /// Builds the clients from a configuration that is there already.
+    #[must_use]
+    pub fn of(shared: &SdkConfig) -> Self {
+        let tokens = TokenBucket::builder().capacity(RETRY_TOKENS).refill_rate(RETRY_TOKENS_A_SECOND).build();
+        let budget = &RetryPartition::custom("defib").token_bucket(tokens).build();
+        Self {
+            ssm: client!(aws_sdk_ssm, shared, budget),
+            ec2: client!(aws_sdk_ec2, shared, budget),
+            ecs: client!(aws_sdk_ecs, shared, budget),
+            autoscaling: client!(aws_sdk_autoscaling, shared, budget),
+            iam: client!(aws_sdk_iam, shared, budget),
+            dynamodb: client!(aws_sdk_dynamodb, shared, budget),
+            sfn: client!(aws_sdk_sfn, shared, budget),
+            sns: client!(aws_sdk_sns, shared, budget),
+            sqs: client!(aws_sdk_sqs, shared, budget),
+        }
+    }
+}
+
+fn time_limits(one_secs: u64, all_secs: u64) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(CONNECT_SECS))
+        .read_timeout(Duration::from_secs(READ_SECS.max(one_secs)))
+        .operation_attempt_timeout(Duration::from_secs(one_secs))
+        .operation_timeout(Duration::from_secs(all_secs))
+        .build()
+}
+
+/// How something is sent that must not be sent twice: one try, with a time limit. Not one of these operations has an idempotency
+/// token (facts/aws.md §2.1).
+macro_rules! once {
+    ($(#[$doc:meta])* $name:ident, $service:ident) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name() -> $service::config::Builder {
+            $service::config::Builder::new()
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(time_limits(SEND_SECS, SEND_SECS))
+        }
+    };
+}
+
+once!(
+    /// For Systems Manager.
+    once_ssm, aws_sdk_ssm
+);
+once!(
+    /// For EC2.
+    once_ec2, aws_sdk_ec2
+);
+once!(
+    /// For ECS.
+    once_ecs, aws_sdk_ecs
+);
+once!(
+    /// For Auto Scaling.
+    once_autoscaling, aws_sdk_autoscaling
+);
