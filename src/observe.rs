@@ -84,7 +84,7 @@ impl Blind {
 }
 
 /// How closely to look.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Look {
     /// The command that the incident began with, read again for its exact status.
     pub command: Option<CommandId>,
@@ -92,8 +92,12 @@ pub struct Look {
     pub probe: Option<CommandId>,
     /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
     pub group: Option<AutoScalingGroupName>,
+    /// The container instance that the node was last seen as, or that an event named: spares the search for it.
+    pub container_instance: Option<(ClusterArn, ContainerInstanceArn)>,
     /// The change calendar that the policy names.
     pub calendar: Option<DocumentName>,
+    /// Only ECS told of the node, and the hold-down runs: Systems Manager need not be asked before ECS shows the agent as gone.
+    pub only_ecs: bool,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
 }
@@ -103,7 +107,8 @@ pub struct Look {
 pub struct Observation {
     /// The node.
     pub node: NodeId,
-    /// When the first of the reads was sent: nothing in here is older.
+    /// When the first of the reads was sent: nothing in here that is the node's own is older. What surrounds it (its group's numbers,
+    /// what it shares, sessions, other work, tasks) may be a minute older.
     pub at: Timestamp,
     /// EC2's view. Absent for a managed node and for an id that EC2 does not know.
     pub ec2: Fact<Ec2>,

@@ -114,7 +114,18 @@ fn burnable(intent: &Intent) -> Timestamp {
 /// The look that fits an incident.
 fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Look {
     let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
-    Look { command: incident.command().cloned(), probe, group: incident.place.group.clone(), calendar, close }
+    let place = &incident.place;
+    // Once the hold-down is over the look is about the whole node.
+    let watches = matches!(incident.phase, Phase::Watching { .. });
+    Look {
+        command: incident.command().cloned(),
+        probe,
+        group: place.group.clone(),
+        container_instance: place.container_instance.clone(),
+        calendar,
+        only_ecs: watches && incident.symptoms.iter().all(|symptom| symptom.kind.is_of_ecs()),
+        close,
+    }
 }
 
 /// When an effect was last sent to the node before an incident, as far as that or its predecessor knows.

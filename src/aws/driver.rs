@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use super::clients::Clients;
 use super::ledger::Ledger;
-use super::nodes::Nodes;
+use super::nodes::{Documents, Nodes};
 use super::parameter::Parameter;
 use super::publish::Topic;
+use super::table::Table;
 use super::timer::Timer;
-use crate::config::{self, Stopwatch};
+use crate::config::{self, BadSetting, Settings, Stopwatch};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict};
 use crate::incident::IncidentId;
 use crate::lambda::{Allowance, Driver, Ran, note};
-use crate::node::Home;
+use crate::node::{DisplayName, Home};
 use crate::policy::Policy;
 use crate::policy::library::Library;
 use crate::policy::standing::{News, standing};
@@ -49,6 +51,9 @@ pub struct Account {
     /// Documents that were read lately.
     pub library: Mutex<Library>,
 }
+
+/// The deployment's name in reports, when nobody gave it one.
+const DEFAULT_STACK: &str = "defib";
 
 /// A policy, and when it was read.
 type InForce = (Policy, Timestamp);
@@ -90,6 +95,27 @@ impl Driver for Account {
 }
 
 impl Account {
+    /// The account that the environment's credentials lead to.
+    ///
+    /// # Errors
+    /// A setting is missing that a deployment needs.
+    pub async fn connect(settings: &Settings) -> Result<Self, BadSetting> {
+        let (home, deployment) = (settings.home()?, settings.resources.complete()?);
+        let clients = Clients::load().await;
+        let documents = Documents { probe: deployment.probe_document, repair: deployment.repair_document };
+        Ok(Self {
+            policy: settings.policy.clone(),
+            stack: settings.stack.as_ref().map_or(DEFAULT_STACK, DisplayName::as_str).to_owned(),
+            ledger: Ledger::new(Table::new(clients.dynamodb.clone(), deployment.table)),
+            topic: Topic::new(clients.sns.clone(), deployment.topic),
+            timer: Timer::new(clients.sfn.clone(), deployment.state_machine),
+            document: deployment.policy_parameter.map(|name| Parameter::new(clients.ssm.clone(), name)),
+            nodes: Nodes::new(clients, home.clone(), documents, config::now),
+            library: Mutex::default(),
+            home,
+        })
+    }
+
     async fn pass(&self, trigger: Trigger, allowance: &mut Allowance, known: &mut Option<InForce>) -> Done {
         let policy = match self.policy_in_force(known).await {
             Ok(policy) => policy,
@@ -126,7 +152,7 @@ impl Account {
             }
             Request::Observe(node, look) => Answer::Observed(Arc::new(self.nodes.observe(*node, look, now).await)),
             Request::Commit(commit) => self.ledger.commit(commit, now).await.map_or_else(failed, Answer::Committed),
-            Request::Perform(perform) => Answer::Performed(self.nodes.perform(perform).await),
+            Request::Perform(perform) => Answer::Performed(self.nodes.perform(perform, now).await),
             Request::Publish(item) => self.topic.report(item, stack).await.map_or_else(failed, |()| Answer::Ok),
             Request::MarkSent(id) => self.ledger.mark_sent(*id).await.map_or_else(failed, |()| Answer::Ok),
             Request::Survey => self.survey(now).await.map_or_else(failed, |survey| Answer::Surveyed(Box::new(survey))),
@@ -148,10 +174,8 @@ impl Account {
         let new: Vec<_> = swept.troubled.into_iter().filter(|(signal, _)| !books.open.contains(&signal.node)).collect();
         let nodes: Vec<_> = new.iter().map(|(signal, _)| signal.node).collect();
         let mut last = self.ledger.last(&nodes).await?;
-        let troubled = new
-            .into_iter()
-            .map(|(signal, since)| Found { last: last.remove(&signal.node), since, signal })
-            .collect();
+        let troubled =
+            new.into_iter().map(|(signal, since)| Found { last: last.remove(&signal.node), since, signal }).collect();
         Ok(Survey {
             troubled,
             overdue: books.overdue,

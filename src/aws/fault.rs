@@ -90,7 +90,9 @@ impl Fault {
         let code = error.code().map(ToOwned::to_owned);
         let kind = kind_of(code.as_deref(), status);
         let answered = matches!(error, SdkError::ServiceError(_)) && code.is_some();
-        let refused = answered && kind != FaultKind::Unavailable && status.is_none_or(|status| status < 500);
+        // Throttled is never carried out, also where EC2 says so with a 503.
+        let client_error = kind != FaultKind::Unavailable && status.is_some_and(|status| (400..500).contains(&status));
+        let refused = answered && (kind == FaultKind::Throttled || client_error);
         let message = error.message().map_or_else(|| causes(error), ToOwned::to_owned);
         Self {
             operation,
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn only_a_refusal_in_aws_s_own_words_proves_that_nothing_happened() {
         assert!(answered(400, Some("IncorrectInstanceState")).refused);
-        assert!(answered(503, Some("RequestLimitExceeded")).refused || !answered(503, None).refused);
+        assert!(answered(503, Some("RequestLimitExceeded")).refused, "what is throttled is not carried out");
         assert!(!answered(500, Some("InternalError")).refused);
         assert!(!answered(400, None).refused, "a proxy's page, or half an answer");
         let lost: SdkError<RebootInstancesError, HttpResponse> = SdkError::timeout_error("no answer");

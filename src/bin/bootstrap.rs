@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use defib::config::{self, AccountKind, Settings};
-use defib::lambda::{Embedded, Function};
+use defib::lambda::{Driver, Embedded, Function};
 use defib::telemetry;
 use lambda_runtime::{LambdaEvent, service_fn};
 use tracing::level_filters::LevelFilter;
@@ -26,17 +26,31 @@ fn start() -> anyhow::Result<()> {
     for unknown in &settings.unknown {
         tracing::warn!("{} means nothing to defib; did you mean {}?", unknown.name, unknown.nearest);
     }
-    match settings.account {
-        AccountKind::Embedded => serve(&Function::new(Embedded::new(&settings, config::now())?)),
-        AccountKind::Aws => anyhow::bail!(
-            "DEFIB_ACCOUNT is not set, which means the AWS account, and this build holds only the embedded account; \
-             allowed: sim"
-        ),
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match settings.account {
+            AccountKind::Embedded => serve(Function::new(Embedded::new(&settings, config::now())?)).await,
+            AccountKind::Aws => serve_aws(&settings).await,
+        }
+    })
 }
 
-fn serve(function: &Function<Embedded>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// Works on the account whose role the function runs under.
+#[cfg(feature = "aws")]
+async fn serve_aws(settings: &Settings) -> anyhow::Result<()> {
+    serve(Function::new(defib::aws::Account::connect(settings).await?)).await
+}
+
+#[cfg(not(feature = "aws"))]
+async fn serve_aws(_settings: &Settings) -> anyhow::Result<()> {
+    anyhow::bail!(
+        "DEFIB_ACCOUNT is not set, which means the AWS account, and this build holds only the embedded account; \
+         allowed: sim"
+    )
+}
+
+async fn serve<D: Driver>(function: Function<D>) -> anyhow::Result<()> {
+    let function = &function;
     let handler = service_fn(|event: LambdaEvent<serde_json::Value>| function.handle(event.payload));
-    runtime.block_on(lambda_runtime::run(handler)).map_err(anyhow::Error::from_boxed)
+    lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed)
 }

@@ -138,6 +138,41 @@ impl SignalKind {
         }
     }
 
+    /// The container instance that it names, where it names the cluster, too.
+    #[must_use]
+    pub fn container_instance(&self) -> Option<(ClusterArn, ContainerInstanceArn)> {
+        match self {
+            Self::EcsHealthImpaired { container_instance, cluster, .. }
+            | Self::EcsDisconnected { container_instance, cluster, .. } => {
+                cluster.clone().map(|cluster| (cluster, container_instance.clone()))
+            }
+            Self::CommandTrouble { .. }
+            | Self::CommandSucceeded
+            | Self::EcsHealthRestored
+            | Self::EcsConnected
+            | Self::Gone { .. }
+            | Self::SessionRefused
+            | Self::Swept { .. } => None,
+        }
+    }
+
+    /// Whether it is ECS that tells of trouble.
+    #[must_use]
+    pub fn is_of_ecs(&self) -> bool {
+        match self {
+            Self::EcsHealthImpaired { .. }
+            | Self::EcsDisconnected { .. }
+            | Self::Swept { agent: SweptAgent::Ecs, .. } => true,
+            Self::CommandTrouble { .. }
+            | Self::CommandSucceeded
+            | Self::EcsHealthRestored
+            | Self::EcsConnected
+            | Self::Gone { .. }
+            | Self::SessionRefused
+            | Self::Swept { agent: SweptAgent::Ssm, .. } => false,
+        }
+    }
+
     /// Whether it tells that Systems Manager should know the node.
     #[must_use]
     pub fn expects_ssm(&self) -> bool {

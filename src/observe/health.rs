@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Connection, EcsStatus, Fact, InstanceState, Observation, Ping, ProbeAnswer};
+use super::{Blind, Check, Connection, EcsStatus, Fact, InstanceState, Observation, Ping, ProbeAnswer};
 use crate::time::secs_between;
 
 /// A ping older than this, in seconds, says that the SSM agent does not answer: agents ping every five minutes, so three
@@ -100,6 +100,8 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
         Fact::Absent => return Standing::NotPresent,
         #[cfg(feature = "plants")]
         Fact::Unknown(_) if crate::plants::on(crate::plants::Plant::UnknownIsDead) => return Standing::Ill,
+        // Nobody asked, because nobody doubted it: a look that `only_ecs` is about.
+        Fact::Unknown(Blind::NotRead) => return Standing::NotPresent,
         Fact::Unknown(_) => return Standing::Unknown,
     };
     let connection = ssm.connection.known().copied();
@@ -178,8 +180,8 @@ fn platform(seen: &Observation) -> Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Probe;
     use crate::observe::samples::{Seen, noon, seen};
-    use crate::observe::{Blind, Probe};
     use crate::time::after;
 
     fn of(seen: &Seen) -> Health {
@@ -258,6 +260,14 @@ mod tests {
         assert!(!health.is_well() && !health.is_ill() && !health.is_suspect());
         let unconnected = seen(noon()).with_ssm(|ssm| ssm.connection = Fact::Unknown(why));
         assert_eq!(of(&unconnected).ssm, Standing::Unknown);
+    }
+
+    #[test]
+    fn an_agent_that_nobody_doubted_and_nobody_asked_for_stands_in_no_way() {
+        let unasked = |seen: Seen| seen.with(|seen| seen.ssm = Fact::Unknown(Blind::NotRead));
+        assert!(of(&unasked(seen(noon()).in_cluster())).is_well());
+        assert!(of(&unasked(seen(noon()).ecs_lost())).is_ill());
+        assert!(!of(&unasked(seen(noon()))).is_well(), "nobody was seen to answer");
     }
 
     #[test]

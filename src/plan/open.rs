@@ -54,7 +54,12 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
     if quiet::told_already(signal, loaded.last.as_ref(), context, now) {
         return Err(IgnoreReason::ToldAlready);
     }
-    let look = Look { command: signal.kind.command().cloned(), probe: None, group: None, calendar: None, close: false };
+    let look = Look {
+        command: signal.kind.command().cloned(),
+        container_instance: signal.kind.container_instance(),
+        only_ecs: signal.kind.is_of_ecs(),
+        ..Look::default()
+    };
     planted!(NoActiveCap => return Ok(look));
     if loaded.rails.around.as_ref().is_some_and(|around| around.room(&context.policy) == 0) {
         // Nothing new waits for no place.
@@ -235,6 +240,5 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
 
 /// The look that an operator's request for a node needs.
 pub(super) fn close_look(incident: Option<&Incident>) -> Look {
-    let nothing_known = Look { command: None, probe: None, group: None, calendar: None, close: true };
-    incident.map_or(nothing_known, |incident| look(incident, None, true))
+    incident.map_or(Look { close: true, ..Look::default() }, |incident| look(incident, None, true))
 }

@@ -264,7 +264,7 @@ fn troubled(driver: &mut Driver, policy: &Policy, calm_since: Timestamp) -> Vec<
     #[cfg(feature = "plants")]
     let _judging = crate::plants::Planted::new(None);
     let now = driver.now();
-    let look = Look { command: None, probe: None, group: None, calendar: None, close: false };
+    let look = Look::default();
     let account = driver.account_mut();
     let mut troubled = account.world.troubled(now);
     troubled.retain(|signal| {

@@ -66,14 +66,13 @@ fn what_is_too_late_is_never_sent() {
 #[test]
 fn a_blind_look_sees_unknown_facts_and_never_false_ones() {
     let (mut ports, node) = faulty(FaultPlan { blind_look: 10_000, blind_fact: 10_000, ..FaultPlan::NONE });
-    let seen =
-        ports.observe(node, &Look { command: None, probe: None, group: None, calendar: None, close: true }, start());
+    let seen = ports.observe(node, &Look { close: true, ..Look::default() }, start());
     assert!(seen.ec2.blind().is_some() && seen.ssm.blind().is_some() && seen.sessions.blind().is_some());
 }
 
 #[test]
 fn a_stale_look_shows_what_was_so_at_the_look_before_and_never_anything_older() {
-    let look = Look { command: None, probe: None, group: None, calendar: None, close: false };
+    let look = Look::default();
     let state = |seen: &Observation| seen.ec2.known().map(|ec2| ec2.state);
     let (mut new, mut old) = (0, 0);
     for seconds in [20, STALE_MAX_SECS + 1] {

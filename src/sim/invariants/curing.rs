@@ -70,7 +70,7 @@ impl Inspector {
             if ailment.is_harmless() || ailment.profile().cures.is_empty() || since >= calm_since {
                 continue;
             }
-            let look = Look { command: None, probe: None, group: None, calendar: None, close: true };
+            let look = Look { close: true, ..Look::default() };
             let seen = account.world.observe(node, &look, now);
             let last = account.ledger.incidents().filter(|incident| incident.node == node).last();
             let ill = Ill { ailment, since, prepared: truth.prepared, seen: &seen, calm_since, now };

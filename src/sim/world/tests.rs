@@ -26,7 +26,7 @@ fn quiet(seed: u64) -> WorldSettings {
 }
 
 fn close() -> Look {
-    Look { command: None, probe: None, group: None, calendar: None, close: true }
+    Look { close: true, ..Look::default() }
 }
 
 fn container_host() -> MachineSpec {

@@ -1,0 +1,151 @@
+//! What the process remembers between two looks, because it changes slowly or costs many calls to find out.
+//!
+//! A warm function keeps it; a cold one begins without. Nothing in here is older than its reader allows, and nothing that an
+//! effect may change outlives that effect.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::observe::asg::Seen as Members;
+use super::observe::census::Census;
+use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
+use crate::observe::{Busy, Calendar, Fact, InvocationStatus, Probe, Tags, Workload};
+use crate::time::secs_between;
+
+/// Where a node is, and what of it hardly changes, holds for so long, in seconds.
+pub(super) const PLACE_SECS: i64 = 300;
+/// What a rail is judged by holds for so long, in seconds: less than the 90 s of S3, with the time an effect may take.
+pub(super) const AROUND_SECS: i64 = 60;
+/// A census holds for so long where nothing is decided by it, in seconds: from one sweep to the next, and a minute.
+pub(super) const CENSUS_SECS: i64 = 360;
+/// Entries of one kind; where there are more, all are forgotten.
+const KEPT_MAX: usize = 10_000;
+
+/// One kind of thing, with the moment at which it was read.
+#[derive(Debug)]
+pub(super) struct Kept<K, V>(Mutex<BTreeMap<K, (Timestamp, V)>>);
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Ord, V: Clone> Kept<K, V> {
+    /// What was read at most so many seconds ago.
+    pub(super) fn get(&self, key: &K, now: Timestamp, secs: i64) -> Option<V> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(key).filter(|(at, _)| secs_between(*at, now) <= secs).map(|(_, value)| value.clone())
+    }
+
+    /// What was read at any time.
+    pub(super) fn ever(&self, key: &K) -> Option<V> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(key).map(|(_, value)| value.clone())
+    }
+
+    /// Keeps what was read.
+    pub(super) fn put(&self, key: K, now: Timestamp, value: V) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(key, (now, value));
+    }
+
+    /// It may have changed.
+    pub(super) fn forget(&self, key: &K) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// Everything that the process remembers.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    /// A node's container instance; none where it was searched for and is not there.
+    pub places: Kept<NodeId, Option<(ClusterArn, ContainerInstanceArn)>>,
+    /// A cluster's tags.
+    pub clusters: Kept<ClusterArn, Tags>,
+    /// An Auto Scaling group and its members; none where there is no such group.
+    pub groups: Kept<AutoScalingGroupName, Option<Arc<Members>>>,
+    /// Whether an instance refresh runs.
+    pub refreshes: Kept<AutoScalingGroupName, bool>,
+    /// `DisableApiStop`.
+    pub stop_protected: Kept<NodeId, bool>,
+    /// Whether an instance type has instance storage. It never changes.
+    pub storage: Kept<String, bool>,
+    /// Whether an instance profile holds a role; none where there is no such profile.
+    pub profiles: Kept<String, Option<bool>>,
+    /// Live sessions.
+    pub sessions: Kept<NodeId, u16>,
+    /// Somebody else's work.
+    pub busy: Kept<NodeId, Busy>,
+    /// The tasks on a container instance.
+    pub workloads: Kept<ContainerInstanceArn, Workload>,
+    /// When the console was read.
+    pub consoles: Kept<NodeId, ()>,
+    /// Change calendars.
+    pub calendars: Kept<DocumentName, Fact<Calendar>>,
+    /// Tags of managed nodes.
+    pub managed: Kept<NodeId, Tags>,
+    /// Invocations that have ended. They never change.
+    pub ended: Kept<(CommandId, NodeId), InvocationStatus>,
+    /// Probes that have ended. They never change.
+    pub probes: Kept<CommandId, Probe>,
+    /// Commands that this process sent, and when.
+    pub sent: Kept<CommandId, Timestamp>,
+    /// Commands whose bad end a sweep told.
+    pub told: Kept<(CommandId, NodeId), ()>,
+    census: Mutex<Option<Arc<Census>>>,
+}
+
+impl Cache {
+    /// A census that is at most so many seconds old.
+    pub(super) fn census(&self, now: Timestamp, secs: i64) -> Option<Arc<Census>> {
+        let census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
+        census.clone().filter(|census| secs_between(census.at, now) <= secs)
+    }
+
+    /// Keeps a census.
+    pub(super) fn keep_census(&self, census: Arc<Census>) {
+        *self.census.lock().unwrap_or_else(PoisonError::into_inner) = Some(census);
+    }
+
+    /// Something was done to a node, or may have been: what it changes is read anew.
+    pub(super) fn touched(
+        &self,
+        node: NodeId,
+        group: Option<&AutoScalingGroupName>,
+        container_instance: Option<&ContainerInstanceArn>,
+    ) {
+        self.places.forget(&node);
+        self.sessions.forget(&node);
+        self.busy.forget(&node);
+        self.consoles.forget(&node);
+        if let Some(group) = group {
+            self.groups.forget(group);
+        }
+        if let Some(arn) = container_instance {
+            self.workloads.forget(arn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::after;
+
+    #[test]
+    fn what_is_kept_holds_as_long_as_its_reader_allows() {
+        let (kept, at) = (Kept::default(), Timestamp::UNIX_EPOCH);
+        kept.put(1, at, "one");
+        assert_eq!(kept.get(&1, after(at, 60), 60), Some("one"));
+        assert_eq!(kept.get(&1, after(at, 61), 60), None);
+        assert_eq!(kept.ever(&1), Some("one"));
+        kept.forget(&1);
+        assert_eq!(kept.ever(&1), None);
+    }
+}

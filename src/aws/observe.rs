@@ -1,0 +1,265 @@
+//! Looks at a node over the network: each fact known, absent or unknown, and no call that nothing follows from.
+//!
+//! EC2 is asked first and alone: an id that it does not know costs this one read (S13). What follows is read at the same time.
+//! What only a decision needs is read on close looks, and only where the node is not plainly well.
+
+use aws_sdk_ec2::types::Instance;
+use jiff::Timestamp;
+
+use self::ec2::Further;
+use super::cache::{AROUND_SECS, CENSUS_SECS};
+use super::nodes::Nodes;
+use crate::node::NodeId;
+use crate::observe::{
+    Blind, Busy, Check, Connection, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Ssm, Standing,
+};
+
+pub(super) mod asg;
+pub(super) mod census;
+mod ec2;
+mod ecs;
+mod identity;
+mod probe;
+mod ssm;
+mod take;
+mod workload;
+
+pub(super) use ssm::invocation_status;
+
+impl Nodes {
+    /// Looks at a node.
+    ///
+    /// `now` is the moment before the first read is sent. Nothing in here fails: what could not be read is unknown.
+    pub async fn observe(&self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
+        let mut seen = nothing_of(node, look, now);
+        if node.is_instance() {
+            self.instance(&mut seen, look, now).await;
+        } else {
+            self.managed(&mut seen, look, now).await;
+        }
+        seen
+    }
+
+    async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
+        let node = seen.node;
+        let row = match self.instance_row(node).await {
+            Fact::Known(row) => Some(row),
+            Fact::Absent => {
+                // Of an instance that EC2 has forgotten, only the group that it was in says more.
+                if look.group.is_some() {
+                    seen.asg = self.asg(node, Fact::Absent, look, now).await;
+                }
+                return;
+            }
+            Fact::Unknown(blind) => {
+                seen.ec2 = Fact::Unknown(blind);
+                None
+            }
+        };
+        let state = row.as_ref().and_then(ec2::state);
+        let gone = matches!(state, Some(InstanceState::ShuttingDown | InstanceState::Terminated));
+        let asks_ssm = !look.only_ecs && !gone;
+        let young = row.as_ref().is_some_and(|row| ec2::is_young(row, now));
+        let tagged = self.tagged_group(row.as_ref(), &seen.ec2);
+        let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
+        // A stop and start is proven by the checks; elsewhere a plain look does without.
+        let (ecs, ssm, invocation, probe, asg, checks) = tokio::join!(
+            self.ecs(node, look, now),
+            self.ssm_if(asks_ssm, node, state, now),
+            self.invocation(node, look.command.as_ref(), now),
+            self.probe(node, look.probe.as_ref(), now),
+            self.asg(node, tagged, look, now),
+            self.checks_if(young && state == Some(InstanceState::Running), node),
+        );
+        (seen.ecs, seen.ssm, seen.invocation, seen.probe, seen.asg) = (ecs, ssm, invocation, probe, asg);
+        match checks {
+            Ok(checks) => further.checks = checks,
+            Err(blind) => seen.ec2 = Fact::Unknown(blind),
+        }
+        if let Some(row) = &row
+            && seen.ec2.blind().is_none()
+        {
+            seen.ec2 = ec2::instance(row, further);
+        }
+        self.around(seen, look, now);
+        if !look.close || is_plainly_well(seen, look, now) {
+            return;
+        }
+        if look.only_ecs && !gone {
+            seen.ssm = self.ssm(node, state, now).await;
+        }
+        self.closer(seen, look, row.as_ref(), further, now).await;
+    }
+
+    /// What only a decision needs.
+    async fn closer(
+        &self,
+        seen: &mut Observation,
+        look: &Look,
+        row: Option<&Instance>,
+        mut further: Further,
+        now: Timestamp,
+    ) {
+        let node = seen.node;
+        let running = row.and_then(ec2::state) == Some(InstanceState::Running);
+        let unread = further.checks.is_none() && running;
+        let profile = row.and_then(ec2::profile).map(ToOwned::to_owned);
+        let kind = row.and_then(Instance::instance_type);
+        let census = self.census(now, AROUND_SECS);
+        let (census, sessions, busy, workload, calendar, identity, console, stop_protected, storage) = tokio::join!(
+            census,
+            self.sessions(node, now),
+            self.commands_of_others(node, now),
+            self.workload(&seen.ecs, now),
+            self.calendar(look.calendar.as_ref(), now),
+            self.identity_if(row.is_some(), profile.as_deref(), &seen.ssm, now),
+            self.console(node, now),
+            self.stop_protected(node, now),
+            self.has_storage(kind, now),
+        );
+        // A census that was taken for this very look has read the checks, too.
+        let checks = match &census {
+            Ok(census) if unread && census.at == now => Ok(census.checks(node)),
+            Ok(_) | Err(_) => self.checks_if(unread, node).await.map(|read| read.or(further.checks)),
+        };
+        (seen.sessions, seen.workload, seen.calendar) = (sessions, workload, calendar);
+        (seen.identity, seen.console) = (identity, console);
+        seen.busy = busy_with(seen, busy);
+        if let Some(row) = row {
+            let read = checks.and_then(|checks| Ok((checks, stop_protected?, storage?)));
+            seen.ec2 = match read {
+                Ok((checks, stop_protected, storage)) => {
+                    further = Further { checks, stop_protected: Some(stop_protected), storage: Some(storage) };
+                    ec2::instance(row, further)
+                }
+                Err(blind) => Fact::Unknown(blind),
+            };
+        }
+        match census {
+            Ok(census) => {
+                (seen.group, seen.factors) = (census.group(node), census.factors(node));
+                seen.network = network(&seen.ssm, census.neighbour_answers(node));
+            }
+            Err(blind) => {
+                (seen.group, seen.factors) = (Fact::Unknown(blind), Fact::Unknown(blind));
+                seen.network = network(&seen.ssm, false);
+            }
+        }
+    }
+
+    /// A managed node: EC2, Auto Scaling and IAM know nothing of it.
+    async fn managed(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
+        let node = seen.node;
+        let (ssm, ecs, invocation, probe) = tokio::join!(
+            // Its tags are there and nowhere else, so it is asked for on every look.
+            self.ssm(node, None, now),
+            self.ecs(node, look, now),
+            self.invocation(node, look.command.as_ref(), now),
+            self.probe(node, look.probe.as_ref(), now),
+        );
+        (seen.ssm, seen.ecs, seen.invocation, seen.probe) = (ssm, ecs, invocation, probe);
+        self.around(seen, look, now);
+        if !look.close || is_plainly_well(seen, look, now) {
+            return;
+        }
+        let (census, sessions, busy, workload, calendar) = tokio::join!(
+            self.census(now, AROUND_SECS),
+            self.sessions(node, now),
+            self.commands_of_others(node, now),
+            self.workload(&seen.ecs, now),
+            self.calendar(look.calendar.as_ref(), now),
+        );
+        (seen.sessions, seen.workload, seen.calendar) = (sessions, workload, calendar);
+        seen.busy = busy_with(seen, busy);
+        (seen.identity, seen.network, seen.console) = (Fact::Known(Findings::default()), Fact::Absent, Fact::Absent);
+        (seen.group, seen.factors) = match census {
+            Ok(census) => (census.group(node), census.factors(node)),
+            Err(blind) => (Fact::Unknown(blind), Fact::Unknown(blind)),
+        };
+    }
+
+    /// What the last census says of a node's surroundings, where nothing is decided by it.
+    fn around(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
+        let holds = if look.close { AROUND_SECS } else { CENSUS_SECS };
+        let unread = Blind::NotRead;
+        (seen.group, seen.factors) = match self.cache.census(now, holds) {
+            Some(census) => (census.group(seen.node), census.factors(seen.node)),
+            None => (Fact::Unknown(unread), Fact::Unknown(unread)),
+        };
+    }
+
+    /// The group that the instance's tag names.
+    fn tagged_group(
+        &self,
+        row: Option<&Instance>,
+        ec2: &Fact<crate::observe::Ec2>,
+    ) -> Fact<crate::node::AutoScalingGroupName> {
+        match (row, ec2) {
+            (Some(row), _) => ec2::group(row).map_or(Fact::Absent, Fact::Known),
+            (None, Fact::Unknown(blind)) => Fact::Unknown(*blind),
+            (None, Fact::Known(_) | Fact::Absent) => Fact::Absent,
+        }
+    }
+
+    async fn ssm_if(&self, asked: bool, node: NodeId, state: Option<InstanceState>, now: Timestamp) -> Fact<Ssm> {
+        if asked { self.ssm(node, state, now).await } else { Fact::Unknown(Blind::NotRead) }
+    }
+
+    async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
+        if asked { self.checks(node).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn identity_if(&self, asked: bool, profile: Option<&str>, ssm: &Fact<Ssm>, now: Timestamp) -> Fact<Findings> {
+        if asked { self.identity(profile, ssm, now).await } else { Fact::Unknown(Blind::NotRead) }
+    }
+}
+
+/// Whether the node is so plainly well that nothing is left to decide. Where a command could not be delivered, or the host
+/// was asked, its answer decides, and then everything is needed.
+fn is_plainly_well(seen: &Observation, look: &Look, now: Timestamp) -> bool {
+    let health = Health::of(seen, now);
+    let heard = health.ssm == Standing::Well || look.only_ecs && health.ecs == Standing::Well;
+    health.is_well() && heard && look.command.is_none() && look.probe.is_none()
+}
+
+/// Other work: that of the node's group, else commands on the node.
+fn busy_with(seen: &Observation, commands: Fact<Busy>) -> Fact<Busy> {
+    match &seen.asg {
+        Fact::Known(asg) if asg.refreshing => Fact::Known(Busy::Deployment),
+        Fact::Known(_) | Fact::Absent | Fact::Unknown(_) => commands,
+    }
+}
+
+/// Findings about the way from the node to AWS.
+///
+/// Security groups, routes and endpoints are evaluated by nobody yet, so "nothing found" may only be said where something else
+/// shows that the way is open: the node's own SSM agent is connected, or a neighbour of the same subnet and security groups is
+/// heard. Where both are silent the way is unknown, and nothing disruptive is done (S7, S8).
+fn network(ssm: &Fact<Ssm>, neighbour_answers: bool) -> Fact<Findings> {
+    let connected = ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::Connected));
+    if connected || neighbour_answers { Fact::Known(Findings::default()) } else { Fact::Unknown(Blind::NotRead) }
+}
+
+/// What is seen of an id that AWS does not know.
+fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
+    let unread = Blind::NotRead;
+    Observation {
+        node,
+        at,
+        ec2: Fact::Absent,
+        ssm: Fact::Absent,
+        ecs: Fact::<Ecs>::Absent,
+        asg: Fact::Absent,
+        group: Fact::Absent,
+        factors: Fact::Absent,
+        invocation: if look.command.is_some() { Fact::Unknown(unread) } else { Fact::Absent },
+        probe: if look.probe.is_some() { Fact::Unknown(unread) } else { Fact::Absent },
+        sessions: Fact::Unknown(unread),
+        busy: Fact::Unknown(unread),
+        workload: Fact::Unknown(unread),
+        calendar: Fact::Unknown(unread),
+        identity: Fact::Unknown(unread),
+        network: Fact::Unknown(unread),
+        console: Fact::Unknown(unread),
+    }
+}

@@ -1,0 +1,374 @@
+//! Systems Manager's view of a node: its row, its connection, sessions, commands, and the change calendar.
+
+use aws_sdk_ssm::types::{
+    CalendarState, CommandFilter, CommandFilterKey, CommandInvocation, ConnectionStatus, InstanceInformation,
+    InstanceInformationStringFilter, PingStatus, PlatformType, ResourceTypeForTagging, SessionFilter, SessionFilterKey,
+    SessionState,
+};
+use jiff::Timestamp;
+
+use crate::aws::cache::AROUND_SECS;
+use crate::aws::fault::{Fault, FaultKind};
+use crate::aws::nodes::Nodes;
+use crate::aws::translate::{moment, number, plain, tags};
+use crate::node::{CommandId, DocumentName, NodeId};
+use crate::observe::{
+    Blind, Busy, Calendar, Connection, Fact, InstanceState, Invocation, InvocationStatus, Ping, Platform, Ssm, Tags,
+};
+
+/// Rows a page, and pages that a look reads at most.
+const PAGE: i32 = 50;
+const PAGES_MAX: usize = 20;
+/// What AWS's own patch documents begin with.
+const PATCHES: &str = "AWS-RunPatchBaseline";
+
+impl Nodes {
+    /// Systems Manager's view. A row that is missing says "not registered" only of a node that runs: those that are stopped are
+    /// not listed (facts/aws.md §2.1).
+    pub(super) async fn ssm(&self, node: NodeId, state: Option<InstanceState>, now: Timestamp) -> Fact<Ssm> {
+        let (row, connection, tags) =
+            tokio::join!(self.information(node), self.connection(node), self.managed_tags(node, now));
+        match row {
+            Err(blind) => Fact::Unknown(blind),
+            Ok(Some(row)) => registered(&row, connection, tags),
+            Ok(None) => not_listed(node, state),
+        }
+    }
+
+    async fn information(&self, node: NodeId) -> Result<Option<InstanceInformation>, Blind> {
+        let id = node.to_string();
+        // As a filter: an unknown id in `InstanceIds` itself is an error.
+        let filter = InstanceInformationStringFilter::builder().key("InstanceIds").values(&id).build();
+        let filter = filter.map_err(|_| Blind::NotRead)?;
+        let answer = self.clients.ssm.describe_instance_information().filters(filter).send().await;
+        let output = answer.map_err(|error| Fault::of("DescribeInstanceInformation", &error).blind())?;
+        let rows = output.instance_information_list.unwrap_or_default();
+        Ok(rows.into_iter().find(|row| row.instance_id() == Some(id.as_str())))
+    }
+
+    async fn connection(&self, node: NodeId) -> Fact<Connection> {
+        let answer = self.clients.ssm.get_connection_status().target(node.to_string()).send().await;
+        match answer.map_err(|error| Fault::of("GetConnectionStatus", &error)) {
+            Ok(output) => connection(output.status()),
+            Err(fault) => Fact::Unknown(fault.blind()),
+        }
+    }
+
+    /// Defib's tags on a managed node. Absent for an instance: EC2 has them.
+    async fn managed_tags(&self, node: NodeId, now: Timestamp) -> Fact<Tags> {
+        if node.is_instance() {
+            return Fact::Absent;
+        }
+        if let Some(known) = self.cache.managed.get(&node, now, AROUND_SECS) {
+            return Fact::Known(known);
+        }
+        let request = self.clients.ssm.list_tags_for_resource();
+        let request = request.resource_type(ResourceTypeForTagging::ManagedInstance).resource_id(node.to_string());
+        match request.send().await.map_err(|error| Fault::of("ListTagsForResource", &error)) {
+            Ok(output) => {
+                let read = tags(output.tag_list().iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
+                self.cache.managed.put(node, now, read);
+                Fact::Known(read)
+            }
+            Err(fault) => Fact::Unknown(fault.blind()),
+        }
+    }
+
+    /// The invocation that the incident began with.
+    pub(super) async fn invocation(
+        &self,
+        node: NodeId,
+        command: Option<&CommandId>,
+        now: Timestamp,
+    ) -> Fact<Invocation> {
+        let Some(command) = command else { return Fact::Absent };
+        let known = |status| Fact::Known(Invocation { command: command.clone(), status });
+        let key = (command.clone(), node);
+        if let Some(status) = self.cache.ended.ever(&key) {
+            return known(status);
+        }
+        match self.command_row(node, command, false).await {
+            Err(blind) => Fact::Unknown(blind),
+            // The command is another account's, or older than the thirty days for which AWS keeps it.
+            Ok(None) => Fact::Absent,
+            Ok(Some(row)) => {
+                let status = invocation_status(&row);
+                if status != InvocationStatus::Open {
+                    self.cache.ended.put(key, now, status);
+                }
+                known(status)
+            }
+        }
+    }
+
+    /// The row of a command on a node; none: not listed, or not yet.
+    pub(super) async fn command_row(
+        &self,
+        node: NodeId,
+        command: &CommandId,
+        details: bool,
+    ) -> Result<Option<CommandInvocation>, Blind> {
+        let request = self.clients.ssm.list_command_invocations();
+        let request = request.command_id(command.as_str()).instance_id(node.to_string()).details(details);
+        match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", &error)) {
+            Ok(output) => Ok(output.command_invocations.unwrap_or_default().into_iter().next()),
+            Err(fault) if fault.kind == FaultKind::Absent => Ok(None),
+            Err(fault) => Err(fault.blind()),
+        }
+    }
+
+    /// Live sessions to the node.
+    pub(super) async fn sessions(&self, node: NodeId, now: Timestamp) -> Fact<u16> {
+        if let Some(known) = self.cache.sessions.get(&node, now, AROUND_SECS) {
+            return Fact::Known(known);
+        }
+        let filter = SessionFilter::builder().key(SessionFilterKey::TargetId).value(node.to_string()).build();
+        let Ok(filter) = filter else { return Fact::Unknown(Blind::NotRead) };
+        let (mut live, mut token) = (0_usize, None);
+        for _ in 0..PAGES_MAX {
+            let request = self.clients.ssm.describe_sessions().state(SessionState::Active).filters(filter.clone());
+            let answer = request.set_next_token(token.take()).send().await;
+            let output = match answer.map_err(|error| Fault::of("DescribeSessions", &error)) {
+                Ok(output) => output,
+                Err(fault) => return Fact::Unknown(fault.blind()),
+            };
+            live = live.saturating_add(output.sessions().len());
+            token = output.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                let live = u16::try_from(live).unwrap_or(u16::MAX);
+                self.cache.sessions.put(node, now, live);
+                return Fact::Known(live);
+            }
+        }
+        Fact::Known(u16::MAX)
+    }
+
+    /// Somebody's command on the node that runs now.
+    pub(super) async fn commands_of_others(&self, node: NodeId, now: Timestamp) -> Fact<Busy> {
+        if let Some(known) = self.cache.busy.get(&node, now, AROUND_SECS) {
+            return Fact::Known(known);
+        }
+        let filter = CommandFilter::builder().key(CommandFilterKey::Status).value("InProgress").build();
+        let Ok(filter) = filter else { return Fact::Unknown(Blind::NotRead) };
+        let (mut rows, mut token) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let request = self.clients.ssm.list_command_invocations().instance_id(node.to_string());
+            let request = request.filters(filter.clone()).max_results(PAGE).set_next_token(token.take());
+            let output = match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", &error)) {
+                Ok(output) => output,
+                Err(fault) => return Fact::Unknown(fault.blind()),
+            };
+            rows.extend(output.command_invocations.unwrap_or_default());
+            token = output.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break;
+            }
+        }
+        let busy = busy(&rows);
+        self.cache.busy.put(node, now, busy);
+        Fact::Known(busy)
+    }
+
+    /// The change calendar that the look named.
+    pub(super) async fn calendar(&self, name: Option<&DocumentName>, now: Timestamp) -> Fact<Calendar> {
+        let Some(name) = name else { return Fact::Absent };
+        if let Some(known) = self.cache.calendars.get(name, now, AROUND_SECS) {
+            return known;
+        }
+        let answer = self.clients.ssm.get_calendar_state().calendar_names(name.as_str()).send().await;
+        let fact = match answer.map_err(|error| Fault::of("GetCalendarState", &error)) {
+            Ok(output) => calendar(name, output.state(), output.next_transition_time()),
+            Err(fault) => Fact::Unknown(fault.blind()),
+        };
+        if fact.known().is_some() {
+            self.cache.calendars.put(name.clone(), now, fact.clone());
+        }
+        fact
+    }
+}
+
+/// A node that is registered.
+fn registered(row: &InstanceInformation, connection: Fact<Connection>, tags: Fact<Tags>) -> Fact<Ssm> {
+    let Some(last_ping) = row.last_ping_date_time().and_then(moment) else { return Fact::Unknown(Blind::Empty) };
+    let Some(ping) = ping(row) else { return Fact::Unknown(Blind::Empty) };
+    Fact::Known(Ssm { ping, last_ping, connection, platform: platform(row), tags })
+}
+
+/// A node without a row.
+fn not_listed(node: NodeId, state: Option<InstanceState>) -> Fact<Ssm> {
+    match state {
+        None if !node.is_instance() => Fact::Absent,
+        Some(InstanceState::Pending | InstanceState::Running) => Fact::Absent,
+        // Nobody can tell, for what does not run is not listed.
+        Some(
+            InstanceState::Stopping | InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated,
+        )
+        | None => Fact::Unknown(Blind::Empty),
+    }
+}
+
+/// `PingStatus`. `Inactive` is deprecated, and was what `ConnectionLost` is now.
+pub(super) fn ping(row: &InstanceInformation) -> Option<Ping> {
+    match row.ping_status()? {
+        PingStatus::Online => Some(Ping::Online),
+        PingStatus::ConnectionLost | PingStatus::Inactive => Some(Ping::ConnectionLost),
+        _ => None,
+    }
+}
+
+fn connection(status: Option<&ConnectionStatus>) -> Fact<Connection> {
+    match status {
+        Some(ConnectionStatus::Connected) => Fact::Known(Connection::Connected),
+        Some(ConnectionStatus::NotConnected) => Fact::Known(Connection::NotConnected),
+        Some(_) | None => Fact::Unknown(Blind::Empty),
+    }
+}
+
+/// What runs there. Ubuntu's images bring the agent as a snap; the repair on the host tries both ways.
+fn platform(row: &InstanceInformation) -> Platform {
+    let name = row.platform_name().unwrap_or_default().to_lowercase();
+    if row.platform_type() == Some(&PlatformType::Windows) {
+        Platform::Windows
+    } else if name.contains("bottlerocket") {
+        Platform::Bottlerocket
+    } else if name.contains("ubuntu") {
+        Platform::Snap
+    } else {
+        Platform::Linux
+    }
+}
+
+/// `StatusDetails`, or the coarse status where that is all there is.
+pub(in crate::aws) fn invocation_status(row: &CommandInvocation) -> InvocationStatus {
+    let coarse = row.status().map(|status| status.as_str());
+    status_of(row.status_details().filter(|details| !details.is_empty()).or(coarse).unwrap_or_default())
+}
+
+/// What an invocation's status means.
+pub(super) fn status_of(details: &str) -> InvocationStatus {
+    match plain(details).as_str() {
+        "success" => InvocationStatus::Success,
+        // The coarse `TimedOut` says not which of the two; a delivery that failed is looked into.
+        "deliverytimedout" | "timedout" => InvocationStatus::DeliveryTimedOut,
+        "executiontimedout" => InvocationStatus::ExecutionTimedOut,
+        "failed" | "incomplete" => InvocationStatus::Failed,
+        "undeliverable" => InvocationStatus::Undeliverable,
+        "cancelled" | "canceled" | "terminated" | "accessdenied" | "invalidplatform" | "rateexceeded"
+        | "noinstancesintag" | "limitexceeded" => InvocationStatus::Rejected,
+        // Pending, in progress, delayed, cancelling, and what is not known yet: nothing follows from it.
+        _ => InvocationStatus::Open,
+    }
+}
+
+/// The work that keeps Defib's hands off: patching before anything else.
+fn busy(rows: &[CommandInvocation]) -> Busy {
+    let documents = || rows.iter().filter_map(|row| row.document_name()?.parse::<DocumentName>().ok());
+    let theirs = || documents().filter(|document| !document.is_own());
+    let patches =
+        |document: &DocumentName| document.as_str().rsplit('/').next().is_some_and(|name| name.starts_with(PATCHES));
+    if theirs().any(|document| patches(&document)) {
+        Busy::Patching
+    } else if number(theirs().count()) > 0 {
+        Busy::Command
+    } else {
+        Busy::Idle
+    }
+}
+
+fn calendar(name: &DocumentName, state: Option<&CalendarState>, next: Option<&str>) -> Fact<Calendar> {
+    let open = match state {
+        Some(CalendarState::Open) => true,
+        Some(CalendarState::Closed) => false,
+        Some(_) | None => return Fact::Unknown(Blind::Empty),
+    };
+    let changes_at = next.and_then(|next| next.parse().ok());
+    Fact::Known(Calendar { name: name.clone(), open, changes_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_types::DateTime;
+
+    use super::*;
+
+    fn row() -> aws_sdk_ssm::types::builders::InstanceInformationBuilder {
+        InstanceInformation::builder()
+            .instance_id("i-0a1b2c3d4e5f60718")
+            .ping_status(PingStatus::Online)
+            .last_ping_date_time(DateTime::from_secs(1_800_000_000))
+            .platform_type(PlatformType::Linux)
+            .platform_name("Amazon Linux")
+    }
+
+    fn ran(document: &str) -> CommandInvocation {
+        CommandInvocation::builder().document_name(document).build()
+    }
+
+    #[test]
+    fn a_row_that_is_missing_says_something_only_of_a_node_that_runs() {
+        let instance: NodeId = "i-0a1b2c3d4e5f60718".parse().unwrap();
+        let hybrid: NodeId = "mi-0a1b2c3d4e5f60718".parse().unwrap();
+        assert_eq!(not_listed(instance, Some(InstanceState::Running)), Fact::Absent);
+        assert_eq!(not_listed(instance, Some(InstanceState::Stopped)), Fact::Unknown(Blind::Empty));
+        assert_eq!(not_listed(instance, None), Fact::Unknown(Blind::Empty), "EC2 did not answer");
+        assert_eq!(not_listed(hybrid, None), Fact::Absent);
+    }
+
+    #[test]
+    fn half_a_row_is_unknown_and_never_lost() {
+        let connected = Fact::Known(Connection::Connected);
+        let seen = |row| registered(&row, connected.clone(), Fact::Absent);
+        assert!(seen(row().build()).known().is_some());
+        assert_eq!(seen(row().set_last_ping_date_time(None).build()), Fact::Unknown(Blind::Empty));
+        assert_eq!(seen(row().set_ping_status(None).build()), Fact::Unknown(Blind::Empty));
+        assert_eq!(seen(row().ping_status(PingStatus::from("Asleep")).build()), Fact::Unknown(Blind::Empty));
+        assert_eq!(connection(None), Fact::Unknown(Blind::Empty));
+    }
+
+    #[test]
+    fn platforms_are_told_apart_by_type_and_name() {
+        let of = |kind: PlatformType, name: &str| platform(&row().platform_type(kind).platform_name(name).build());
+        assert_eq!(of(PlatformType::Windows, "Microsoft Windows Server 2022"), Platform::Windows);
+        assert_eq!(of(PlatformType::Linux, "Bottlerocket"), Platform::Bottlerocket);
+        assert_eq!(of(PlatformType::Linux, "Ubuntu"), Platform::Snap);
+        assert_eq!(of(PlatformType::Linux, "Amazon Linux"), Platform::Linux);
+    }
+
+    #[test]
+    fn every_spelling_of_a_status_means_the_same() {
+        for (details, status) in [
+            ("Success", InvocationStatus::Success),
+            ("Delivery Timed Out", InvocationStatus::DeliveryTimedOut),
+            ("DeliveryTimedOut", InvocationStatus::DeliveryTimedOut),
+            ("Execution Timed Out", InvocationStatus::ExecutionTimedOut),
+            ("Undeliverable", InvocationStatus::Undeliverable),
+            ("Failed", InvocationStatus::Failed),
+            ("Access Denied", InvocationStatus::Rejected),
+            ("Canceled", InvocationStatus::Rejected),
+            ("In Progress", InvocationStatus::Open),
+            ("Delayed", InvocationStatus::Open),
+            ("SomethingNew", InvocationStatus::Open),
+            ("", InvocationStatus::Open),
+        ] {
+            assert_eq!(status_of(details), status, "{details}");
+        }
+    }
+
+    #[test]
+    fn our_own_commands_keep_nobody_s_hands_off() {
+        assert_eq!(busy(&[]), Busy::Idle);
+        assert_eq!(busy(&[ran("Defib-Probe-abc123")]), Busy::Idle);
+        assert_eq!(busy(&[ran("Defib-Probe-abc123"), ran("AWS-RunShellScript")]), Busy::Command);
+        let shared = "arn:aws:ssm:us-east-1:111122223333:document/AWS-RunPatchBaselineAssociation";
+        assert_eq!(busy(&[ran("AWS-RunShellScript"), ran(shared)]), Busy::Patching);
+    }
+
+    #[test]
+    fn a_calendar_without_a_state_is_unknown() {
+        let name: DocumentName = "freeze".parse().unwrap();
+        let closed = calendar(&name, Some(&CalendarState::Closed), Some("2026-11-20T12:00:00Z"));
+        let closed = closed.known().unwrap();
+        assert!(!closed.open && closed.changes_at.is_some());
+        assert_eq!(calendar(&name, None, None), Fact::Unknown(Blind::Empty));
+    }
+}
