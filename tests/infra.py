@@ -150,6 +150,10 @@ def check_wiring():
     for limit in template["Parameters"]["FunctionTimeoutSecs"]["AllowedValues"]:
         queue = stack(FunctionTimeoutSecs=limit).resources["IntakeQueue"]["Properties"]
         check(f"a message is hidden for six times {limit} seconds", queue["VisibilityTimeout"] >= 6 * limit, queue)
+    for wanted in template["Parameters"]["IntakeConcurrency"]["AllowedValues"]:
+        mapping = stack(IntakeConcurrency=wanted).resources["IntakeMapping"]["Properties"]
+        check(f"{wanted} batches at the same time, with partial failures", mapping["ScalingConfig"] == {"MaximumConcurrency": wanted}
+              and mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], mapping)
     alarms = whole.of_type("AWS::CloudWatch::Alarm")
     astray = [name for name, one in alarms.items() if one["Properties"]["AlarmActions"] != ["<Topic>"]
               or not one["Properties"]["AlarmName"].startswith("defib-")]
@@ -362,6 +366,18 @@ def check_documents():
         check(f"{script} knows them all", not told, told)
 
 
+def check_without_documents():
+    """What infra/README.md says of the template without its documents."""
+    text = PATH.read_text(encoding="utf-8")
+    before, rest = text.split("  # documents: begin\n")
+    fewer = (before + rest.split("  # documents: end\n")[1]).replace("      - ProbeDocument\n      - RepairDocument\n", "", 1)
+    less = load(fewer)
+    left = sorted(set(template["Resources"]) - set(less["Resources"]))
+    made = Stack(less, Mode="replace", **GIVEN)
+    check("the template also works without its documents", left == ["ProbeDocument", "RepairDocument"]
+          and not re.search(r"\b(Probe|Repair)Document\b(?!\w)", json.dumps(made.resources["Function"])), left)
+
+
 def check_probe(folder):
     host = Host(folder / "well", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"])
     code, lines = host.run("probe.sh")
@@ -418,7 +434,7 @@ def check_repair(folder):
     code, calls, lines = repair("restart-ssm-agent", units=[ssm])
     check("the SSM agent is restarted by systemd ten seconds later", code == 0 and len(calls) == 1
           and calls[0].startswith("systemd-run ") and "--on-active=10" in calls[0] and f"systemctl start {ssm}" in calls[0], calls)
-    check("with 30 s to stop, and killed then", f"timeout 30 systemctl stop {ssm} || systemctl kill --signal=KILL {ssm}" in calls[0], calls)
+    check("with 30 s to stop, and killed then", f"timeout 30 systemctl stop {ssm} || systemctl kill --kill-who=main --signal=KILL {ssm}" in calls[0], calls)
     code, calls, lines = repair("restart-ssm-agent", units=[snap])
     check("the snap's unit is found", code == 0 and f"systemctl start {snap}" in calls[0], calls)
     for name, tools in (("without systemd-run", {"systemd_run": None}), ("where systemd-run fails", {"systemd-run": "exit 1"})):
@@ -515,7 +531,7 @@ def main():
     if gates.CI_LACKS_NOTHING:
         print("CI=true: what the registries offer may not be missing", flush=True)
     for one in (check_form, check_parameters, check_environment, check_rules_of_the_template, check_wiring, check_timer,
-                check_events, check_actions, check_conditions, check_documents):
+                check_events, check_actions, check_conditions, check_documents, check_without_documents):
         attempt(one)
     with tempfile.TemporaryDirectory(prefix="defib-infra-") as scratch:
         for one in (check_probe, check_repair, check_package):

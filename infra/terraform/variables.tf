@@ -547,8 +547,8 @@ variable "intake_concurrency" {
   nullable    = false
 
   validation {
-    condition     = var.intake_concurrency >= 2 && var.intake_concurrency <= 100
-    error_message = "intake_concurrency: 2 to 100."
+    condition     = contains([2, 5, 10, 20, 50, 100], var.intake_concurrency)
+    error_message = "intake_concurrency: 2, 5, 10, 20, 50, 100."
   }
 }
 

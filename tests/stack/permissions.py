@@ -56,8 +56,10 @@ def operations():
     """(service, operation, least mode) of everything that the code calls, and where that is known from."""
     if OPERATIONS.exists():
         found = re.findall(r'op!\(\s*"(\w+)",\s*"(\w+)",\s*(\w+)\s*,?\s*\)', OPERATIONS.read_text(encoding="utf-8"))
-        if found:
-            return [(service, name, mode.lower()) for service, name, mode in found], "src/aws/operations.rs"
+        table = [(service, name, mode.lower()) for service, name, mode in found]
+        if not table or not {mode for _, _, mode in table} <= set(MODES):
+            raise ValueError(f"src/aws/operations.rs has no table of op!(service, operation, mode): {table[:3]}")
+        return table, "src/aws/operations.rs"
     agreed = [(service, name, mode) for mode, services in AGREED.items()
               for service, names in services.items() for name in names.split()]
     return agreed, "the agreed list"
