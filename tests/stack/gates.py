@@ -1,6 +1,6 @@
 """Counting, and the tools that read infra/: cfn-lint, checkov, cfn-guard, shellcheck, terraform."""
 
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .template import ROOT
+from .template import ROOT, Stack, load
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from tools import IN_CI as CI_LACKS_NOTHING, cargo_tool  # noqa: E402
@@ -61,7 +61,7 @@ def run(*command, cwd=ROOT, limit_secs=LIMIT_SECS):
     """Runs a tool; answers its exit code and what it printed."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=limit_secs, check=False,
                           stdin=subprocess.DEVNULL)
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
 
 
 def check_cfn_lint():
@@ -123,4 +123,37 @@ def check_terraform():
         check("terraform validate finds nothing", code == 0, output)
 
 
-ALL = (check_cfn_lint, check_checkov, check_cfn_guard, check_shellcheck, check_terraform)
+def check_terraform_variables():
+    """The module's variables alone need no provider: they are planned for real."""
+    terraform = shutil.which("terraform")
+    if not terraform:
+        skip("the Terraform variables", "terraform is not installed, and no registry of ours offers it")
+        return
+    with tempfile.TemporaryDirectory(prefix="defib-terraform-") as scratch:
+        folder = Path(scratch)
+        shutil.copy(INFRA / "terraform" / "variables.tf", folder)
+        (folder / "outputs.tf").write_text('output "parameters" {\n  value = local.parameters\n}\n', encoding="utf-8")
+        code, output = run(terraform, "init", "-input=false", "-no-color", cwd=folder, limit_secs=INIT_LIMIT_SECS)
+        check("the Terraform variables stand by themselves", code == 0, output)
+
+        def plan(*settings):
+            chosen = [word for setting in ("code_bucket=artifacts", *settings) for word in ("-var", setting)]
+            return run(terraform, "plan", "-input=false", "-no-color", "-out", "plan", *chosen, cwd=folder)
+
+        for bad in ("mode=bogus", "account_at_once=101", "email=nobody", "function_timeout_secs=45", "code_bucket=A",
+                    'ecs_cluster_arns=["prod"]', "policy_parameter_name=relative", "allow_probes=maybe"):
+            code, output = plan(bad)
+            check(f"Terraform refuses {bad} and names it", code != 0 and bad.split("=")[0] in output, output[-500:])
+        code, output = plan('volume_key_arns=["arn:aws:kms:us-east-1:111122223333:key/a","arn:aws:kms:us-east-1:111122223333:key/b"]')
+        check("Terraform takes the defaults", code == 0, output[-500:])
+        code, output = run(terraform, "show", "-json", "plan", cwd=folder)
+        planned = json.loads(output[output.index("{"):])["planned_values"]["outputs"]["parameters"]["value"]
+        made = Stack(load(), CodeKey="a.zip", **planned)
+        plain = Stack(load(), CodeKey="a.zip", CodeBucket="artifacts")
+        keys = made.parameters.pop("VolumeKeyArns")
+        check("and hands over what the template has by itself", made.parameters == {name: value for name, value
+              in plain.parameters.items() if name != "VolumeKeyArns"} and len(keys) == 2, made.parameters)
+
+
+ALL = (check_cfn_lint, check_checkov, check_cfn_guard, check_shellcheck, check_terraform,
+       check_terraform_variables)
