@@ -463,6 +463,11 @@ def stage_lambda(log):
     return script(log, "tests/rie.py")
 
 
+def stage_infra(log):
+    """the template: linters, rules on every event, permissions against the code, scripts of the documents"""
+    return script(log, "tests/infra.py")
+
+
 def stage_readme(log):
     """the README shows what the commands really print"""
     if (ROOT / "scripts" / "readme.py").exists():
@@ -516,6 +521,7 @@ STAGES = {
     "model": stage_model,
     "demo": stage_demo,
     "lambda": stage_lambda,
+    "infra": stage_infra,
     "readme": stage_readme,
 }
 

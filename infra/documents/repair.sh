@@ -77,8 +77,10 @@ restart_ssm_agent() {
     needs_systemd
     unit=$(unit_of amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service)
     [ -n "$unit" ] || fail "there is no unit of the SSM agent: nothing was done"
-    # systemd stops the agent politely for up to 90 s; 30 s are enough for one that is well, the rest is killed.
-    work="timeout 30 systemctl stop $unit || systemctl kill --signal=KILL $unit; systemctl reset-failed $unit; systemctl start $unit"
+    # systemd stops the agent politely for up to 90 s; 30 s are enough for one that is well, the rest is killed. Only the main
+    # process: without systemd-run this very shell belongs to the unit.
+    stop="timeout 30 systemctl stop $unit || systemctl kill --kill-who=main --signal=KILL $unit"
+    work="$stop; systemctl reset-failed $unit; systemctl start $unit"
     if command -v systemd-run >/dev/null 2>&1 &&
         systemd-run --quiet --collect --on-active=10 /bin/sh -c "$work" 2>/dev/null; then
         say "systemd restarts $unit in 10 s"

@@ -1,0 +1,11 @@
+terraform {
+  # `startswith` and `nullable`.
+  required_version = ">= 1.3"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }
+  }
+}

@@ -1,0 +1,1 @@
+"""What tests/infra.py needs to read the template: its values for given parameters, its patterns, its permissions."""
