@@ -96,10 +96,11 @@ impl Fleet {
     pub fn answer(&mut self, request: &Request<'_>, now: Timestamp) -> Answer {
         self.requests += 1;
         self.catch_up(after(now, self.ahead_secs));
-        if request.path.starts_with("/_fleet") {
-            return control::answer(self, request);
-        }
-        protocol::answer(self, request)
+        let is_control = request.path.starts_with("/_fleet");
+        let answer = if is_control { control::answer(self, request) } else { protocol::answer(self, request) };
+        // What the request itself changed is told before anything else happens.
+        self.listen();
+        answer
     }
 
     /// Lets everything happen that is due, one moment after the other, and writes down what AWS tells of each.
@@ -114,9 +115,21 @@ impl Fleet {
 
     /// A request's id, in the form that AWS gives it.
     fn request_id(&self) -> String {
-        let mixed = (u128::from(self.seed) << 64 | u128::from(self.requests)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c);
-        uuid(mixed)
+        uuid(mixed(u128::from(self.seed), u128::from(self.requests)))
     }
+}
+
+/// Two numbers as one that looks like none of them: the finalizer of `SplitMix64`, once for each half.
+fn mixed(value: u128, salt: u128) -> u128 {
+    let half = |mut z: u64| {
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let low = |number: u128| u64::try_from(number & u128::from(u64::MAX)).unwrap_or(0);
+    let folded = low(value ^ (value >> 64)).wrapping_add(half(low(salt).wrapping_add(0x9e37_79b9_7f4a_7c15)));
+    let first = half(folded);
+    u128::from(first) << 64 | u128::from(half(first.wrapping_add(0x9e37_79b9_7f4a_7c15)))
 }
 
 /// Digits as a UUID of version 4.

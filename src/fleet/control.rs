@@ -148,7 +148,7 @@ impl Fleet {
             json!({
                 "cluster": self.world.clusters.get(ecs.cluster).map(|cluster| &*cluster.name),
                 "container_instance": ecs.arn,
-                "status": self.container_status(machine, ecs),
+                "status": Self::container_status(machine, ecs),
                 "agent_up": ecs.link.up,
                 "tasks": ecs.tasks,
                 "standalone": ecs.special.standalone,

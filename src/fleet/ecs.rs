@@ -61,17 +61,12 @@ impl Fleet {
         let tags = includes(body, "TAGS")?;
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for name in named {
-            match self.cluster_named(name) {
-                Some(cluster) => found.extend(self.described_cluster(cluster, tags)),
-                None => {
-                    let arn = if name.starts_with("arn:") {
-                        shown(name)
-                    } else {
-                        self.arn("ecs", &format!("cluster/{}", shown(name)))
-                    };
-                    failures.push(missing(&arn));
-                }
+            if let Some(cluster) = self.cluster_named(name) {
+                found.extend(self.described_cluster(cluster, tags));
+                continue;
             }
+            let named = || self.arn("ecs", &format!("cluster/{}", shown(name)));
+            failures.push(missing(&if name.starts_with("arn:") { shown(name) } else { named() }));
         }
         Ok(json!({ "clusters": found, "failures": failures }))
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::ec2::state_name;
-use super::{Fleet, ssm, uuid};
+use super::{Fleet, mixed, ssm, uuid};
 use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind};
 use crate::node::NodeId;
 use crate::observe::InstanceState;
@@ -52,9 +52,8 @@ impl Fleet {
         for mut event in told {
             self.events.count += 1;
             if let Some(fields) = event.as_object_mut() {
-                let mixed = (u128::from(self.events.count) << 64 | u128::from(self.seed))
-                    .wrapping_mul(0x94d0_49bb_1331_11eb_a5f3);
-                fields.insert("id".to_owned(), json!(uuid(mixed)));
+                let id = uuid(mixed(u128::from(self.seed) ^ 1 << 62, u128::from(self.events.count)));
+                fields.insert("id".to_owned(), json!(id));
             }
             self.events.waiting.push(event);
         }
@@ -365,6 +364,7 @@ mod tests {
         fleet.world.afflict(node, crate::sim::ailment::Ailment::EcsAgentStopped, start, None);
         fleet.catch_up(crate::time::after(start, 900));
         fleet.world.terminate_by_hand(node, fleet.world.now());
+        fleet.listen();
         fleet.catch_up(crate::time::after(start, 1_800));
         let told = fleet.events.drain();
         let names: Vec<String> = told

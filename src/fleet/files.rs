@@ -8,15 +8,14 @@ use serde::Deserialize;
 use super::machines::{Extra, understood};
 use super::{Fleet, WorldSettings};
 use crate::diagnose::Cause;
-use crate::node::{
-    AccountId, AutoScalingGroupName, ContainerInstanceArn, DocumentName, Home, NodeId, Region, ResourceName,
-};
-use crate::observe::{Factor, Manager, Platform};
+use crate::node::{AccountId, DocumentName, Home, NodeId, Region};
 use crate::sim::ailment::Ailment;
-use crate::sim::machine::MachineSpec;
 use crate::sim::stage::documentation_home;
 use crate::sim::world::GroupSettings;
 use crate::time::after;
+use entries::{Closed, ClusterEntry, FaultEntry, GroupEntry, InstanceEntry, TagEntry};
+
+mod entries;
 
 /// How long before the first fault the world begins, in seconds: long enough for agents that settle.
 const LEAD_SECS: i64 = 120;
@@ -42,109 +41,6 @@ pub struct WorldFile {
     sessions: BTreeMap<NodeId, u16>,
     parameters: BTreeMap<String, String>,
     calendars: BTreeMap<DocumentName, Vec<Closed>>,
-}
-
-/// A machine.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InstanceEntry {
-    id: Option<NodeId>,
-    /// This many of the kind.
-    count: Option<usize>,
-    #[serde(default)]
-    hybrid: bool,
-    name: Option<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    /// The letter of the zone, or its whole name.
-    zone: Option<String>,
-    cluster: Option<String>,
-    container_instance: Option<ContainerInstanceArn>,
-    group: Option<AutoScalingGroupName>,
-    #[serde(default)]
-    platform: Platform,
-    manager: Option<Manager>,
-    #[serde(default)]
-    spot: bool,
-    #[serde(default)]
-    stop_protected: bool,
-    #[serde(default)]
-    termination_protected: bool,
-    #[serde(default)]
-    instance_store_root: bool,
-    #[serde(default)]
-    instance_store_data: bool,
-    #[serde(default)]
-    public_address_changes: bool,
-    instance_type: Option<String>,
-    subnet: Option<ResourceName>,
-    image: Option<ResourceName>,
-    role: Option<ResourceName>,
-    tasks: Option<u32>,
-    #[serde(default)]
-    standalone: u32,
-    #[serde(default)]
-    protected: u32,
-    age_secs: Option<i64>,
-    #[serde(default)]
-    sessions: u16,
-    fault: Option<Cause>,
-    #[serde(default)]
-    since_secs: i64,
-    lasts_secs: Option<i64>,
-}
-
-/// A fault that begins, or ends.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultEntry {
-    instance: NodeId,
-    /// None: somebody repairs what is wrong.
-    fault: Option<Cause>,
-    #[serde(default)]
-    since_secs: i64,
-    lasts_secs: Option<i64>,
-}
-
-/// An Auto Scaling group; it exists by its members.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GroupEntry {
-    name: AutoScalingGroupName,
-    min: Option<u32>,
-    max: Option<u32>,
-    desired: Option<u32>,
-    ec2_health_only: Option<bool>,
-    suspended: Option<bool>,
-    refreshing: Option<bool>,
-    tags: Option<BTreeMap<String, String>>,
-}
-
-/// An ECS cluster; it exists by its container instances.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClusterEntry {
-    name: String,
-    minimum_percent: Option<u32>,
-    tags: Option<BTreeMap<String, String>>,
-}
-
-/// Tags that replace those of a machine.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TagEntry {
-    instance: NodeId,
-    tags: BTreeMap<String, String>,
-}
-
-/// A window in which a change calendar is closed.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Closed {
-    /// From so many seconds from now on; negative ones lie back.
-    #[serde(default)]
-    from_secs: i64,
-    secs: i64,
 }
 
 /// Why a world cannot be as it is written.
@@ -176,6 +72,10 @@ impl WorldFile {
     pub fn read(bytes: &[u8]) -> Result<Self, WorldError> {
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
+        }
+        // A list would be taken for the fields in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(impossible("a world is an object"));
         }
         Ok(serde_json::from_slice(bytes)?)
     }
@@ -216,63 +116,6 @@ impl WorldFile {
             || self.seed.is_some()
             || self.flapping
             || self.background_commands
-    }
-}
-
-impl InstanceEntry {
-    fn spec(&self, number: usize, count: usize, home: &Home) -> Result<MachineSpec, WorldError> {
-        if count > 1 && (self.id.is_some() || self.container_instance.is_some()) {
-            return Err(impossible("an id and a container instance belong to one machine, so count must be 1"));
-        }
-        let mut spec = match (&self.container_instance, &self.cluster) {
-            (Some(arn), _) => MachineSpec::new().registered_as(arn.clone(), None),
-            (None, Some(cluster)) => MachineSpec::new().in_cluster(cluster),
-            (None, None) => MachineSpec::new(),
-        };
-        if let (Some(_), Some(cluster)) = (&self.container_instance, &self.cluster) {
-            spec.cluster = Some(cluster.clone());
-        }
-        spec.id = self.id;
-        spec.hybrid = self.hybrid || self.id.is_some_and(|id| !id.is_instance());
-        let name = self.name.clone().or_else(|| self.tags.get("Name").cloned());
-        if let Some(name) = name {
-            let name = if count > 1 { format!("{name}-{}", number + 1) } else { name };
-            spec.name = Some(name.parse().map_err(|_| impossible("a name is 1 to 255 printable characters"))?);
-        }
-        if let Some(zone) = &self.zone {
-            let mut letters = zone.chars();
-            match (letters.next(), letters.next()) {
-                (Some(letter), None) if letter.is_ascii_lowercase() => spec.zone = letter,
-                _ if zone.starts_with(home.region.as_str()) => {
-                    spec.zone_named = Some(zone.parse().map_err(|_| impossible("zone is no Availability Zone"))?);
-                    spec.zone = zone.chars().next_back().unwrap_or('a');
-                }
-                _ => {
-                    return Err(impossible(format!("zone {zone:?} is neither a letter nor a zone of {}", home.region)));
-                }
-            }
-        }
-        spec.group.clone_from(&self.group);
-        (spec.platform, spec.manager) = (self.platform, self.manager);
-        spec.tags = understood(&self.tags);
-        spec.stop = crate::observe::StopGates {
-            instance_store_root: self.instance_store_root,
-            instance_store_data: self.instance_store_data,
-            spot: self.spot,
-            stop_protected: self.stop_protected,
-            public_address_changes: self.public_address_changes,
-        };
-        let shares = [
-            self.subnet.clone().map(Factor::Subnet),
-            self.role.clone().map(Factor::Role),
-            self.image.clone().map(Factor::Image),
-        ];
-        spec.shares = shares.into_iter().flatten().collect();
-        if let Some(tasks) = self.tasks {
-            spec.tasks = tasks;
-        }
-        (spec.standalone, spec.protected, spec.sessions) = (self.standalone, self.protected, self.sessions);
-        Ok(spec)
     }
 }
 
@@ -329,7 +172,7 @@ impl Fleet {
                 }
             }
         }
-        for entry in file.faults.iter() {
+        for entry in &file.faults {
             let Some(fault) = entry.fault else { continue };
             past.push((entry.since_secs, Past::Ill(entry.instance, ailment(fault)?, entry.lasts_secs)));
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Fleet;
+use super::{Fleet, mixed};
 use crate::node::NodeId;
 use crate::observe::{Factor, InstanceState, Manager, Platform, Tags};
 use crate::policy::Mode;
@@ -178,7 +178,6 @@ pub(super) fn listed(tags: &BTreeMap<String, String>, key: &str, value: &str) ->
 
 /// A digit text made up from an id, for resource ids that nobody gave.
 pub(super) fn digits(node: NodeId, salt: u128, length: usize) -> String {
-    let mixed = (node.value() ^ (salt << 100)).wrapping_mul(0x2545_f491_4f6c_dd1d_9e37_79b9_7f4a_7c15);
-    let text = format!("{mixed:032x}");
+    let text = format!("{:032x}", mixed(node.value(), salt));
     text.get(32 - length.min(32)..).unwrap_or_default().to_owned()
 }

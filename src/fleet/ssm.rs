@@ -16,8 +16,10 @@ use crate::sim::machine::Machine;
 
 mod commands;
 mod elsewhere;
+mod invocations;
 
-pub(super) use commands::{Sent, coarse_word};
+pub(super) use commands::Sent;
+pub(super) use invocations::coarse_word;
 
 /// The agent's version, made up.
 const AGENT: &str = "3.3.3050.0";

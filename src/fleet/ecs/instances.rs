@@ -30,7 +30,7 @@ impl Fleet {
         }
         let mut found = Vec::new();
         for (machine, ecs) in self.members(cluster) {
-            let is = self.container_status(machine, ecs);
+            let is = Self::container_status(machine, ecs);
             let listed = status.map_or(matches!(is, "ACTIVE" | "DRAINING"), |wanted| wanted == is);
             if ecs.registered && listed && self.satisfies(machine, ecs, &terms) {
                 found.push(ecs.arn.to_string());
@@ -78,7 +78,7 @@ impl Fleet {
         ecs.registered && !machine.is_deregistered() && ecs.link.shown(self.world.now) && machine.exists()
     }
 
-    pub(in crate::fleet) fn container_status(&self, machine: &Machine, ecs: &EcsSide) -> &'static str {
+    pub(in crate::fleet) fn container_status(machine: &Machine, ecs: &EcsSide) -> &'static str {
         if !ecs.registered || machine.is_deregistered() {
             return "INACTIVE";
         }
@@ -102,7 +102,7 @@ impl Fleet {
             "versionInfo": { "agentVersion": AGENT, "agentHash": "1a2b3c4d", "dockerVersion": "DockerVersion: 25.0.8" },
             "registeredResources": resources(2_048, 7_680),
             "remainingResources": resources(2_048 - used, 7_680 - 2 * used),
-            "status": self.container_status(machine, ecs),
+            "status": Self::container_status(machine, ecs),
             "agentConnected": self.shown_connected(machine, ecs),
             "runningTasksCount": running,
             "pendingTasksCount": 0,
@@ -183,7 +183,7 @@ impl Fleet {
                 Effect::Drain => ecs.status == EcsStatus::Draining,
                 _ => ecs.status == EcsStatus::Active,
             };
-            let inactive = self.container_status(machine, ecs) == "INACTIVE";
+            let inactive = Self::container_status(machine, ecs) == "INACTIVE";
             if inactive || !(already || self.land_in_ecs(node, effect)) {
                 failures.push(json!({ "arn": arn, "reason": "INACTIVE" }));
             } else {
