@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
-use crate::node::NodeId;
+use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
-    Blind, Busy, Check, Connection, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Ssm, Standing,
+    Blind, Busy, Check, Connection, Ec2, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Ssm, Standing,
 };
 
 pub(super) mod asg;
@@ -33,9 +33,10 @@ impl Nodes {
     pub async fn observe(&self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         let mut seen = nothing_of(node, look, now);
         if node.is_instance() {
-            self.instance(&mut seen, look, now).await;
+            // On the heap: the futures of a look, all their requests at once, are too large to be moved about.
+            Box::pin(self.instance(&mut seen, look, now)).await;
         } else {
-            self.managed(&mut seen, look, now).await;
+            Box::pin(self.managed(&mut seen, look, now)).await;
         }
         seen
     }
@@ -60,7 +61,7 @@ impl Nodes {
         let gone = matches!(state, Some(InstanceState::ShuttingDown | InstanceState::Terminated));
         let asks_ssm = !look.only_ecs && !gone;
         let young = row.as_ref().is_some_and(|row| ec2::is_young(row, now));
-        let tagged = self.tagged_group(row.as_ref(), &seen.ec2);
+        let tagged = tagged_group(row.as_ref(), &seen.ec2);
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         // A stop and start is proven by the checks; elsewhere a plain look does without.
         let (ecs, ssm, invocation, probe, asg, checks) = tokio::join!(
@@ -88,7 +89,7 @@ impl Nodes {
         if look.only_ecs && !gone {
             seen.ssm = self.ssm(node, state, now).await;
         }
-        self.closer(seen, look, row.as_ref(), further, now).await;
+        Box::pin(self.closer(seen, look, row.as_ref(), further, now)).await;
     }
 
     /// What only a decision needs.
@@ -188,19 +189,6 @@ impl Nodes {
         };
     }
 
-    /// The group that the instance's tag names.
-    fn tagged_group(
-        &self,
-        row: Option<&Instance>,
-        ec2: &Fact<crate::observe::Ec2>,
-    ) -> Fact<crate::node::AutoScalingGroupName> {
-        match (row, ec2) {
-            (Some(row), _) => ec2::group(row).map_or(Fact::Absent, Fact::Known),
-            (None, Fact::Unknown(blind)) => Fact::Unknown(*blind),
-            (None, Fact::Known(_) | Fact::Absent) => Fact::Absent,
-        }
-    }
-
     async fn ssm_if(&self, asked: bool, node: NodeId, state: Option<InstanceState>, now: Timestamp) -> Fact<Ssm> {
         if asked { self.ssm(node, state, now).await } else { Fact::Unknown(Blind::NotRead) }
     }
@@ -211,6 +199,15 @@ impl Nodes {
 
     async fn identity_if(&self, asked: bool, profile: Option<&str>, ssm: &Fact<Ssm>, now: Timestamp) -> Fact<Findings> {
         if asked { self.identity(profile, ssm, now).await } else { Fact::Unknown(Blind::NotRead) }
+    }
+}
+
+/// The group that the instance's tag names.
+fn tagged_group(row: Option<&Instance>, ec2: &Fact<Ec2>) -> Fact<AutoScalingGroupName> {
+    match (row, ec2) {
+        (Some(row), _) => ec2::group(row).map_or(Fact::Absent, Fact::Known),
+        (None, Fact::Unknown(blind)) => Fact::Unknown(*blind),
+        (None, Fact::Known(_) | Fact::Absent) => Fact::Absent,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Systems Manager's view of a node: its row, its connection, sessions, commands, and the change calendar.
 
 use aws_sdk_ssm::types::{
-    CalendarState, CommandFilter, CommandFilterKey, CommandInvocation, ConnectionStatus, InstanceInformation,
-    InstanceInformationStringFilter, PingStatus, PlatformType, ResourceTypeForTagging, SessionFilter, SessionFilterKey,
-    SessionState,
+    CalendarState, CommandFilter, CommandFilterKey, CommandInvocation, CommandInvocationStatus, ConnectionStatus,
+    InstanceInformation, InstanceInformationStringFilter, PingStatus, PlatformType, ResourceTypeForTagging,
+    SessionFilter, SessionFilterKey, SessionState,
 };
 use jiff::Timestamp;
 
@@ -240,7 +240,7 @@ fn platform(row: &InstanceInformation) -> Platform {
 
 /// `StatusDetails`, or the coarse status where that is all there is.
 pub(in crate::aws) fn invocation_status(row: &CommandInvocation) -> InvocationStatus {
-    let coarse = row.status().map(|status| status.as_str());
+    let coarse = row.status().map(CommandInvocationStatus::as_str);
     status_of(row.status_details().filter(|details| !details.is_empty()).or(coarse).unwrap_or_default())
 }
 

@@ -53,7 +53,7 @@ impl Nodes {
         if let Some(census) = self.cache.census(now, secs) {
             return Ok(census);
         }
-        self.take_census(now).await
+        Box::pin(self.take_census(now)).await
     }
 
     /// Takes a census now.
