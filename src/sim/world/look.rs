@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Ssm,
+    Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, Health, InstanceState, Invocation,
+    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
 
@@ -36,6 +36,7 @@ impl World {
         if look.close {
             self.look_closely(machine, look, &mut seen);
         }
+        leave_out(&mut seen, look, moment(now));
         seen
     }
 
@@ -187,6 +188,28 @@ impl World {
             _ => ProbeAnswer::Undelivered,
         };
         Fact::Known(Probe { sent_at: moment(command.sent_at), answer })
+    }
+}
+
+/// Leaves out what nobody would read over the network.
+fn leave_out(seen: &mut Observation, look: &Look, now: Timestamp) {
+    let unread = Blind::NotRead;
+    let Spare { ec2, ssm, ecs, asg } = look.spare;
+    if ec2 {
+        seen.ec2 = Fact::Unknown(unread);
+    }
+    let ecs_is_well = || {
+        let unasked = Observation { ssm: Fact::Unknown(unread), ..seen.clone() };
+        Health::of(&unasked, now).is_well()
+    };
+    if ssm || look.only_ecs && (!look.close || ecs_is_well()) && seen.node.is_instance() {
+        seen.ssm = Fact::Unknown(unread);
+    }
+    if ecs {
+        seen.ecs = Fact::Unknown(unread);
+    }
+    if asg {
+        seen.asg = Fact::Unknown(unread);
     }
 }
 
