@@ -307,9 +307,7 @@ fn what_is_throttled_is_refused_and_what_is_lost_is_unknown() {
 #[test]
 fn what_cannot_be_read_is_unknown_and_never_bad() {
     run(async {
-        for (fault, blind) in
-            [("throttle", Blind::Throttled), ("deny", Blind::Denied), ("500", Blind::Unavailable)]
-        {
+        for (fault, blind) in [("throttle", Blind::Throttled), ("deny", Blind::Denied), ("500", Blind::Unavailable)] {
             let door = Door::open(&world()).await;
             door.inject(&json!([{"operation": "*", "fault": fault, "count": 10_000}]));
             let seen = door.look(ECS_LOST, &close()).await;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, Health, InstanceState, Invocation,
+    Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
     InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
@@ -36,7 +36,7 @@ impl World {
         if look.close {
             self.look_closely(machine, look, &mut seen);
         }
-        leave_out(&mut seen, look, moment(now));
+        leave_out(&mut seen, look);
         seen
     }
 
@@ -192,17 +192,13 @@ impl World {
 }
 
 /// Leaves out what nobody would read over the network.
-fn leave_out(seen: &mut Observation, look: &Look, now: Timestamp) {
+fn leave_out(seen: &mut Observation, look: &Look) {
     let unread = Blind::NotRead;
     let Spare { ec2, ssm, ecs, asg } = look.spare;
     if ec2 {
         seen.ec2 = Fact::Unknown(unread);
     }
-    let ecs_is_well = || {
-        let unasked = Observation { ssm: Fact::Unknown(unread), ..seen.clone() };
-        Health::of(&unasked, now).is_well()
-    };
-    if ssm || look.only_ecs && (!look.close || ecs_is_well()) && seen.node.is_instance() {
+    if ssm {
         seen.ssm = Fact::Unknown(unread);
     }
     if ecs {
