@@ -98,8 +98,29 @@ pub struct Look {
     pub calendar: Option<DocumentName>,
     /// Only ECS told of the node, and the hold-down runs: Systems Manager need not be asked before ECS shows the agent as gone.
     pub only_ecs: bool,
+    /// What nothing follows from in this look.
+    pub spare: Spare,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
+}
+
+/// Facts that a look may leave unread, because nothing follows from them in the incident's phase. Never of a close look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "four services, each of which is asked or not")]
+pub struct Spare {
+    /// EC2's view.
+    pub ec2: bool,
+    /// Systems Manager's view.
+    pub ssm: bool,
+    /// ECS's view.
+    pub ecs: bool,
+    /// The Auto Scaling group's view.
+    pub asg: bool,
+}
+
+impl Spare {
+    /// Nothing is needed at all.
+    pub const ALL: Self = Self { ec2: true, ssm: true, ecs: true, asg: true };
 }
 
 /// Everything that was seen of a node at one moment.

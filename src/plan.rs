@@ -10,7 +10,7 @@ use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::guard::{Refusal, mode};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::{CommandId, DocumentName};
-use crate::observe::{Ec2, Fact, InstanceState, Look, Observation};
+use crate::observe::{Ec2, Fact, InstanceState, Look, Observation, Spare};
 use crate::policy::Policy;
 use crate::ports::{LastIncident, Rails};
 
@@ -124,7 +124,48 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Loo
         container_instance: place.container_instance.clone(),
         calendar,
         only_ecs: watches && incident.symptoms.iter().all(|symptom| symptom.kind.is_of_ecs()),
+        spare: if close { Spare::default() } else { spare(&incident.phase) },
         close,
+    }
+}
+
+/// What nothing follows from in a phase: each look costs calls, and a remedy takes a look every 15 to 20 seconds.
+fn spare(phase: &Phase) -> Spare {
+    match phase {
+        // Until it is drained or given back, only ECS counts; what became of the instance is seen at the close look after that.
+        Phase::Draining { then: Then::Examine, .. } => Spare { ec2: true, ssm: true, ecs: false, asg: true },
+        Phase::Draining { then: Then::Park { .. } | Then::End(_), .. } => {
+            Spare { ec2: false, ssm: true, ecs: false, asg: true }
+        }
+        Phase::Standby { .. } => Spare { ec2: false, ssm: true, ecs: true, asg: false },
+        Phase::Treating { intent, .. } => match intent.effect {
+            Effect::Stop | Effect::Start => Spare { ec2: false, ssm: true, ecs: true, asg: true },
+            Effect::Terminate | Effect::Deregister | Effect::ExitStandby => {
+                Spare { ec2: false, ssm: true, ecs: false, asg: true }
+            }
+            // Whatever is seen, the proof is waited for next.
+            Effect::Probe
+            | Effect::FreeDisk
+            | Effect::RestartSsmAgent
+            | Effect::RestartEcsAgent
+            | Effect::RestartRuntime
+            | Effect::Drain
+            | Effect::Activate
+            | Effect::EnterStandby
+            | Effect::Reboot => Spare::ALL,
+        },
+        Phase::Verifying { remedy, .. } => match remedy {
+            // The agent's connection is the proof.
+            Remedy::RestartEcsAgent | Remedy::RestartRuntime => Spare { ec2: true, ssm: true, ecs: false, asg: true },
+            Remedy::Replace => Spare { ec2: false, ssm: true, ecs: true, asg: false },
+            // Before the host is asked, every tag is read.
+            Remedy::FreeDisk | Remedy::RestartSsmAgent | Remedy::Reboot | Remedy::StopStart => Spare::default(),
+        },
+        Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => Spare::default(),
     }
 }
 

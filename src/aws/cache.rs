@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::observe::asg::Seen as Members;
 use super::observe::census::Census;
+use super::observe::ssm::Row as SsmRow;
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
 use crate::observe::{Busy, Calendar, Fact, InvocationStatus, Probe, Tags, Workload};
 use crate::time::secs_between;
@@ -88,6 +89,8 @@ pub(super) struct Cache {
     pub consoles: Kept<NodeId, ()>,
     /// Change calendars.
     pub calendars: Kept<DocumentName, Fact<Calendar>>,
+    /// Systems Manager's rows.
+    pub rows: Kept<NodeId, SsmRow>,
     /// Tags of managed nodes.
     pub managed: Kept<NodeId, Tags>,
     /// Invocations that have ended. They never change.
@@ -121,6 +124,7 @@ impl Cache {
         container_instance: Option<&ContainerInstanceArn>,
     ) {
         self.places.forget(&node);
+        self.rows.forget(&node);
         self.sessions.forget(&node);
         self.busy.forget(&node);
         self.consoles.forget(&node);

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
-use crate::node::NodeId;
+use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
-    Blind, Busy, Check, Connection, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Ssm, Standing,
+    Asg, Blind, Busy, Check, Connection, Ec2, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Probe,
+    Ssm, Standing,
 };
 
 pub(super) mod asg;
@@ -20,11 +21,18 @@ mod ec2;
 mod ecs;
 mod identity;
 mod probe;
-mod ssm;
+pub(super) mod ssm;
 mod take;
 mod workload;
 
 pub(super) use ssm::invocation_status;
+
+/// Nobody asked.
+macro_rules! not_read {
+    () => {
+        Fact::Unknown(Blind::NotRead)
+    };
+}
 
 impl Nodes {
     /// Looks at a node.
@@ -33,16 +41,17 @@ impl Nodes {
     pub async fn observe(&self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         let mut seen = nothing_of(node, look, now);
         if node.is_instance() {
-            self.instance(&mut seen, look, now).await;
+            // On the heap: the futures of a look, all their requests at once, are too large to be moved about.
+            Box::pin(self.instance(&mut seen, look, now)).await;
         } else {
-            self.managed(&mut seen, look, now).await;
+            Box::pin(self.managed(&mut seen, look, now)).await;
         }
         seen
     }
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
-        let node = seen.node;
-        let row = match self.instance_row(node).await {
+        let (node, spare) = (seen.node, look.spare);
+        let row = match self.instance_row_if(!spare.ec2, node).await {
             Fact::Known(row) => Some(row),
             Fact::Absent => {
                 // Of an instance that EC2 has forgotten, only the group that it was in says more.
@@ -58,37 +67,38 @@ impl Nodes {
         };
         let state = row.as_ref().and_then(ec2::state);
         let gone = matches!(state, Some(InstanceState::ShuttingDown | InstanceState::Terminated));
-        let asks_ssm = !look.only_ecs && !gone;
-        let young = row.as_ref().is_some_and(|row| ec2::is_young(row, now));
-        let tagged = self.tagged_group(row.as_ref(), &seen.ec2);
-        let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         // A stop and start is proven by the checks; elsewhere a plain look does without.
+        let young = state == Some(InstanceState::Running) && row.as_ref().is_some_and(|row| ec2::is_young(row, now));
+        let tagged = tagged_group(row.as_ref(), &seen.ec2);
+        let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         let (ecs, ssm, invocation, probe, asg, checks) = tokio::join!(
-            self.ecs(node, look, now),
-            self.ssm_if(asks_ssm, node, state, now),
+            self.ecs_if(!spare.ecs, node, look, now),
+            self.ssm_if(!spare.ssm && !look.only_ecs && !gone, node, state, look.close, now),
             self.invocation(node, look.command.as_ref(), now),
-            self.probe(node, look.probe.as_ref(), now),
-            self.asg(node, tagged, look, now),
-            self.checks_if(young && state == Some(InstanceState::Running), node),
+            self.probe_if(!spare.ssm, node, look, now),
+            // A close look has it from the census.
+            self.asg_if(!spare.asg && !look.close, node, tagged.clone(), look, now),
+            self.checks_if(young && !look.close, node),
         );
         (seen.ecs, seen.ssm, seen.invocation, seen.probe, seen.asg) = (ecs, ssm, invocation, probe, asg);
-        match checks {
-            Ok(checks) => further.checks = checks,
-            Err(blind) => seen.ec2 = Fact::Unknown(blind),
-        }
-        if let Some(row) = &row
-            && seen.ec2.blind().is_none()
-        {
-            seen.ec2 = ec2::instance(row, further);
+        if let Some(row) = &row {
+            seen.ec2 = match checks {
+                Ok(checks) => {
+                    further.checks = checks;
+                    ec2::instance(row, further)
+                }
+                Err(blind) => Fact::Unknown(blind),
+            };
         }
         self.around(seen, look, now);
-        if !look.close || is_plainly_well(seen, look, now) {
+        // Of what is gone nothing is decided any more.
+        if !look.close || gone || is_plainly_well(seen, look, now) {
             return;
         }
-        if look.only_ecs && !gone {
-            seen.ssm = self.ssm(node, state, now).await;
+        if look.only_ecs {
+            seen.ssm = self.ssm(node, state, look.close, now).await;
         }
-        self.closer(seen, look, row.as_ref(), further, now).await;
+        Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), now)).await;
     }
 
     /// What only a decision needs.
@@ -96,13 +106,11 @@ impl Nodes {
         &self,
         seen: &mut Observation,
         look: &Look,
-        row: Option<&Instance>,
-        mut further: Further,
+        (row, further, tagged): (Option<&Instance>, Further, Fact<AutoScalingGroupName>),
         now: Timestamp,
     ) {
         let node = seen.node;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
-        let unread = further.checks.is_none() && running;
         let profile = row.and_then(ec2::profile).map(ToOwned::to_owned);
         let kind = row.and_then(Instance::instance_type);
         let census = self.census(now, AROUND_SECS);
@@ -117,10 +125,11 @@ impl Nodes {
             self.stop_protected(node, now),
             self.has_storage(kind, now),
         );
-        // A census that was taken for this very look has read the checks, too.
-        let checks = match &census {
-            Ok(census) if unread && census.at == now => Ok(census.checks(node)),
-            Ok(_) | Err(_) => self.checks_if(unread, node).await.map(|read| read.or(further.checks)),
+        seen.asg = self.asg(node, tagged, look, now).await;
+        // The checks lag behind by minutes anyway; those of a census are as good.
+        let checks = match census.as_ref().ok().filter(|_| running).and_then(|census| census.checks(node)) {
+            Some(checks) => Ok(Some(checks)),
+            None => self.checks_if(running, node).await.map(|checks| checks.or(further.checks)),
         };
         (seen.sessions, seen.workload, seen.calendar) = (sessions, workload, calendar);
         (seen.identity, seen.console) = (identity, console);
@@ -129,8 +138,7 @@ impl Nodes {
             let read = checks.and_then(|checks| Ok((checks, stop_protected?, storage?)));
             seen.ec2 = match read {
                 Ok((checks, stop_protected, storage)) => {
-                    further = Further { checks, stop_protected: Some(stop_protected), storage: Some(storage) };
-                    ec2::instance(row, further)
+                    ec2::instance(row, Further { checks, stop_protected: Some(stop_protected), storage: Some(storage) })
                 }
                 Err(blind) => Fact::Unknown(blind),
             };
@@ -151,11 +159,11 @@ impl Nodes {
     async fn managed(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
         let node = seen.node;
         let (ssm, ecs, invocation, probe) = tokio::join!(
-            // Its tags are there and nowhere else, so it is asked for on every look.
-            self.ssm(node, None, now),
-            self.ecs(node, look, now),
+            // Its tags are there and nowhere else, so it is asked also where only ECS told.
+            self.ssm_if(!look.spare.ssm, node, None, look.close, now),
+            self.ecs_if(!look.spare.ecs, node, look, now),
             self.invocation(node, look.command.as_ref(), now),
-            self.probe(node, look.probe.as_ref(), now),
+            self.probe_if(!look.spare.ssm, node, look, now),
         );
         (seen.ssm, seen.ecs, seen.invocation, seen.probe) = (ssm, ecs, invocation, probe);
         self.around(seen, look, now);
@@ -188,21 +196,38 @@ impl Nodes {
         };
     }
 
-    /// The group that the instance's tag names.
-    fn tagged_group(
-        &self,
-        row: Option<&Instance>,
-        ec2: &Fact<crate::observe::Ec2>,
-    ) -> Fact<crate::node::AutoScalingGroupName> {
-        match (row, ec2) {
-            (Some(row), _) => ec2::group(row).map_or(Fact::Absent, Fact::Known),
-            (None, Fact::Unknown(blind)) => Fact::Unknown(*blind),
-            (None, Fact::Known(_) | Fact::Absent) => Fact::Absent,
-        }
+    async fn instance_row_if(&self, asked: bool, node: NodeId) -> Fact<Instance> {
+        if asked { self.instance_row(node).await } else { not_read!() }
     }
 
-    async fn ssm_if(&self, asked: bool, node: NodeId, state: Option<InstanceState>, now: Timestamp) -> Fact<Ssm> {
-        if asked { self.ssm(node, state, now).await } else { Fact::Unknown(Blind::NotRead) }
+    async fn ecs_if(&self, asked: bool, node: NodeId, look: &Look, now: Timestamp) -> Fact<Ecs> {
+        if asked { self.ecs(node, look, now).await } else { not_read!() }
+    }
+
+    async fn ssm_if(
+        &self,
+        asked: bool,
+        node: NodeId,
+        state: Option<InstanceState>,
+        close: bool,
+        now: Timestamp,
+    ) -> Fact<Ssm> {
+        if asked { self.ssm(node, state, close, now).await } else { not_read!() }
+    }
+
+    async fn probe_if(&self, asked: bool, node: NodeId, look: &Look, now: Timestamp) -> Fact<Probe> {
+        if asked { self.probe(node, look.probe.as_ref(), now).await } else { not_read!() }
+    }
+
+    async fn asg_if(
+        &self,
+        asked: bool,
+        node: NodeId,
+        tagged: Fact<AutoScalingGroupName>,
+        look: &Look,
+        now: Timestamp,
+    ) -> Fact<Asg> {
+        if asked { self.asg(node, tagged, look, now).await } else { not_read!() }
     }
 
     async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
@@ -210,7 +235,16 @@ impl Nodes {
     }
 
     async fn identity_if(&self, asked: bool, profile: Option<&str>, ssm: &Fact<Ssm>, now: Timestamp) -> Fact<Findings> {
-        if asked { self.identity(profile, ssm, now).await } else { Fact::Unknown(Blind::NotRead) }
+        if asked { self.identity(profile, ssm, now).await } else { not_read!() }
+    }
+}
+
+/// The group that the instance's tag names.
+fn tagged_group(row: Option<&Instance>, ec2: &Fact<Ec2>) -> Fact<AutoScalingGroupName> {
+    match (row, ec2) {
+        (Some(row), _) => ec2::group(row).map_or(Fact::Absent, Fact::Known),
+        (None, Fact::Unknown(blind)) => Fact::Unknown(*blind),
+        (None, Fact::Known(_) | Fact::Absent) => Fact::Absent,
     }
 }
 

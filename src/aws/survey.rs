@@ -37,7 +37,7 @@ impl Nodes {
     /// # Errors
     /// A list could not be read to its end: half of it would say nothing of the other half.
     pub async fn troubled(&self, now: Timestamp) -> Result<Swept, PortError> {
-        let (census, ended) = tokio::join!(self.take_census(now), self.ended_badly(now));
+        let (census, ended) = tokio::join!(Box::pin(self.take_census(now)), Box::pin(self.ended_badly(now)));
         let census = census.map_err(|blind: Blind| {
             tracing::warn!("the sweep cannot see the whole account: {}", blind.as_str());
             PortError::Transient

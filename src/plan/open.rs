@@ -9,7 +9,7 @@ use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{Refusal, mode, ownership};
 use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
-use crate::observe::{Blind, Fact, Health, InstanceState, InvocationStatus, Look, Observation};
+use crate::observe::{Blind, Fact, Health, InstanceState, InvocationStatus, Look, Observation, Spare};
 use crate::policy::Mode;
 use crate::ports::Loaded;
 use crate::time::{after, secs_between};
@@ -194,7 +194,9 @@ pub fn told(signal: &Signal, incident: &Incident, context: &Context, now: Timest
     );
     let gone = matches!(signal.kind, SignalKind::Gone { .. });
     match wants(incident, &context.policy_for(None, Some(&incident.place)), now) {
-        Wants::Look(look) if waits || gone => Told::Look(look),
+        // Whether it is gone, EC2 says.
+        Wants::Look(look) if gone => Told::Look(Look { spare: Spare::default(), ..look }),
+        Wants::Look(look) if waits => Told::Look(look),
         // In the middle of a treatment the next look comes soon enough.
         Wants::Look(_) | Wants::Wait(_) => Told::Nothing,
     }

@@ -176,13 +176,14 @@ impl Census {
         Fact::Known(Factors { shared: factors(row).map(share).collect(), fleet: self.account.size })
     }
 
-    /// Where a node's container instance was; none: not known. One that was launched shortly before may have registered since.
-    pub(in crate::aws) fn place(&self, node: NodeId) -> Option<Option<(ClusterArn, ContainerInstanceArn)>> {
-        let row = self.rows.get(&node)?;
+    /// Where a node's container instance was. One that was launched shortly before may have registered since.
+    pub(in crate::aws) fn place(&self, node: NodeId) -> Fact<(ClusterArn, ContainerInstanceArn)> {
+        let unknown = Fact::Unknown(Blind::NotRead);
+        let Some(row) = self.rows.get(&node) else { return unknown };
         match &row.ecs {
-            Some(ecs) => Some(Some((ecs.cluster.clone(), ecs.arn.clone()))),
-            None if self.is_settled(row) => Some(None),
-            None => None,
+            Some(ecs) => Fact::Known((ecs.cluster.clone(), ecs.arn.clone())),
+            None if self.is_settled(row) => Fact::Absent,
+            None => unknown,
         }
     }
 
@@ -395,8 +396,8 @@ mod tests {
         let census = Census::of(noon(), vec![row(1)]);
         assert_eq!(census.group(NodeId::numbered(2)), Fact::Unknown(Blind::Empty));
         assert_eq!(census.factors(NodeId::numbered(2)), Fact::Unknown(Blind::Empty));
-        assert_eq!(census.place(NodeId::numbered(2)), None);
-        assert_eq!(census.place(NodeId::numbered(1)), Some(None));
+        assert_eq!(census.place(NodeId::numbered(2)), Fact::Unknown(Blind::NotRead));
+        assert_eq!(census.place(NodeId::numbered(1)), Fact::Absent);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! EC2's view of an instance.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{
     DeviceType, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceStateName, InstanceStatus,
@@ -197,10 +197,10 @@ fn manager(row: &Instance) -> Option<Manager> {
         let of_ecs = operator.principal().is_some_and(|principal| principal.starts_with("ecs"));
         return Some(if of_ecs { Manager::EcsManagedInstances } else { Manager::Provider });
     }
-    let keys: BTreeMap<&str, ()> = row.tags().iter().filter_map(|tag| Some((tag.key()?, ()))).collect();
-    if keys.contains_key("karpenter.sh/nodepool") || keys.contains_key("karpenter.sh/provisioner-name") {
+    let keys: BTreeSet<&str> = row.tags().iter().filter_map(|tag| tag.key()).collect();
+    if keys.contains("karpenter.sh/nodepool") || keys.contains("karpenter.sh/provisioner-name") {
         Some(Manager::Karpenter)
-    } else if keys.contains_key("eks:nodegroup-name") {
+    } else if keys.contains("eks:nodegroup-name") {
         Some(Manager::Eks)
     } else {
         None

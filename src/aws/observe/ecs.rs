@@ -58,9 +58,11 @@ impl Nodes {
         if let Some(known) = self.cache.places.get(&node, now, PLACE_SECS) {
             return Ok(known);
         }
-        let found = match self.cache.census(now, CENSUS_SECS).and_then(|census| census.place(node)) {
-            Some(known) => known,
-            None => {
+        let counted = self.cache.census(now, CENSUS_SECS).map(|census| census.place(node));
+        let found = match counted {
+            Some(Fact::Known(place)) => Some(place),
+            Some(Fact::Absent) => None,
+            Some(Fact::Unknown(_)) | None => {
                 let clusters = self.clusters().await?;
                 self.search(node, &clusters, now).await?
             }

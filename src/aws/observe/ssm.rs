@@ -1,9 +1,9 @@
 //! Systems Manager's view of a node: its row, its connection, sessions, commands, and the change calendar.
 
 use aws_sdk_ssm::types::{
-    CalendarState, CommandFilter, CommandFilterKey, CommandInvocation, ConnectionStatus, InstanceInformation,
-    InstanceInformationStringFilter, PingStatus, PlatformType, ResourceTypeForTagging, SessionFilter, SessionFilterKey,
-    SessionState,
+    CalendarState, CommandFilter, CommandFilterKey, CommandInvocation, CommandInvocationStatus, ConnectionStatus,
+    InstanceInformation, InstanceInformationStringFilter, PingStatus, PlatformType, ResourceTypeForTagging,
+    SessionFilter, SessionFilterKey, SessionState,
 };
 use jiff::Timestamp;
 
@@ -13,8 +13,10 @@ use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, number, plain, tags};
 use crate::node::{CommandId, DocumentName, NodeId};
 use crate::observe::{
-    Blind, Busy, Calendar, Connection, Fact, InstanceState, Invocation, InvocationStatus, Ping, Platform, Ssm, Tags,
+    Blind, Busy, Calendar, Connection, Fact, InstanceState, Invocation, InvocationStatus, PING_STALE_SECS, Ping,
+    Platform, Ssm, Tags,
 };
+use crate::time::secs_between;
 
 /// Rows a page, and pages that a look reads at most.
 const PAGE: i32 = 50;
@@ -25,17 +27,41 @@ const PATCHES: &str = "AWS-RunPatchBaseline";
 impl Nodes {
     /// Systems Manager's view. A row that is missing says "not registered" only of a node that runs: those that are stopped are
     /// not listed (facts/aws.md §2.1).
-    pub(super) async fn ssm(&self, node: NodeId, state: Option<InstanceState>, now: Timestamp) -> Fact<Ssm> {
-        let (row, connection, tags) =
-            tokio::join!(self.information(node), self.connection(node), self.managed_tags(node, now));
-        match row {
-            Err(blind) => Fact::Unknown(blind),
-            Ok(Some(row)) => registered(&row, connection, tags),
-            Ok(None) => not_listed(node, state),
+    pub(super) async fn ssm(
+        &self,
+        node: NodeId,
+        state: Option<InstanceState>,
+        close: bool,
+        now: Timestamp,
+    ) -> Fact<Ssm> {
+        // A row changes with each ping, every five minutes; only the proof of a remedy waits for the very next one.
+        let kept = if close { self.cache.rows.get(&node, now, AROUND_SECS) } else { None };
+        if let Some(row) = kept {
+            let (connection, tags) = tokio::join!(self.connection(node), self.managed_tags(node, now));
+            if connection != Fact::Known(Connection::Connected) || row.answers(now) {
+                return row.seen(connection, tags);
+            }
+            // It is connected again, so that its row is no more what it was.
+            return self.listed(node, state, connection, tags, now).await;
         }
+        let (row, connection, tags) =
+            tokio::join!(self.information(node, now), self.connection(node), self.managed_tags(node, now));
+        view(row, node, state, connection, tags)
     }
 
-    async fn information(&self, node: NodeId) -> Result<Option<InstanceInformation>, Blind> {
+    async fn listed(
+        &self,
+        node: NodeId,
+        state: Option<InstanceState>,
+        connection: Fact<Connection>,
+        tags: Fact<Tags>,
+        now: Timestamp,
+    ) -> Fact<Ssm> {
+        view(self.information(node, now).await, node, state, connection, tags)
+    }
+
+    /// The row of a node; none: not listed.
+    async fn information(&self, node: NodeId, now: Timestamp) -> Result<Option<Row>, Blind> {
         let id = node.to_string();
         // As a filter: an unknown id in `InstanceIds` itself is an error.
         let filter = InstanceInformationStringFilter::builder().key("InstanceIds").values(&id).build();
@@ -43,7 +69,10 @@ impl Nodes {
         let answer = self.clients.ssm.describe_instance_information().filters(filter).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceInformation", &error).blind())?;
         let rows = output.instance_information_list.unwrap_or_default();
-        Ok(rows.into_iter().find(|row| row.instance_id() == Some(id.as_str())))
+        let Some(row) = rows.iter().find(|row| row.instance_id() == Some(id.as_str())) else { return Ok(None) };
+        let row = Row::of(row).ok_or(Blind::Empty)?;
+        self.cache.rows.put(node, now, row);
+        Ok(Some(row))
     }
 
     async fn connection(&self, node: NodeId) -> Fact<Connection> {
@@ -187,11 +216,43 @@ impl Nodes {
     }
 }
 
-/// A node that is registered.
-fn registered(row: &InstanceInformation, connection: Fact<Connection>, tags: Fact<Tags>) -> Fact<Ssm> {
-    let Some(last_ping) = row.last_ping_date_time().and_then(moment) else { return Fact::Unknown(Blind::Empty) };
-    let Some(ping) = ping(row) else { return Fact::Unknown(Blind::Empty) };
-    Fact::Known(Ssm { ping, last_ping, connection, platform: platform(row), tags })
+/// A node's row, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::aws) struct Row {
+    pub ping: Ping,
+    pub last_ping: Timestamp,
+    pub platform: Platform,
+}
+
+impl Row {
+    /// A row of the list; none: half a row, from which nothing follows.
+    pub(super) fn of(row: &InstanceInformation) -> Option<Self> {
+        let last_ping = row.last_ping_date_time().and_then(moment)?;
+        Some(Self { ping: ping(row)?, last_ping, platform: platform(row) })
+    }
+
+    fn answers(self, now: Timestamp) -> bool {
+        self.ping == Ping::Online && secs_between(self.last_ping, now) <= PING_STALE_SECS
+    }
+
+    fn seen(self, connection: Fact<Connection>, tags: Fact<Tags>) -> Fact<Ssm> {
+        let Self { ping, last_ping, platform } = self;
+        Fact::Known(Ssm { ping, last_ping, connection, platform, tags })
+    }
+}
+
+fn view(
+    row: Result<Option<Row>, Blind>,
+    node: NodeId,
+    state: Option<InstanceState>,
+    connection: Fact<Connection>,
+    tags: Fact<Tags>,
+) -> Fact<Ssm> {
+    match row {
+        Err(blind) => Fact::Unknown(blind),
+        Ok(Some(row)) => row.seen(connection, tags),
+        Ok(None) => not_listed(node, state),
+    }
 }
 
 /// A node without a row.
@@ -208,7 +269,7 @@ fn not_listed(node: NodeId, state: Option<InstanceState>) -> Fact<Ssm> {
 }
 
 /// `PingStatus`. `Inactive` is deprecated, and was what `ConnectionLost` is now.
-pub(super) fn ping(row: &InstanceInformation) -> Option<Ping> {
+fn ping(row: &InstanceInformation) -> Option<Ping> {
     match row.ping_status()? {
         PingStatus::Online => Some(Ping::Online),
         PingStatus::ConnectionLost | PingStatus::Inactive => Some(Ping::ConnectionLost),
@@ -240,7 +301,7 @@ fn platform(row: &InstanceInformation) -> Platform {
 
 /// `StatusDetails`, or the coarse status where that is all there is.
 pub(in crate::aws) fn invocation_status(row: &CommandInvocation) -> InvocationStatus {
-    let coarse = row.status().map(|status| status.as_str());
+    let coarse = row.status().map(CommandInvocationStatus::as_str);
     status_of(row.status_details().filter(|details| !details.is_empty()).or(coarse).unwrap_or_default())
 }
 
@@ -316,12 +377,10 @@ mod tests {
 
     #[test]
     fn half_a_row_is_unknown_and_never_lost() {
-        let connected = Fact::Known(Connection::Connected);
-        let seen = |row| registered(&row, connected.clone(), Fact::Absent);
-        assert!(seen(row().build()).known().is_some());
-        assert_eq!(seen(row().set_last_ping_date_time(None).build()), Fact::Unknown(Blind::Empty));
-        assert_eq!(seen(row().set_ping_status(None).build()), Fact::Unknown(Blind::Empty));
-        assert_eq!(seen(row().ping_status(PingStatus::from("Asleep")).build()), Fact::Unknown(Blind::Empty));
+        assert!(Row::of(&row().build()).is_some());
+        assert_eq!(Row::of(&row().set_last_ping_date_time(None).build()), None);
+        assert_eq!(Row::of(&row().set_ping_status(None).build()), None);
+        assert_eq!(Row::of(&row().ping_status(PingStatus::from("Asleep")).build()), None);
         assert_eq!(connection(None), Fact::Unknown(Blind::Empty));
     }
 

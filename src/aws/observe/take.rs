@@ -53,7 +53,7 @@ impl Nodes {
         if let Some(census) = self.cache.census(now, secs) {
             return Ok(census);
         }
-        self.take_census(now).await
+        Box::pin(self.take_census(now)).await
     }
 
     /// Takes a census now.
@@ -77,6 +77,12 @@ impl Nodes {
             return Err(Blind::Empty);
         }
         let census = Arc::new(Census::of(now, rows(&lists)));
+        for information in &lists.nodes {
+            let node = information.instance_id().and_then(|id| id.parse().ok());
+            if let Some((node, row)) = node.zip(ssm::Row::of(information)) {
+                self.cache.rows.put(node, now, row);
+            }
+        }
         for group in lists.groups {
             self.cache.groups.put(group.name.clone(), now, Some(Arc::new(group)));
         }
@@ -197,7 +203,7 @@ fn rows(lists: &Lists) -> Vec<Row> {
     }
     for information in &lists.nodes {
         let Some(node) = id(information.instance_id()) else { continue };
-        let seen = ssm::ping(information).zip(information.last_ping_date_time().and_then(moment));
+        let seen = ssm::Row::of(information).map(|row| (row.ping, row.last_ping));
         if node.is_instance() {
             if let Some(row) = rows.get_mut(&node) {
                 row.ssm = seen;

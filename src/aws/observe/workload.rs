@@ -1,8 +1,8 @@
 //! The tasks that would end with a disruptive remedy, as ECS shows them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use aws_sdk_ecs::types::{ProtectedTask, SchedulingStrategy, Service, Task};
+use aws_sdk_ecs::types::{DeploymentConfiguration, ProtectedTask, SchedulingStrategy, Service, Task};
 use jiff::Timestamp;
 
 use crate::aws::cache::AROUND_SECS;
@@ -63,8 +63,8 @@ impl Nodes {
             let output = request.send().await.map_err(|error| Fault::of("GetTaskProtection", &error).blind())?;
             protected.extend(output.protected_tasks.unwrap_or_default());
         }
-        let names: BTreeMap<&str, ()> = tasks.iter().filter_map(service_name).map(|name| (name, ())).collect();
-        let names: Vec<String> = names.into_keys().map(ToOwned::to_owned).collect();
+        let names: BTreeSet<&str> = tasks.iter().filter_map(service_name).collect();
+        let names: Vec<String> = names.into_iter().map(ToOwned::to_owned).collect();
         let mut services = Vec::new();
         for some in names.chunks(SERVICES_A_CALL) {
             let request = self.clients.ecs.describe_services().cluster(cluster).set_services(Some(some.to_vec()));
@@ -119,7 +119,7 @@ fn share(service: &Service, tasks: &[Task]) -> Option<Share> {
     let name = service.service_name()?;
     let runs = |task: &&Task| task.last_status() == Some("RUNNING") && service_name(task) == Some(name);
     let here = number(tasks.iter().filter(runs).count());
-    let minimum = service.deployment_configuration().and_then(|rules| rules.minimum_healthy_percent());
+    let minimum = service.deployment_configuration().and_then(DeploymentConfiguration::minimum_healthy_percent);
     (here > 0).then(|| Share {
         here,
         elsewhere: count(service.running_count()).saturating_sub(here),
@@ -137,7 +137,6 @@ fn slack(share: &Share) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::DeploymentConfiguration;
     use aws_smithy_types::DateTime;
 
     use super::*;

@@ -6,7 +6,7 @@ use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
     Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Ssm,
+    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
 
@@ -36,6 +36,7 @@ impl World {
         if look.close {
             self.look_closely(machine, look, &mut seen);
         }
+        leave_out(&mut seen, look);
         seen
     }
 
@@ -187,6 +188,24 @@ impl World {
             _ => ProbeAnswer::Undelivered,
         };
         Fact::Known(Probe { sent_at: moment(command.sent_at), answer })
+    }
+}
+
+/// Leaves out what nobody would read over the network.
+fn leave_out(seen: &mut Observation, look: &Look) {
+    let unread = Blind::NotRead;
+    let Spare { ec2, ssm, ecs, asg } = look.spare;
+    if ec2 {
+        seen.ec2 = Fact::Unknown(unread);
+    }
+    if ssm {
+        seen.ssm = Fact::Unknown(unread);
+    }
+    if ecs {
+        seen.ecs = Fact::Unknown(unread);
+    }
+    if asg {
+        seen.asg = Fact::Unknown(unread);
     }
 }
 

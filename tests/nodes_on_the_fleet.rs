@@ -1,0 +1,346 @@
+//! The node side of the AWS edge against the simulated account's HTTP door: what is seen, what is done, and what each costs.
+
+#![cfg(all(feature = "aws", feature = "cli"))]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_ssm::config::Credentials;
+use defib::aws::{Clients, Documents, Nodes};
+use defib::diagnose::Cause;
+use defib::effect::{Effect, IntentId, Target};
+use defib::event::{SignalKind, SweptAgent};
+use defib::guard::gates;
+use defib::incident::IncidentId;
+use defib::node::{AccountId, Home, NodeId};
+use defib::observe::{
+    Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Standing,
+};
+use defib::ports::{Perform, Performed};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+const ECS_LOST: &str = "i-0a1b2c3d4e5f60718";
+const SSM_LOST: &str = "i-0a1b2c3d4e5f60719";
+const WELL: &str = "i-0a1b2c3d4e5f6071a";
+const NO_PROFILE: &str = "i-0a1b2c3d4e5f6071b";
+const PLAIN: &str = "i-0a1b2c3d4e5f6071c";
+const UNKNOWN: &str = "i-0000000000000dead";
+
+fn world() -> Value {
+    let tags = json!({"defib:managed": "true"});
+    let member = |id: &str, name: &str| json!({"id": id, "name": name, "tags": tags, "cluster": "prod-web", "group": "prod-web-asg"});
+    let (mut ecs_lost, mut ssm_lost, mut well) =
+        (member(ECS_LOST, "web-1"), member(SSM_LOST, "web-2"), member(WELL, "web-3"));
+    (ecs_lost["fault"], ecs_lost["since_secs"]) = (json!("ecs-agent.stopped"), json!(900));
+    (ssm_lost["fault"], ssm_lost["since_secs"]) = (json!("ssm-agent.hung"), json!(1_500));
+    (well["standalone"], well["protected"]) = (json!(1), json!(2));
+    json!({
+        "instances": [
+            ecs_lost, ssm_lost, well,
+            {"id": NO_PROFILE, "tags": tags, "fault": "identity.no-instance-profile", "since_secs": 2_000},
+            {"id": PLAIN, "tags": tags},
+            {"count": 8, "name": "bulk"},
+        ],
+        "groups": [{"name": "prod-web-asg", "min": 1, "max": 5}],
+        "sessions": {WELL: 2},
+        "calendars": {"Freeze": [{"secs": 3_600}]},
+    })
+}
+
+/// A door with a world behind it, and the nodes as Defib reaches them. The door is closed with it.
+struct Door {
+    door: Child,
+    at: String,
+    nodes: Nodes,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = self.door.kill();
+        let _ = self.door.wait();
+    }
+}
+
+impl Door {
+    async fn open(world: &Value) -> Self {
+        let file = std::env::temp_dir().join(format!("defib-door-{}-{}.json", std::process::id(), fastrand::u64(..)));
+        std::fs::write(&file, world.to_string()).unwrap();
+        let binary = option_env!("DEFIB_FLEET_BIN").unwrap_or(env!("CARGO_BIN_EXE_defib"));
+        let mut door = Command::new(binary)
+            .args(["fleet", "--listen", "127.0.0.1:0", "--world"])
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(door.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let at = line.trim().rsplit("http://").next().unwrap().to_owned();
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("a", "b", None, None, "test"))
+            .endpoint_url(format!("http://{at}"))
+            .load()
+            .await;
+        let account: AccountId = "111122223333".parse().unwrap();
+        let home = Home { account, region: "us-east-1".parse().unwrap() };
+        let documents =
+            Documents { probe: "Defib-Probe-abc".parse().unwrap(), repair: "Defib-Repair-abc".parse().unwrap() };
+        let nodes = Nodes::new(Clients::of(&shared), home, documents, || Timestamp::UNIX_EPOCH);
+        Self { door, at, nodes }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        let mut stream = TcpStream::connect(&self.at).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} /_fleet{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{answer}");
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ask("GET", "/world", "")["now"].as_str().unwrap().parse().unwrap()
+    }
+
+    fn advance(&self, secs: i64) {
+        self.ask("POST", "/advance", &json!({ "secs": secs }).to_string());
+    }
+
+    fn inject(&self, rules: &Value) {
+        self.ask("POST", "/faults", &rules.to_string());
+    }
+
+    /// What was called since the last time.
+    fn calls(&self) -> Vec<String> {
+        let calls = self.ask("GET", "/calls?reset=1", "")["calls"].clone();
+        let name = |call: &Value| call["operation"].as_str().unwrap_or_default().to_owned();
+        calls.as_array().unwrap().iter().map(name).collect()
+    }
+
+    async fn look(&self, node: &str, look: &Look) -> Observation {
+        let _ = self.calls();
+        self.nodes.observe(id(node), look, self.now()).await
+    }
+
+    async fn perform(&self, node: &str, effect: Effect, seen: &Observation) -> Performed {
+        let target = Target {
+            node: id(node),
+            container_instance: seen.ecs.known().map(|ecs| (ecs.cluster.clone(), ecs.arn.clone())),
+            group: seen.asg.known().map(|asg| asg.name.clone()),
+        };
+        let now = self.now();
+        let not_after = now + SignedDuration::from_secs(20);
+        let incident = IncidentId::new(now, id(node));
+        let perform = Perform { incident, intent: IntentId(1), effect, target, not_after };
+        self.nodes.perform(&perform, now).await
+    }
+}
+
+fn id(node: &str) -> NodeId {
+    node.parse().unwrap()
+}
+
+fn close() -> Look {
+    Look { close: true, ..Look::default() }
+}
+
+/// Runs a story on a runtime like the function's.
+fn run<F: Future<Output = ()>>(story: F) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(story);
+}
+
+#[test]
+fn an_unknown_id_costs_one_read() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let seen = door.look(UNKNOWN, &Look::default()).await;
+        assert_eq!((&seen.ec2, &seen.ssm, &seen.ecs), (&Fact::Absent, &Fact::Absent, &Fact::Absent));
+        assert_eq!(door.calls(), ["DescribeInstances"]);
+    });
+}
+
+#[test]
+fn a_plain_look_at_what_ecs_told_of_costs_two_calls() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let first = door.look(ECS_LOST, &Look::default()).await;
+        let ecs = first.ecs.known().unwrap();
+        let named = Look {
+            container_instance: Some((ecs.cluster.clone(), ecs.arn.clone())),
+            only_ecs: true,
+            ..Look::default()
+        };
+        let seen = door.look(ECS_LOST, &named).await;
+        assert_eq!(seen.ssm, Fact::Unknown(Blind::NotRead));
+        assert_eq!(Health::of(&seen, door.now()).ecs, Standing::Ill);
+        let mut calls = door.calls();
+        calls.sort();
+        assert_eq!(calls, ["DescribeContainerInstances", "DescribeInstances"]);
+        let seen = door.look(WELL, &Look { only_ecs: true, close: true, ..Look::default() }).await;
+        assert!(Health::of(&seen, door.now()).is_well());
+        println!("well, close: {:?}", door.calls());
+    });
+}
+
+#[test]
+fn a_close_look_sees_everything_that_a_decision_needs() {
+    run(async {
+        let door = Door::open(&world()).await;
+        for node in [ECS_LOST, SSM_LOST] {
+            let look = Look { calendar: Some("Freeze".parse().unwrap()), ..close() };
+            let seen = door.look(node, &look).await;
+            println!("{node}: {:?}", door.calls());
+            assert_eq!(gates::sight(&seen), Ok(()), "{seen:#?}");
+            let calendar = seen.calendar.known().unwrap();
+            assert!(!calendar.open && calendar.changes_at.is_some());
+            assert_eq!((&seen.busy, &seen.sessions), (&Fact::Known(Busy::Idle), &Fact::Known(0)));
+            let asg = seen.asg.known().unwrap();
+            assert_eq!((asg.lifecycle, asg.in_service, asg.desired), (Lifecycle::InService, 3, 3));
+            let group = seen.group.known().unwrap();
+            assert_eq!((&*group.name, group.size, group.unhealthy), ("prod-web", 3, 2));
+            let again = door.look(node, &look).await;
+            println!("{node} again: {:?}", door.calls());
+            assert_eq!(again.group, seen.group);
+        }
+        let standing = |seen: &Observation| Health::of(seen, door.now());
+        let ecs_lost = door.look(ECS_LOST, &close()).await;
+        assert_eq!((standing(&ecs_lost).ssm, standing(&ecs_lost).ecs), (Standing::Well, Standing::Ill));
+        let ssm_lost = door.look(SSM_LOST, &close()).await;
+        assert_eq!(standing(&ssm_lost).ssm, Standing::Suspect);
+    });
+}
+
+#[test]
+fn a_missing_role_is_found() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let seen = door.look(NO_PROFILE, &close()).await;
+        let causes: Vec<Cause> = seen.identity.known().unwrap().iter().map(|finding| finding.cause).collect();
+        assert_eq!(causes, [Cause::IdentityNoInstanceProfile]);
+    });
+}
+
+#[test]
+fn a_probe_answers_and_a_silent_node_does_not() {
+    run(async {
+        let door = Door::open(&world()).await;
+        for (node, answers) in [(ECS_LOST, true), (SSM_LOST, false)] {
+            let seen = door.look(node, &close()).await;
+            let Performed::Done { command: Some(command) } = door.perform(node, Effect::Probe, &seen).await else {
+                panic!("the probe was not sent");
+            };
+            let look = Look { probe: Some(command), ..close() };
+            let seen = door.look(node, &look).await;
+            assert_eq!(seen.probe.known().map(|probe| &probe.answer), Some(&ProbeAnswer::Pending));
+            door.advance(100);
+            let seen = door.look(node, &look).await;
+            let probe = seen.probe.known().unwrap_or_else(|| panic!("{:?}", seen.probe));
+            println!("{node}: {probe:?}");
+            assert_eq!(matches!(probe.answer, ProbeAnswer::Answered { .. }), answers);
+            assert_eq!(matches!(probe.answer, ProbeAnswer::Undelivered), !answers);
+        }
+    });
+}
+
+#[test]
+fn every_effect_lands_on_the_one_node() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let seen = door.look(ECS_LOST, &close()).await;
+        let done = Performed::Done { command: None };
+        assert_eq!(door.perform(ECS_LOST, Effect::Drain, &seen).await, done);
+        assert_eq!(door.look(ECS_LOST, &Look::default()).await.ecs.known().unwrap().status, EcsStatus::Draining);
+        assert_eq!(door.perform(ECS_LOST, Effect::Activate, &seen).await, done);
+        assert_eq!(door.perform(ECS_LOST, Effect::EnterStandby, &seen).await, done);
+        door.advance(60);
+        let group = seen.asg.known().map(|asg| asg.name.clone());
+        let in_group = Look { group, ..Look::default() };
+        assert_eq!(door.look(ECS_LOST, &in_group).await.asg.known().unwrap().lifecycle, Lifecycle::Standby);
+        assert_eq!(door.perform(ECS_LOST, Effect::ExitStandby, &seen).await, done);
+        assert_eq!(door.perform(PLAIN, Effect::Reboot, &seen).await, done);
+        door.advance(300);
+        assert_eq!(door.perform(PLAIN, Effect::Stop, &seen).await, done);
+        assert_eq!(door.perform(PLAIN, Effect::Start, &seen).await, Performed::Refused, "it is still stopping");
+        door.advance(300);
+        assert_eq!(door.look(PLAIN, &Look::default()).await.ec2.known().unwrap().state, InstanceState::Stopped);
+        assert_eq!(door.perform(PLAIN, Effect::Start, &seen).await, done);
+        assert_eq!(door.perform(SSM_LOST, Effect::Terminate, &seen).await, done);
+        assert_eq!(door.perform(PLAIN, Effect::Terminate, &door.look(PLAIN, &close()).await).await, Performed::Refused);
+        assert!(matches!(
+            door.perform(ECS_LOST, Effect::RestartEcsAgent, &seen).await,
+            Performed::Done { command: Some(_) }
+        ));
+        let landed = door.ask("GET", "/world", "")["landed"].clone();
+        println!("{landed:#}");
+    });
+}
+
+#[test]
+fn what_is_throttled_is_refused_and_what_is_lost_is_unknown() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let seen = door.look(PLAIN, &close()).await;
+        for (fault, performed) in [
+            ("throttle", Performed::Refused),
+            ("deny", Performed::Refused),
+            ("500", Performed::Unknown),
+            ("lost", Performed::Unknown),
+        ] {
+            door.inject(&json!([{"operation": "RebootInstances", "fault": fault, "count": 1}]));
+            let _ = door.calls();
+            assert_eq!(door.perform(PLAIN, Effect::Reboot, &seen).await, performed, "{fault}");
+            assert_eq!(door.calls(), ["RebootInstances"], "{fault}: sent once");
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_unknown_and_never_bad() {
+    run(async {
+        for (fault, blind) in [("throttle", Blind::Throttled), ("deny", Blind::Denied), ("500", Blind::Unavailable)] {
+            let door = Door::open(&world()).await;
+            door.inject(&json!([{"operation": "*", "fault": fault, "count": 10_000}]));
+            let seen = door.look(ECS_LOST, &close()).await;
+            println!("{fault}: {} calls", door.calls().len());
+            let unknown = Fact::Unknown(blind);
+            assert_eq!((&seen.ssm, &seen.sessions), (&Fact::Unknown(blind), &Fact::Unknown(blind)));
+            assert_eq!((seen.ec2.blind(), seen.ecs.blind(), seen.asg.blind()), (Some(blind), Some(blind), Some(blind)));
+            assert_eq!((seen.group.blind(), seen.factors.blind()), (Some(blind), Some(blind)));
+            assert_eq!(seen.busy, unknown);
+            let health = Health::of(&seen, door.now());
+            assert!(!health.is_well() && !health.is_ill() && !health.is_suspect());
+        }
+    });
+}
+
+#[test]
+fn a_sweep_finds_whoever_is_lost() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let swept = door.nodes.troubled(door.now()).await.unwrap();
+        println!("{:?}\n{:?}", door.calls(), swept.troubled);
+        assert_eq!(swept.fleet, 13);
+        let agents: Vec<(String, SweptAgent)> = swept
+            .troubled
+            .iter()
+            .filter_map(|(signal, _)| match signal.kind {
+                SignalKind::Swept { agent, .. } => Some((signal.node.to_string(), agent)),
+                _ => None,
+            })
+            .collect();
+        let expected = [(ECS_LOST, SweptAgent::Ecs), (SSM_LOST, SweptAgent::Ssm), (NO_PROFILE, SweptAgent::Ssm)]
+            .map(|(n, a)| (n.to_owned(), a));
+        assert_eq!(agents, expected);
+        assert!(swept.troubled.iter().all(|(_, since)| since.is_some()));
+    });
+}
