@@ -36,7 +36,15 @@ try {
             if (-not (Get-Service -Name AmazonSSMAgent -ErrorAction SilentlyContinue)) {
                 Stop-WithReason 'there is no service AmazonSSMAgent: nothing was done'
             }
-            Start-Detached 'Start-Sleep -Seconds 10; Restart-Service -Name AmazonSSMAgent -Force'
+            # 30 s to stop politely, then it is ended, as on Linux.
+            Start-Detached @'
+Start-Sleep -Seconds 10
+$id = (Get-CimInstance -ClassName Win32_Service -Filter "Name='AmazonSSMAgent'").ProcessId
+& sc.exe stop AmazonSSMAgent | Out-Null
+try { (Get-Service -Name AmazonSSMAgent).WaitForStatus('Stopped', '00:00:30') } catch { Stop-Process -Id $id -Force }
+Start-Sleep -Seconds 2
+Start-Service -Name AmazonSSMAgent
+'@
             Write-Output 'a process of its own restarts AmazonSSMAgent in 10 s'
         }
         'restart-ecs-agent' {

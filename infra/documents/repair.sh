@@ -54,7 +54,7 @@ free_kib() {
 free_disk() {
     before=$(free_kib)
     if command -v journalctl >/dev/null 2>&1; then
-        within 60 journalctl --vacuum-size=100M >/dev/null 2>&1
+        within 60 journalctl --vacuum-size=200M >/dev/null 2>&1
     fi
     within 60 find /var/log -xdev -type f \
         \( -name '*.gz' -o -name '*.xz' -o -name '*.[1-9]' -o -name '*-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' \) \

@@ -159,3 +159,13 @@ class Stack:
         policies = self.of_type("AWS::IAM::Policy").values()
         return [statement for policy in policies if f"<{role}>" in policy["Properties"]["Roles"]
                 for statement in policy["Properties"]["PolicyDocument"]["Statement"]]
+
+
+# What must be given; the rest has defaults.
+GIVEN = {"CodeBucket": "bucket", "CodeKey": "defib/a.zip", "Email": "ops@example.com"}
+TEMPLATE = load()
+
+
+def stack(mode="observe", **given):
+    """The template in a mode, with defaults but for what is given."""
+    return Stack(TEMPLATE, Mode=mode, **GIVEN | given)

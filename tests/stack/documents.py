@@ -1,0 +1,150 @@
+"""The SSM documents: what stands in the template, and what their scripts do to a host that is played here."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .gates import INFRA, check
+from .scripts import Host, findings
+from .template import GIVEN, PATH, TEMPLATE, Stack, load
+
+
+def check_documents():
+    done = subprocess.run([sys.executable, INFRA / "documents.py", "--check"], capture_output=True, text=True, check=False)
+    check("the template holds the documents of infra/documents/, under names with their hashes", done.returncode == 0, done.stderr)
+    for name, wanted in (("ProbeDocument", set()), ("RepairDocument", {"{{ Action }}"})):
+        content = TEMPLATE["Resources"][name]["Properties"]["Content"]
+        scripts = "\n".join(line for step in content["mainSteps"] for line in step["inputs"]["runCommand"])
+        check(f"{name} puts in {wanted or 'nothing'}", set(re.findall(r"\{\{.*?\}\}", scripts)) == wanted)
+        check(f"{name} has the schema that it needs", content["schemaVersion"] == "2.2"
+              and set(content.get("parameters", {})) == ({"Action"} if wanted else set()))
+        bare = [step["name"] for step in content["mainSteps"] if "precondition" not in step or "timeoutSeconds" not in step["inputs"]]
+        check(f"each step of {name} has its platform and its time limit", not bare, bare)
+        codes = set(re.findall(r"\bexit (\d+)", scripts))
+        check(f"{name} never asks the agent to reboot", codes <= {"0", "1"}, codes)
+    allowed = TEMPLATE["Resources"]["RepairDocument"]["Properties"]["Content"]["parameters"]["Action"]["allowedValues"]
+    check("the repair knows four words", allowed == ["free-disk", "restart-ssm-agent", "restart-ecs-agent", "restart-runtime"])
+    for script in ("repair.sh", "repair.ps1"):
+        text = (INFRA / "documents" / script).read_text(encoding="utf-8")
+        told = [word for word in allowed if not re.search(rf"^\s*'?{word}'?(\)| \{{)", text, re.MULTILINE)]
+        check(f"{script} knows them all", not told, told)
+
+
+def check_without_documents():
+    """What infra/README.md says of the template without its documents."""
+    text = PATH.read_text(encoding="utf-8")
+    before, rest = text.split("  # documents: begin\n")
+    fewer = (before + rest.split("  # documents: end\n")[1]).replace("      - ProbeDocument\n      - RepairDocument\n", "", 1)
+    less = load(fewer)
+    left = sorted(set(TEMPLATE["Resources"]) - set(less["Resources"]))
+    made = Stack(less, Mode="replace", **GIVEN)
+    check("the template also works without its documents", left == ["ProbeDocument", "RepairDocument"]
+          and not re.search(r"\b(Probe|Repair)Document\b(?!\w)", json.dumps(made.resources["Function"])), left)
+
+
+def check_probe(folder):
+    host = Host(folder / "well", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"])
+    code, lines = host.run("probe.sh")
+    told = findings(lines)
+    btime = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(encoding="utf-8"), re.MULTILINE)
+    booted = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(btime[1])))
+    check("the probe of a host without trouble says when it booted", code == 0 and None not in told and told
+          and told[0]["check"] == "boot" and told[0]["booted_at"] == booted and len(told[0]["boot_id"]) == 36, lines)
+    check("and changes nothing", not [call for call in host.calls() if call != "docker version"], host.calls())
+    df = 'case "$1" in -Pi) used=99% ;; *) used=100% ;; esac\necho "Filesystem 1 2 3 Use% Mounted"\necho "/dev/a 1 1 0 $used /var"'
+    state = {("ecs.service", "ActiveState"): "failed", ("ecs.service", "ExecMainStatus"): "5",
+             ("amazon-ssm-agent.service", "ActiveState"): "inactive"}
+    host = Host(folder / "ill", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"], docker="hangs",
+                properties=state, df=df)
+    code, lines = host.run("probe.sh")
+    told = findings(lines)
+    codes = [(one or {}).get("check") for one in told]
+    check("the probe of an ill one names each cause, in JSON", code == 0 and codes == [
+        "boot", "host.disk-full", "host.inodes-exhausted", "runtime.docker-hung", "ecs-agent.terminal-exit",
+        "ssm-agent.stopped"], lines)
+    check("with its severity and its evidence", all(set(one) == {"check", "severity", "evidence"}
+          and one["severity"] in ("cause", "symptom", "noise") and 0 < len(one["evidence"]) <= 400 for one in told[1:]), lines)
+    nasty = {("docker.service", "ActiveState"): "'\"x\\\",\\\"y\\\" $(id) \\\\'", ("docker.service", "SubState"): "y" * 900}
+    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty).run("probe.sh")
+    told = findings(lines)
+    check("what a host prints cannot break out of the JSON", code == 0 and None not in told and len(told) == 2
+          and len(told[1]["evidence"]) <= 400, lines)
+    code, lines = Host(folder / "bare", systemctl=None, docker_=None).run("probe.sh")
+    check("a host without systemd still says when it booted", code == 0 and findings(lines)[0]["check"] == "boot", lines)
+
+
+def check_repair(folder):
+    ssm, snap = "amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service"
+    number = iter(range(100))
+
+    def repair(action, **host):
+        made = Host(folder / f"repair-{next(number)}", **host)
+        code, lines = made.run("repair.sh", action)
+        # What goes on in a process of its own is noted a moment later.
+        until = time.monotonic() + 5
+        while "a process of its own" in "".join(lines) and not made.calls() and time.monotonic() < until:
+            time.sleep(0.02)
+        return code, [call for call in made.calls() if call != "docker version"], lines
+
+    code, calls, lines = repair("restart-ecs-agent", units=["docker.service", "ecs.service"])
+    check("the ECS agent is restarted without waiting, and docker is not touched", code == 0
+          and calls == ["systemctl reset-failed ecs.service", "systemctl restart --no-block ecs.service"], (calls, lines))
+    code, calls, lines = repair("restart-ecs-agent", units=["docker.service", "amazon-ecs.service"])
+    check("on SUSE its unit has another name", code == 0 and "systemctl restart --no-block amazon-ecs.service" in calls, calls)
+    for docker in ("fails", "hangs"):
+        code, calls, lines = repair("restart-ecs-agent", units=["docker.service", "ecs.service"], docker=docker)
+        check(f"where docker {docker}, the ECS agent is left alone and the reason is told",
+              (code, calls) == (1, []) and "docker does not answer" in lines[-1], (calls, lines))
+    code, calls, lines = repair("restart-ssm-agent", units=[ssm])
+    check("the SSM agent is restarted by systemd ten seconds later", code == 0 and len(calls) == 1
+          and calls[0].startswith("systemd-run ") and "--on-active=10" in calls[0] and f"systemctl start {ssm}" in calls[0], calls)
+    check("with 30 s to stop, and killed then", f"timeout 30 systemctl stop {ssm} || systemctl kill --kill-who=main --signal=KILL {ssm}" in calls[0], calls)
+    code, calls, lines = repair("restart-ssm-agent", units=[snap])
+    check("the snap's unit is found", code == 0 and f"systemctl start {snap}" in calls[0], calls)
+    for name, tools in (("without systemd-run", {"systemd_run": None}), ("where systemd-run fails", {"systemd-run": "exit 1"})):
+        code, calls, lines = repair("restart-ssm-agent", units=[ssm], **tools)
+        check(f"{name} a process of its own does it", code == 0 and len(calls) == 1
+              and calls[0].startswith("setsid nohup /bin/sh -c sleep 10; "), (calls, lines))
+    code, calls, lines = repair("restart-ssm-agent", units=[])
+    check("without a unit nothing is done", (code, calls) == (1, []) and "nothing was done" in lines[-1], (calls, lines))
+    code, calls, lines = repair("restart-runtime", units=["docker.service", "containerd.service", "ecs.service"])
+    check("the runtime is restarted, then the ECS agent is started by name", code == 0 and calls == [
+        "systemctl stop docker.service", "systemctl reset-failed docker.service containerd.service",
+        "systemctl restart containerd.service", "systemctl start docker.service", "systemctl reset-failed ecs.service",
+        "systemctl start --no-block ecs.service"], calls)
+    code, calls, lines = repair("restart-runtime", units=["docker.service", "ecs.service"], docker="hangs")
+    check("a runtime that does not answer afterwards is told", code == 1 and "does not answer" in lines[-1], lines)
+    for action in ("", "reboot", "free-disk; reboot", "$(reboot)", "../restart-ecs-agent"):
+        if "'" not in action:
+            code, calls, lines = repair(action, units=[ssm, "ecs.service", "docker.service"])
+            check(f"{action!r} is no action", (code, calls) == (1, []) and "nothing was done" in lines[-1], (calls, lines))
+    code, calls, lines = repair("restart-ecs-agent", systemctl=None)
+    check("without systemd nothing is done", (code, calls) == (1, []) and "no systemd" in lines[-1], lines)
+    check_free_disk(folder)
+
+
+def check_free_disk(folder):
+    host = Host(folder / "disk", units=["docker.service"])
+    old = [host.file("/var/log/messages-20260101"), host.file("/var/log/app/app.log.3"), host.file("/var/log/a.gz"),
+           host.file("/var/lib/amazon/ssm/i-1/document/orchestration/old-command/awsrunShellScript/stdout")]
+    kept = [host.file("/var/log/messages"), host.file("/var/log/fresh.gz"), host.file("/var/lib/other/data.gz"),
+            host.file("/var/lib/amazon/ssm/i-1/document/orchestration/new-command/stdout"),
+            host.file("/var/lib/amazon/ssm/Vault/Store/RegistrationKey")]
+    long_ago = time.time() - 3 * 86_400
+    for file in (*old, old[-1].parent, old[-1].parents[1], kept[0], kept[2], kept[4]):
+        os.utime(file, (long_ago, long_ago))
+    code, lines = host.run("repair.sh", "free-disk")
+    check("a full disk loses rotated logs and old commands' output", code == 0 and not [file for file in old if file.exists()]
+          and lines[-1].startswith("free on /: "), lines)
+    check("and nothing else", all(file.exists() for file in kept), [file for file in kept if not file.exists()])
+    asked = [call for call in host.calls() if "image" in call or "prune" in call]
+    check("docker drops layers without an image, no image and no container", asked == ["docker image prune --force"], asked)
+
+
+ALL = (check_documents, check_without_documents)
+# These want a folder for their hosts.
+ON_HOSTS = (check_probe, check_repair)
