@@ -17,6 +17,7 @@ use crate::observe::{
 
 pub(super) mod asg;
 pub(super) mod census;
+pub(super) mod commands;
 mod ec2;
 mod ecs;
 mod identity;
@@ -25,7 +26,7 @@ pub(super) mod ssm;
 mod take;
 mod workload;
 
-pub(super) use ssm::invocation_status;
+pub(super) use commands::invocation_status;
 
 /// Nobody asked.
 macro_rules! not_read {
@@ -295,5 +296,51 @@ fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
         identity: Fact::Unknown(unread),
         network: Fact::Unknown(unread),
         console: Fact::Unknown(unread),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::Cause;
+    use crate::node::CommandId;
+    use crate::observe::samples::{COMMAND, noon, seen};
+
+    fn found(fact: &Fact<Findings>) -> Option<Vec<Cause>> {
+        fact.known().map(|findings| findings.iter().map(|finding| finding.cause).collect())
+    }
+
+    #[test]
+    fn the_way_to_aws_counts_as_open_only_where_somebody_was_heard() {
+        let connected = seen(noon()).ssm.clone();
+        let silent = seen(noon()).ssm_doubtful().ssm.clone();
+        assert_eq!(found(&network(&connected, false)), Some(Vec::new()));
+        assert_eq!(found(&network(&silent, true)), Some(Vec::new()));
+        assert_eq!(network(&silent, false), Fact::Unknown(Blind::NotRead));
+        assert_eq!(network(&Fact::Unknown(Blind::Denied), false), Fact::Unknown(Blind::NotRead));
+    }
+
+    #[test]
+    fn a_close_look_goes_no_further_only_where_the_node_is_plainly_well() {
+        let plainly = |seen: &Observation, look: &Look| is_plainly_well(seen, look, noon());
+        let well = seen(noon()).in_cluster();
+        assert!(plainly(&well, &Look::default()));
+        let command: Option<CommandId> = Some(COMMAND.parse().unwrap());
+        assert!(
+            !plainly(&well, &Look { command: command.clone(), ..Look::default() }),
+            "its command was not delivered"
+        );
+        assert!(!plainly(&well, &Look { probe: command, ..Look::default() }), "its host may say that it is sick");
+        let unasked = well.with(|seen| seen.ssm = Fact::Unknown(Blind::NotRead));
+        assert!(!plainly(&unasked, &Look::default()));
+        assert!(plainly(&unasked, &Look { only_ecs: true, ..Look::default() }));
+        assert!(!plainly(&seen(noon()).ecs_lost(), &Look { only_ecs: true, ..Look::default() }));
+    }
+
+    #[test]
+    fn a_refresh_of_the_group_goes_before_commands() {
+        let refreshed = seen(noon()).with_asg(|asg| asg.refreshing = true);
+        assert_eq!(busy_with(&refreshed, Fact::Known(Busy::Command)), Fact::Known(Busy::Deployment));
+        assert_eq!(busy_with(&seen(noon()), Fact::Unknown(Blind::Denied)), Fact::Unknown(Blind::Denied));
     }
 }

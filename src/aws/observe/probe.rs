@@ -17,7 +17,7 @@ use crate::observe::{Blind, Fact, Findings, InvocationStatus, Probe, ProbeAnswer
 use crate::report::redact;
 use crate::time::after;
 
-use super::ssm::invocation_status;
+use super::commands::invocation_status;
 
 /// Bytes of an answer that are read: what `GetCommandInvocation` gives at most.
 const BYTES_MAX: usize = 24_000;
