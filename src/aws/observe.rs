@@ -44,6 +44,9 @@ impl Nodes {
     /// `now` is the moment before the first read is sent. Nothing in here fails: what could not be read is unknown.
     pub async fn observe(&self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         let mut seen = nothing_of(node, look, now);
+        if look.ssm_first && self.waits_for_ssm(&mut seen, look, now).await {
+            return seen;
+        }
         if node.is_instance() {
             // On the heap: the futures of a look, all their requests at once, are too large to be moved about.
             Box::pin(self.instance(&mut seen, look, now)).await;
@@ -51,6 +54,25 @@ impl Nodes {
             Box::pin(self.managed(&mut seen, look, now)).await;
         }
         seen
+    }
+
+    /// Asks for the SSM agent and our probe alone, and whether there is anything else to ask for now.
+    async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
+        let (ssm, probe) = tokio::join!(self.away(seen.node, now), self.probe(seen.node, look.probe.as_ref(), now));
+        let Some(ssm) = ssm else { return false };
+        let waits = Observation { ssm, probe, ..nothing_of(seen.node, look, now) };
+        if !waits.waits_for_ssm(look) {
+            return false;
+        }
+        *seen = Observation {
+            ec2: not_read!(),
+            ecs: not_read!(),
+            asg: not_read!(),
+            group: not_read!(),
+            factors: not_read!(),
+            ..waits
+        };
+        true
     }
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
