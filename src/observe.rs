@@ -100,6 +100,8 @@ pub struct Look {
     pub only_ecs: bool,
     /// What nothing follows from in this look.
     pub spare: Spare,
+    /// Everything waits for the SSM agent: while [`Observation::waits_for_ssm`], the rest may stay unread.
+    pub ssm_first: bool,
     /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
     pub close: bool,
 }
@@ -164,6 +166,15 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Whether the SSM agent is not connected, and a probe that is on its way is not answered either: nothing else decides then. Of a
+    /// close look only a probe that is on its way says that there is something to wait for.
+    #[must_use]
+    pub fn waits_for_ssm(&self, look: &Look) -> bool {
+        let away = self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected));
+        let waits = matches!(self.probe.known(), Some(Probe { answer: ProbeAnswer::Pending, .. }));
+        look.ssm_first && away && (waits || !look.close)
+    }
+
     /// Whether every tag that may forbid something was read: the node's, its group's, its cluster's.
     #[must_use]
     pub fn shows_all_tags(&self) -> bool {

@@ -10,9 +10,10 @@ use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::guard::{Refusal, mode};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::{CommandId, DocumentName};
-use crate::observe::{Ec2, Fact, InstanceState, Look, Observation, Spare};
+use crate::observe::{Ec2, Fact, InstanceState, Look, Observation, PROBE_LOST_SECS, Spare};
 use crate::policy::Policy;
 use crate::ports::{LastIncident, Rails};
+use crate::time::secs_between;
 
 mod cycle;
 mod draft;
@@ -72,7 +73,7 @@ pub fn wants(incident: &Incident, policy: &Policy, now: Timestamp) -> Wants {
         Phase::Closed { .. } => return Wants::Wait(None),
     };
     let calendar = policy.calendar.clone().filter(|_| close);
-    Wants::Look(look(incident, calendar, close))
+    Wants::Look(look(incident, calendar, close, now))
 }
 
 /// Lets an incident wait for others to end, once its hold-down is over and so many are worked on already. It costs no call.
@@ -112,7 +113,7 @@ fn burnable(intent: &Intent) -> Timestamp {
 }
 
 /// The look that fits an incident.
-fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Look {
+fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: Timestamp) -> Look {
     let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
     let place = &incident.place;
     // Once the hold-down is over the look is about the whole node.
@@ -125,7 +126,27 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool) -> Loo
         calendar,
         only_ecs: watches && incident.symptoms.iter().all(|symptom| symptom.kind.is_of_ecs()),
         spare: if close { Spare::default() } else { spare(&incident.phase) },
+        ssm_first: ssm_first(incident, now),
         close,
+    }
+}
+
+/// Whether everything waits for the SSM agent: a probe is on its way, or the proof begins with its connection. Only of a node that
+/// was sent a probe: it is registered.
+fn ssm_first(incident: &Incident, now: Timestamp) -> bool {
+    let Some(probe) = incident.probe.as_ref().filter(|probe| probe.command.is_some()) else { return false };
+    match &incident.phase {
+        Phase::Examining { .. } => secs_between(probe.at, now) <= PROBE_LOST_SECS,
+        Phase::Verifying { remedy, .. } => {
+            matches!(remedy, Remedy::RestartSsmAgent | Remedy::Reboot | Remedy::StopStart)
+        }
+        Phase::Watching { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => false,
     }
 }
 

@@ -3,9 +3,12 @@
 //! EC2 is asked first and alone: an id that it does not know costs this one read (S13). What follows is read at the same time.
 //! What only a decision needs is read on close looks, and only where the node is not plainly well.
 
+use std::sync::Arc;
+
 use aws_sdk_ec2::types::Instance;
 use jiff::Timestamp;
 
+use self::census::Census;
 use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
@@ -41,6 +44,9 @@ impl Nodes {
     /// `now` is the moment before the first read is sent. Nothing in here fails: what could not be read is unknown.
     pub async fn observe(&self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         let mut seen = nothing_of(node, look, now);
+        if look.ssm_first && self.waits_for_ssm(&mut seen, look, now).await {
+            return seen;
+        }
         if node.is_instance() {
             // On the heap: the futures of a look, all their requests at once, are too large to be moved about.
             Box::pin(self.instance(&mut seen, look, now)).await;
@@ -48,6 +54,25 @@ impl Nodes {
             Box::pin(self.managed(&mut seen, look, now)).await;
         }
         seen
+    }
+
+    /// Asks for the SSM agent and our probe alone, and whether there is anything else to ask for now.
+    async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
+        let (ssm, probe) = tokio::join!(self.away(seen.node, now), self.probe(seen.node, look.probe.as_ref(), now));
+        let Some(ssm) = ssm else { return false };
+        let waits = Observation { ssm, probe, ..nothing_of(seen.node, look, now) };
+        if !waits.waits_for_ssm(look) {
+            return false;
+        }
+        *seen = Observation {
+            ec2: not_read!(),
+            ecs: not_read!(),
+            asg: not_read!(),
+            group: not_read!(),
+            factors: not_read!(),
+            ..waits
+        };
+        true
     }
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
@@ -71,6 +96,11 @@ impl Nodes {
         // A stop and start is proven by the checks; elsewhere a plain look does without.
         let young = state == Some(InstanceState::Running) && row.as_ref().is_some_and(|row| ec2::is_young(row, now));
         let tagged = tagged_group(row.as_ref(), &seen.ec2);
+        // First of all, where it is needed anyway: it spares the calls that would find out the same of this one node.
+        let census = match state {
+            Some(InstanceState::Running) if look.close && !look.only_ecs => Some(self.census(now, AROUND_SECS).await),
+            Some(_) | None => None,
+        };
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         let (ecs, ssm, invocation, probe, asg, checks) = tokio::join!(
             self.ecs_if(!spare.ecs, node, look, now),
@@ -96,10 +126,14 @@ impl Nodes {
         if !look.close || gone || is_plainly_well(seen, look, now) {
             return;
         }
+        let census = match census {
+            Some(census) => census,
+            None => self.census(now, AROUND_SECS).await,
+        };
         if look.only_ecs {
             seen.ssm = self.ssm(node, state, look.close, now).await;
         }
-        Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), now)).await;
+        Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), census, now)).await;
     }
 
     /// What only a decision needs.
@@ -108,15 +142,14 @@ impl Nodes {
         seen: &mut Observation,
         look: &Look,
         (row, further, tagged): (Option<&Instance>, Further, Fact<AutoScalingGroupName>),
+        census: Result<Arc<Census>, Blind>,
         now: Timestamp,
     ) {
         let node = seen.node;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
         let profile = row.and_then(ec2::profile).map(ToOwned::to_owned);
         let kind = row.and_then(Instance::instance_type);
-        let census = self.census(now, AROUND_SECS);
-        let (census, sessions, busy, workload, calendar, identity, console, stop_protected, storage) = tokio::join!(
-            census,
+        let (sessions, busy, workload, calendar, identity, console, stop_protected, storage) = tokio::join!(
             self.sessions(node, now),
             self.commands_of_others(node, now),
             self.workload(&seen.ecs, now),

@@ -49,8 +49,11 @@ impl Nodes {
             Effect::Stop => self.stop(target).await,
             Effect::Start => self.start(target).await,
         };
-        let arn = target.container_instance.as_ref().map(|(_, arn)| arn);
-        self.cache.touched(target.node, target.group.as_ref(), arn);
+        // The probe changes nothing.
+        if perform.effect != Effect::Probe {
+            let arn = target.container_instance.as_ref().map(|(_, arn)| arn);
+            self.cache.touched(target.node, target.group.as_ref(), arn);
+        }
         performed
     }
 

@@ -294,7 +294,7 @@ impl Pass {
     ) -> (Box<Self>, Request) {
         let answer = match (request.action, incident) {
             (Action::Fix(node, _), incident) => {
-                return self.look(loaded, node, plan::fix_look(incident), now);
+                return self.look(loaded, node, plan::fix_look(incident, now), now);
             }
             (Action::Approve(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));

@@ -299,11 +299,21 @@ fn probe_first<'a>(
     if seen.ssm.known().is_none() {
         return ControlFlow::Continue(draft);
     }
-    // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
-    if !seen.shows_all_tags() {
+    if !draft.policy.may_probe(reach.mode) {
         return ControlFlow::Continue(draft);
     }
-    if !draft.policy.may_probe(reach.mode) {
+    // One that is on its way is waited for, whatever else was read.
+    if health.ssm == Standing::Suspect
+        && let (Some(probe), Some(_)) = (seen.probe.known(), &draft.next.probe)
+        && probe.answer == ProbeAnswer::Pending
+        && secs_between(probe.sent_at, seen.at) <= PROBE_LOST_SECS
+    {
+        let phase = Phase::Examining { since, deadline, sending: None };
+        let wake = draft.in_secs(LOOK_SECS);
+        return ControlFlow::Break(draft.go(phase, Some(wake)));
+    }
+    // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
+    if !seen.shows_all_tags() {
         return ControlFlow::Continue(draft);
     }
     let doubtful = match health.ssm {

@@ -195,7 +195,7 @@ pub fn told(signal: &Signal, incident: &Incident, context: &Context, now: Timest
     let gone = matches!(signal.kind, SignalKind::Gone { .. });
     match wants(incident, &context.policy_for(None, Some(&incident.place)), now) {
         // Whether it is gone, EC2 says.
-        Wants::Look(look) if gone => Told::Look(Look { spare: Spare::default(), ..look }),
+        Wants::Look(look) if gone => Told::Look(Look { spare: Spare::default(), ssm_first: false, ..look }),
         Wants::Look(look) if waits => Told::Look(look),
         // In the middle of a treatment the next look comes soon enough.
         Wants::Look(_) | Wants::Wait(_) => Told::Nothing,
@@ -241,6 +241,9 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
 }
 
 /// The look that an operator's request for a node needs.
-pub(super) fn close_look(incident: Option<&Incident>) -> Look {
-    incident.map_or(Look { close: true, ..Look::default() }, |incident| look(incident, None, true))
+pub(super) fn close_look(incident: Option<&Incident>, now: Timestamp) -> Look {
+    incident.map_or(Look { close: true, ..Look::default() }, |incident| Look {
+        ssm_first: false,
+        ..look(incident, None, true, now)
+    })
 }

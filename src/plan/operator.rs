@@ -41,8 +41,8 @@ fn said(word: OperatorWord, by: &Arc<str>) -> Event {
 
 /// The look that a fix needs.
 #[must_use]
-pub fn fix_look(incident: Option<&Incident>) -> Look {
-    close_look(incident)
+pub fn fix_look(incident: Option<&Incident>, now: Timestamp) -> Look {
+    close_look(incident, now)
 }
 
 /// Repair a node now: opens an incident past its hold-down, or hurries the one that is open.

@@ -14,6 +14,8 @@ use crate::node::{DocumentName, NodeId};
 use crate::observe::{Blind, Calendar, Connection, Fact, InstanceState, PING_STALE_SECS, Ping, Platform, Ssm, Tags};
 use crate::time::secs_between;
 
+/// The row of an agent that is not connected holds for so long, in seconds: it pings no more.
+const AWAY_SECS: i64 = 1_800;
 /// Pages that a look reads at most.
 const PAGES_MAX: usize = 20;
 
@@ -40,6 +42,13 @@ impl Nodes {
         let (row, connection, tags) =
             tokio::join!(self.information(node, now), self.connection(node), self.managed_tags(node, now));
         view(row, node, state, connection, tags)
+    }
+
+    /// An agent that was heard before and is not connected now; none: it is, or nobody knows.
+    pub(super) async fn away(&self, node: NodeId, now: Timestamp) -> Option<Fact<Ssm>> {
+        let row = self.cache.rows.get(&node, now, AWAY_SECS)?;
+        let (connection, tags) = tokio::join!(self.connection(node), self.managed_tags(node, now));
+        (connection == Fact::Known(Connection::NotConnected)).then(|| row.seen(connection, tags))
     }
 
     async fn listed(

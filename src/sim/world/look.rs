@@ -194,6 +194,10 @@ impl World {
 /// Leaves out what nobody would read over the network.
 fn leave_out(seen: &mut Observation, look: &Look) {
     let unread = Blind::NotRead;
+    if seen.waits_for_ssm(look) {
+        let (ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
+        *seen = Observation { ssm, invocation, probe, ..unread_of(seen.node, seen.at) };
+    }
     let Spare { ec2, ssm, ecs, asg } = look.spare;
     if ec2 {
         seen.ec2 = Fact::Unknown(unread);
@@ -236,6 +240,20 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         manager: machine.spec.manager,
         stop: machine.spec.stop,
     })
+}
+
+/// What is seen where nobody asked.
+fn unread_of(node: NodeId, at: Timestamp) -> Observation {
+    let unread = Blind::NotRead;
+    Observation {
+        ec2: Fact::Unknown(unread),
+        ssm: Fact::Unknown(unread),
+        ecs: Fact::Unknown(unread),
+        asg: Fact::Unknown(unread),
+        group: Fact::Unknown(unread),
+        factors: Fact::Unknown(unread),
+        ..nothing_of(node, at)
+    }
 }
 
 /// What is seen of an id that AWS does not know.
