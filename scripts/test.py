@@ -468,6 +468,11 @@ def stage_infra(log):
     return script(log, "tests/infra.py")
 
 
+def stage_e2e(log):
+    """the bootstrap from the template, on ministack and the simulated account's HTTP door"""
+    return script(log, "tests/e2e.py")
+
+
 def stage_readme(log):
     """the README shows what the commands really print"""
     if (ROOT / "scripts" / "readme.py").exists():
@@ -521,6 +526,7 @@ STAGES = {
     "model": stage_model,
     "demo": stage_demo,
     "lambda": stage_lambda,
+    "e2e": stage_e2e,
     "infra": stage_infra,
     "readme": stage_readme,
 }

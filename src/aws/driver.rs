@@ -71,7 +71,7 @@ impl Driver for Account {
         let watch = Stopwatch::start();
         let mut known = None;
         let by_timer = matches!(trigger, Trigger::Wake(_));
-        let mut done = self.pass(trigger, allowance, &mut known).await;
+        let mut done = Box::pin(self.pass(trigger, allowance, &mut known)).await;
         if !by_timer && self.keep_timer(&done).await.is_err() {
             // The incident is saved; who asked comes again, finds it and starts its timer.
             done.verdict = Verdict::Retry(PortError::Transient);
@@ -82,7 +82,7 @@ impl Driver for Account {
                 tracing::warn!("a sweep ran out of time; the next one goes on");
                 break;
             }
-            let ended = self.pass(next.clone(), allowance, &mut known).await;
+            let ended = Box::pin(self.pass(next.clone(), allowance, &mut known)).await;
             // A timer that cannot be kept now is found by the next sweep.
             let _ = match &next {
                 Trigger::Wake(id) => self.revive_timer(*id, &ended).await,
@@ -135,7 +135,7 @@ impl Account {
                 tracing::error!("a pass was given up: the invocation has made too many requests");
                 return retry(PortError::Transient);
             }
-            let answer = self.answer(&request, &stack).await;
+            let answer = Box::pin(self.answer(&request, &stack)).await;
             let now = config::now();
             note(&request, &answer, &stack, now);
             metrics::send(&self.stack, &Metrics::of(&request, &answer), now);

@@ -1,0 +1,612 @@
+#!/usr/bin/env python3
+"""End to end: the very bootstrap from the very template, on stand-ins.
+
+ministack holds the stack (CloudFormation, SQS, SNS, DynamoDB, EventBridge, Step Functions, Lambda, S3); `defib fleet` is the account
+with its nodes (SSM, EC2, ECS, Auto Scaling, IAM). Events go in through EventBridge, messages come out of a queue that is subscribed
+to the topic. The clock is the real one, shortened by settings only. ministack cannot hold AWS::SSM::Document inside a stack, so
+the template is deployed without its documents; the fleet runs them by name.
+
+Prints a line a check and ends with `N passed, N failed`. Exit code: 0, 1 when a check failed, 77 when a tool is missing.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+try:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+except ImportError:
+    boto3 = None
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
+BINARIES = TARGET / "debug"
+BUILD = ["cargo", "build", "--locked", "--quiet", "--bins"]
+LEDGER_TESTS = ["cargo", "test", "--locked", "--quiet", "--all-features", "--lib", "aws::ledger", "--", "--ignored", "--test-threads", "1"]
+SKIPPED = 77
+STACK, REGION, ACCOUNT = "defib", "us-east-1", "111122223333"
+# AWS calls that one incident may cost, counted at the fleet's door (SSM, EC2, ECS, Auto Scaling).
+CALLS_MAX = {"restart": 12, "reboot": 16, "flap": 4}
+LIMIT_SECS = 15 * 60
+
+passed = failed = 0
+started = time.monotonic()
+
+
+def say(text):
+    print(f"       {time.monotonic() - started:5.0f} s  {text}", flush=True)
+
+
+def check(name, holds, seen=""):
+    """One check, one line; what was seen is told when it does not hold."""
+    global passed, failed
+    passed, failed = passed + bool(holds), failed + (not holds)
+    print(f"{'ok    ' if holds else 'FAILED'} {name}{'' if holds else f': {seen}'}", flush=True)
+    return bool(holds)
+
+
+def wait_for(what, probe, limit_secs, every=1.0):
+    """The first true answer, or the last one when the time is up."""
+    until = time.monotonic() + limit_secs
+    answer = None
+    while time.monotonic() < until:
+        answer = probe()
+        if answer:
+            return answer
+        time.sleep(every)
+    say(f"gave up waiting for {what}")
+    return answer
+
+
+# --- The stand-ins --------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def call(url, body=None, method=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+class Process:
+    """A server in a process group of its own, ended with the test."""
+
+    def __init__(self, name, command, folder, environment):
+        self.log = folder / f"{name}.log"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DEFIB_", "AWS_"))}
+        with self.log.open("wb") as out:
+            self.child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                          env=kept | environment, start_new_session=True)
+
+    def end(self):
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGTERM)
+            try:
+                self.child.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.child.pid, signal.SIGKILL)
+
+
+class Fleet:
+    """The account with its nodes."""
+
+    def __init__(self, folder):
+        world = folder / "world.json"
+        world.write_text(json.dumps({"account": ACCOUNT, "region": REGION, "parameters": {"/defib/policy": "{}"}}))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = Process("fleet", [BINARIES / "defib", "fleet", "--listen", f"127.0.0.1:{self.port}", "--world", world],
+                               folder, {})
+
+    def ready(self):
+        try:
+            return call(f"{self.url}/_fleet/world")
+        except OSError:
+            return None
+
+    def change(self, **world):
+        return call(f"{self.url}/_fleet/world", world)
+
+    def truth(self, node):
+        return next((one for one in call(f"{self.url}/_fleet/world")["instances"] if one["id"] == node), None)
+
+    def landed(self, node):
+        return [one["effect"] for one in call(f"{self.url}/_fleet/world")["landed"] if one["instance"] == node]
+
+    def calls(self, node):
+        """Calls that named the node. What the census asks for everybody names nobody."""
+        counted = ("ssm", "ec2", "ecs", "autoscaling")
+        return [one for one in call(f"{self.url}/_fleet/calls")["calls"] if node in one["nodes"] and one["service"] in counted]
+
+    def strike(self, **rule):
+        return call(f"{self.url}/_fleet/faults", rule)
+
+    def events(self):
+        return call(f"{self.url}/_fleet/events")["events"]
+
+
+class Cloud:
+    """ministack, with the stack in it."""
+
+    def __init__(self, folder, fleet):
+        self.folder, self.port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        nodes = {f"AWS_ENDPOINT_URL_{name}": fleet.url for name in ("SSM", "EC2", "ECS", "AUTO_SCALING", "IAM")}
+        settings = {"BIND_HOST": "127.0.0.1", "IOT_MTLS_PORT": "0", "GATEWAY_PORT": str(self.port), "AWS_ENDPOINT_URL": self.url,
+                    "TMPDIR": str(folder)}
+        self.process = Process("ministack", [Path(sys.prefix) / "bin" / "ministack"], folder, settings | nodes)
+        self.clients = {}
+
+    def client(self, service):
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="test",
+                config=Config(retries={"max_attempts": 3}, s3={"addressing_style": "path"}))
+        return self.clients[service]
+
+    def ready(self):
+        try:
+            return self.client("sts").get_caller_identity()
+        except Exception:  # noqa: BLE001 - whatever it is, it does not answer yet
+            return None
+
+    def deploy(self):
+        """The zip and the template, as an operator would."""
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket="defib-artifacts")
+        bootstrap = self.folder / "bootstrap"
+        shutil.copy(BINARIES / "bootstrap", bootstrap)
+        subprocess.run(["strip", bootstrap], check=False)
+        archive = self.folder / "defib.zip"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+            info = zipfile.ZipInfo("bootstrap")
+            info.external_attr = 0o755 << 16
+            packed.writestr(info, bootstrap.read_bytes())
+        s3.upload_file(str(archive), "defib-artifacts", "defib-1.zip")
+        template = subprocess.run([BINARIES / "defib", "template", "--without", "documents"], check=True,
+                                  capture_output=True, text=True).stdout
+        settings = {
+            "Mode": "replace", "TableDeletionProtection": "true", "Email": "ops@example.com", "CodeBucket": "defib-artifacts",
+            "CodeKey": "defib-1.zip", "Architecture": "x86_64", "PolicyParameterName": "/defib/policy", "LogLevel": "debug",
+            "RestartHoldDownSecs": "60", "DisruptiveHoldDownSecs": "120", "LaunchGraceSecs": "60", "CooldownSecs": "60",
+            "FunctionTimeoutSecs": "60",
+        }
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in settings.items()])
+
+        def done():
+            stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+            return stack if not stack["StackStatus"].endswith("IN_PROGRESS") else None
+
+        stack = wait_for("the stack", done, 120)
+        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in (stack or {}).get("Outputs", [])}
+        return stack
+
+    def listen(self):
+        """A queue that is subscribed to the topic."""
+        sqs, sns = self.client("sqs"), self.client("sns")
+        self.told = sqs.create_queue(QueueName="told")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self.told, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=self.outputs["TopicArn"], Protocol="sqs", Endpoint=arn)
+
+    def send(self, event):
+        """An event as AWS sends it, to whichever rules match it."""
+        entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"]),
+                 "Resources": event.get("resources", [])}
+        return self.client("events").put_events(Entries=[entry])
+
+    def enqueue(self, body):
+        text = body if isinstance(body, str) else json.dumps(body)
+        return self.client("sqs").send_message(QueueUrl=self.outputs["IntakeQueueUrl"], MessageBody=text)
+
+    def sweep(self):
+        return self.enqueue({"sweep": {}})
+
+    def table(self, pk):
+        found = self.client("dynamodb").query(TableName=self.outputs["TableName"], ConsistentRead=True,
+                                              KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}})
+        return {item["sk"]["S"]: json.loads(item["body"]["S"]) for item in found["Items"]}
+
+    def incidents(self, node):
+        """Every incident of a node, the oldest first."""
+        items, ask = [], {"TableName": self.outputs["TableName"], "ConsistentRead": True}
+        while True:
+            page = self.client("dynamodb").scan(**ask)
+            items += page["Items"]
+            if not page.get("LastEvaluatedKey"):
+                break
+            ask["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        records = [json.loads(item["body"]["S"]) for item in items
+                   if item["sk"]["S"] == "record" and item["pk"]["S"].endswith(node)]
+        return sorted(records, key=lambda record: record["id"])
+
+    def dead_letters(self):
+        return int(self.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs["DeadLetterQueueUrl"],
+            AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]["ApproximateNumberOfMessages"])
+
+    def bootstraps(self):
+        """The function's processes: children of ministack that run the zip's binary."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")[0].decode()
+                group = os.getpgid(int(folder.name))
+            except (OSError, ProcessLookupError):
+                continue
+            if command.endswith("/bootstrap") and str(self.folder) in command and group in (self.process.child.pid, int(folder.name)):
+                found.append(int(folder.name))
+        return found
+
+
+class Ear(threading.Thread):
+    """Reads what people are told, and carries the account's own events to EventBridge."""
+
+    def __init__(self, cloud, fleet):
+        super().__init__(daemon=True)
+        self.cloud, self.fleet, self.messages, self.events, self.errors = cloud, fleet, [], [], []
+        self.over = threading.Event()
+
+    def run(self):
+        sqs = self.cloud.client("sqs")
+        while not self.over.is_set():
+            try:
+                for event in self.fleet.events():
+                    self.events.append(event)
+                    self.cloud.send(event)
+                got = sqs.receive_message(QueueUrl=self.cloud.told, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+                for message in got.get("Messages", []):
+                    self.messages.append(json.loads(message["Body"]))
+                    sqs.delete_message(QueueUrl=self.cloud.told, ReceiptHandle=message["ReceiptHandle"])
+            except Exception as error:  # noqa: BLE001 - it must go on, and is told at the end
+                self.errors.append(repr(error))
+                time.sleep(1)
+
+    def about(self, node):
+        """Messages about a node, in order, in the form for machines."""
+        told = []
+        for message in list(self.messages):
+            try:
+                body = json.loads(message["Message"])
+            except (KeyError, ValueError):
+                continue
+            if body.get("instanceId") == node:
+                told.append(body | {"subject": message.get("Subject", "")})
+        return told
+
+
+# --- Stories --------------------------------------------------------------------------------------------------------
+
+
+NODES = {
+    "restart": "i-0e2e00000000000a1", "reboot": "i-0e2e00000000000a2", "flap": "i-0e2e00000000000a3", "role": "i-0e2e00000000000a4",
+    "twice": "i-0e2e00000000000a5", "killed": "i-0e2e00000000000a6", "lost": "i-0e2e00000000000a7", "newer": "i-0e2e00000000000a8",
+}
+IN_CLUSTER = ("restart", "flap", "twice", "killed", "lost")
+
+
+def sample(name):
+    return json.loads((ROOT / "events" / name).read_text())
+
+
+def disconnected(fleet, node):
+    """`agentConnected=false`, as ECS tells it of this node."""
+    event = sample("ecs-agent-disconnected.json")
+    ecs = fleet.truth(node)["ecs"]
+    arn = ecs["container_instance"]
+    event["account"], event["region"], event["resources"] = ACCOUNT, REGION, [arn]
+    event["detail"] |= {"ec2InstanceId": node, "containerInstanceArn": arn, "agentConnected": False, "status": "ACTIVE",
+                        "clusterArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{ecs['cluster']}"}
+    return event
+
+
+def session_refused(node):
+    event = sample("cloudtrail-start-session-target-not-connected.json")
+    text = json.dumps(event)
+    named = event["detail"]["requestParameters"]["target"]
+    return json.loads(text.replace(named, node))
+
+
+def world(fleet):
+    """A fleet that is well; what ails it comes later, so that the first sweep finds nothing long dead."""
+    opted_in = {"defib:managed": "true"}
+    instances = [
+        {"id": node, "name": name, "tags": opted_in, "zone": "abc"[index % 3], "age_secs": 86_400, "tasks": 2 if name in IN_CLUSTER else 0}
+        | ({"cluster": f"e2e-{name}"} if name in IN_CLUSTER else {})
+        for index, (name, node) in enumerate(NODES.items())
+    ]
+    # Others that are well, so that one ill node is not a third of the account.
+    instances.append({"count": 30, "name": "bystander", "tags": opted_in, "age_secs": 86_400})
+    fleet.change(instances=instances)
+
+
+def patterns(cloud):
+    """Every event of `events/`, tried on every rule of the stack: what is trouble or gone reaches the queue."""
+    events = cloud.client("events")
+    rules = [rule for rule in events.list_rules()["Rules"] if rule.get("EventPattern")]
+    check("the stack has its rules", len(rules) >= 4, [rule["Name"] for rule in rules])
+    files = sorted((ROOT / "events").glob("*.json"))
+    verdicts = subprocess.run([BINARIES / "defib", "event", "--json", "--account", "111122223333", "--region", "us-east-1", *files],
+                              capture_output=True, text=True, check=False).stdout
+    wrong, matched = [], 0
+    for line in verdicts.splitlines():
+        verdict = json.loads(line)
+        text = Path(verdict["file"]).read_text()
+        hits = [rule["Name"] for rule in rules
+                if events.test_event_pattern(EventPattern=rule["EventPattern"], Event=text)["Result"]]
+        matched += bool(hits)
+        # CloudTrail's rule is an add-on, off unless a parameter turns it on.
+        wanted = verdict["verdict"] in ("trouble", "gone") and "cloudtrail" not in verdict["file"]
+        if wanted and not hits:
+            wrong.append(Path(verdict["file"]).name)
+    check(f"patterns: every event that matters is matched by a rule ({matched} of {len(files)} files match one)", not wrong, wrong)
+
+
+def outcomes(ear, node):
+    return [message["outcome"] for message in ear.about(node)]
+
+
+def closed(cloud, node):
+    """The last incident of a node, once it is closed or rests."""
+    records = cloud.incidents(node)
+    if records and phase(records[-1]) in ("closed", "resting"):
+        return records[-1]
+    return None
+
+
+def phase(record):
+    return record["phase"]["name"]
+
+
+def told_calls(fleet, story, limit):
+    """The calls that one incident cost, each printed, so that the next cut is easy to see."""
+    calls = fleet.calls(NODES[story])
+    listed = " ".join(f"{one['service']}:{one['operation']}" for one in calls)
+    say(f"{story}: {len(calls)} calls: {listed}")
+    check(f"{story}: at most {limit} AWS calls", len(calls) <= limit, len(calls))
+
+
+def play(cloud, fleet):
+    world(fleet)
+    stack = cloud.deploy()
+    if not check("the stack is complete (without its documents)", stack and stack["StackStatus"] == "CREATE_COMPLETE",
+                 stack and (stack["StackStatus"], stack.get("StackStatusReason"))):
+        return
+    # Six times the function's limit is long to wait for a message that fails; nothing else is changed.
+    cloud.client("sqs").set_queue_attributes(QueueUrl=cloud.outputs["IntakeQueueUrl"], Attributes={"VisibilityTimeout": "15"})
+    cloud.listen()
+    patterns(cloud)
+    ear = Ear(cloud, fleet)
+    ear.start()
+    cloud.sweep()
+    baseline = wait_for("the first sweep", lambda: cloud.table("account").get("bulletin", {}).get("baseline"), 60)
+    check("the first sweep is a baseline, and finds nothing dead", baseline and baseline["nodes"] == [], baseline)
+    junk(cloud)
+    newer(cloud)
+    begin(cloud, fleet)
+    for story in (flap, restart, twice, role, lost, reboot, killed):
+        try:
+            story(cloud, fleet, ear)
+        except (KeyError, IndexError, TypeError, ValueError, OSError, ClientError, AssertionError) as error:
+            check(f"{story.__name__} comes to its end", False, repr(error))
+    letters(cloud)
+    ear.over.set()
+    ear.join(10)
+    check("every event of the account was carried", not ear.errors, ear.errors[:3])
+    cycled = {name: fleet.landed(node) for name, node in NODES.items() if name in ("flap", "role", "newer")}
+    check("nobody who must not be touched was touched", not any(cycled.values()), cycled)
+    others = [one["id"] for one in call(f"{fleet.url}/_fleet/world")["instances"] if one["id"] not in NODES.values()]
+    check("no bystander was touched", not any(fleet.landed(node) for node in others))
+
+
+def junk(cloud):
+    """Malformed messages are acknowledged, and never seen again."""
+    for body in ("{ not json", "[]", json.dumps({"source": "aws.ssm"}), json.dumps(sample("ssm-invocation-success.json"))):
+        cloud.enqueue(body)
+
+
+def newer(cloud):
+    """An item whose port keeps failing: a newer version's record is left alone, and the message goes to the DLQ."""
+    node = NODES["newer"]
+    name = f"inc-20261101T000000Z-{node}"
+    put = cloud.client("dynamodb").put_item
+    for pk, sk, body in ((f"node#{node}", "cell", {"open": name}), (f"incident#{name}", "record", {"schema": 99})):
+        put(TableName=cloud.outputs["TableName"],
+            Item={"pk": {"S": pk}, "sk": {"S": sk}, "rev": {"N": "1"}, "body": {"S": json.dumps(body)}})
+    cloud.enqueue(disconnected_of(node))
+
+
+def disconnected_of(node):
+    event = sample("ecs-agent-disconnected.json")
+    event["account"], event["region"] = ACCOUNT, REGION
+    event["detail"]["ec2InstanceId"] = node
+    return event
+
+
+def begin(cloud, fleet):
+    """Everything falls ill; ECS tells of its part by itself, and somebody's command finds out about the silent SSM agent."""
+    fleet.change(faults=[
+        {"instance": NODES["restart"], "fault": "ecs-agent.hung"},
+        {"instance": NODES["twice"], "fault": "ecs-agent.hung"},
+        {"instance": NODES["lost"], "fault": "ecs-agent.hung"},
+        {"instance": NODES["flap"], "fault": "ecs-agent.hung", "lasts_secs": 40},
+        {"instance": NODES["reboot"], "fault": "ssm-agent.hung", "since_secs": 1_800},
+        {"instance": NODES["role"], "fault": "identity.no-instance-profile", "since_secs": 1_800},
+    ])
+    ssm = boto3.client("ssm", endpoint_url=fleet.url, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="test")
+    for name in ("reboot", "role"):
+        ssm.send_command(InstanceIds=[NODES[name]], DocumentName="AWS-RunShellScript", TimeoutSeconds=30,
+                         Parameters={"commands": ["uptime"], "executionTimeout": ["30"]})
+
+
+def flap(cloud, fleet, _ear):
+    """A short disconnect closes silently."""
+    record = wait_for("the flap's end", lambda: closed(cloud, NODES["flap"]), 240)
+    check("flap: it healed by itself, and nobody was told", record and ending(record) == "self-healed", record and record["phase"])
+    told_calls(fleet, "flap", CALLS_MAX["flap"])
+
+
+def restart(cloud, fleet, ear):
+    """An ECS agent that hangs is restarted, and proven to be back."""
+    told = wait_for("the restart's report", lambda: outcomes(ear, NODES["restart"]), 420)
+    check("restart: fixed, told once", told == ["fixed"], told)
+    check("restart: the agent was restarted and nothing else", fleet.landed(NODES["restart"]).count("restart-ecs-agent") == 1
+          and "reboot" not in fleet.landed(NODES["restart"]), fleet.landed(NODES["restart"]))
+    check("restart: the node is well", fleet.truth(NODES["restart"])["well"])
+    told_calls(fleet, "restart", CALLS_MAX["restart"])
+
+
+def twice(cloud, fleet, ear):
+    """The same event five times is one incident."""
+    event = disconnected(fleet, NODES["twice"])
+    for _ in range(5):
+        cloud.send(event)
+    told = wait_for("the report", lambda: outcomes(ear, NODES["twice"]), 420)
+    records = cloud.incidents(NODES["twice"])
+    check("twice: five equal events are one incident and one report", told == ["fixed"] and len(records) == 1, (told, len(records)))
+
+
+def role(cloud, fleet, ear):
+    """A missing role is told, and never rebooted."""
+    told = wait_for("the report", lambda: ear.about(NODES["role"]), 600)
+    check("role: a person is asked", [one["outcome"] for one in told or []] in (["needs-human"], ["blocked"]), told)
+    seen = [finding.get("code") for finding in (told or [{}])[0].get("findings", [])]
+    check("role: the message names the missing role", "identity.no-instance-profile" in seen, seen)
+    check("role: it was never rebooted", not {"reboot", "stop", "terminate"} & set(fleet.landed(NODES["role"])))
+
+
+def reboot(cloud, fleet, ear):
+    """A silent SSM agent on a node without another agent is cured by one reboot, and that is proven."""
+    told = wait_for("the reboot's report", lambda: outcomes(ear, NODES["reboot"]), 900)
+    check("reboot: cycled, told once", told == ["cycled"], told)
+    check("reboot: once", fleet.landed(NODES["reboot"]).count("reboot") == 1, fleet.landed(NODES["reboot"]))
+    check("reboot: the node is well", fleet.truth(NODES["reboot"])["well"])
+    told_calls(fleet, "reboot", CALLS_MAX["reboot"])
+
+
+def lost(cloud, fleet, ear):
+    """An execution of the timer dies; the sweep starts the next one."""
+    states = cloud.client("stepfunctions")
+    machine = cloud.outputs["StateMachineArn"]
+
+    def executions(status=None):
+        ask = {"stateMachineArn": machine} | ({"statusFilter": status} if status else {})
+        return [one for one in states.list_executions(**ask)["executions"] if NODES["lost"] in one["name"]]
+
+    running = wait_for("the timer", lambda: executions("RUNNING"), 120)
+    if running:
+        states.stop_execution(executionArn=running[0]["executionArn"], error="e2e", cause="a test ends it")
+    first = running and running[0]["name"]
+    check("lost: the timer runs under the incident's name", first and first.endswith("-1"), first)
+
+    def second():
+        cloud.sweep()
+        return [one["name"] for one in executions() if one["name"].endswith("-2")]
+
+    again = wait_for("the next generation", second, 300, every=10)
+    check("lost: the sweep starts an execution of another name", again == [f"{first[:-2]}-2"] if first else False, again)
+    told = wait_for("the report", lambda: outcomes(ear, NODES["lost"]), 420)
+    check("lost: the incident comes to its end all the same", told == ["fixed"], told)
+
+
+def killed(cloud, fleet, ear):
+    """The function is killed between intent and effect: the effect lands at most once for each intent."""
+    node = NODES["killed"]
+    fleet.strike(operation="SendCommand", node=node, fault="hang", count=1)
+    fleet.change(faults=[{"instance": node, "fault": "ecs-agent.hung"}])
+
+    def hanging():
+        return [one for one in fleet.calls(node) if one["operation"] == "SendCommand"]
+
+    if wait_for("the send that hangs", hanging, 240, every=0.2):
+        for pid in cloud.bootstraps():
+            os.kill(pid, signal.SIGKILL)
+    told = wait_for("the report", lambda: outcomes(ear, node), 900)
+    check("killed: the incident is finished by those who come after", told == ["fixed"], told)
+    record = cloud.incidents(node)[-1]
+    landed = fleet.landed(node)
+    check("killed: no intent landed twice", landed.count("restart-ecs-agent") <= len(record["attempts"]), (landed, record["attempts"]))
+    open_entries = cloud.table("open")
+    check("killed: nothing is left open", node not in open_entries, open_entries.get(node))
+
+
+def letters(cloud):
+    """What keeps failing ends in the DLQ, and nothing else does."""
+    count = wait_for("the dead letter", cloud.dead_letters, 240)
+    check("newer: the message is in the DLQ after five tries, and no other", count == 1, count)
+    queue = cloud.client("sqs").get_queue_attributes(
+        QueueUrl=cloud.outputs["IntakeQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"])
+    check("the queue is drained", queue["Attributes"]["ApproximateNumberOfMessages"] == "0", queue["Attributes"])
+
+
+def ending(record):
+    """Why a closed record ended."""
+    return record["phase"]["ending"]["why"]
+
+
+def ledger(cloud):
+    """The ledger in a table decides what the one in memory decides: the Rust tests that need a table."""
+    name = "ledger-test"
+    cloud.client("dynamodb").create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")])
+    settings = {"DEFIB_TEST_DYNAMODB": cloud.url, "DEFIB_TEST_TABLE": name}
+    ran = subprocess.run(LEDGER_TESTS, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
+    counted = re.search(r"test result: ok\. (\d+) passed", ran.stdout)
+    check(f"the ledger in a table: {counted[1] if counted else 'no'} tests", ran.returncode == 0 and counted and int(counted[1]) >= 3,
+          (ran.stdout + ran.stderr)[-2_000:])
+
+
+def main():
+    if boto3 is None or not (Path(sys.prefix) / "bin" / "ministack").exists():
+        print("boto3 or ministack is not there: they come with tests/requirements.txt")
+        return SKIPPED
+    if subprocess.run(BUILD, cwd=ROOT, check=False).returncode != 0:
+        print("defib could not be built\n0 passed, 1 failed")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="defib-e2e-") as scratch:
+        folder = Path(scratch)
+        processes = []
+        try:
+            fleet = Fleet(folder)
+            processes.append(fleet.process)
+            cloud = Cloud(folder, fleet)
+            processes.append(cloud.process)
+            up = wait_for("the fleet", fleet.ready, 30, 0.2) and wait_for("ministack", cloud.ready, 60, 0.5)
+            if check("the stand-ins answer", up):
+                ledger(cloud)
+                play(cloud, fleet)
+        finally:
+            keep = os.environ.get("DEFIB_E2E_KEEP")
+            for process in reversed(processes):
+                process.end()
+                if keep:
+                    shutil.copy(process.log, keep)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
