@@ -463,6 +463,12 @@ def stage_lambda(log):
     return script(log, "tests/rie.py")
 
 
+def stage_fleet(log):
+    """the simulated account's door beside moto: the same calls, the same shapes and error codes"""
+    cli_binary(log)
+    return script(log, "tests/fleet_moto.py")
+
+
 def stage_readme(log):
     """the README shows what the commands really print"""
     if (ROOT / "scripts" / "readme.py").exists():
@@ -516,6 +522,7 @@ STAGES = {
     "model": stage_model,
     "demo": stage_demo,
     "lambda": stage_lambda,
+    "fleet": stage_fleet,
     "readme": stage_readme,
 }
 

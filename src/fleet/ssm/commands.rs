@@ -126,7 +126,7 @@ impl Fleet {
                     let fits = tags.get(tag).is_some_and(|given| values.contains(&given.as_str()));
                     (fits && takes_sends(machine)).then_some(machine.id)
                 })),
-                None => return Err(AwsError::new("InvalidTarget", format!("{} is not a target", shown(key)))),
+                None => return Err(AwsError::new("ValidationException", format!("{} is not a target", shown(key)))),
             }
         }
         let mut bad = Vec::new();
