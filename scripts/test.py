@@ -458,15 +458,15 @@ def stage_demo(log):
     return Outcome()
 
 
-def stage_lambda(log):
-    """the bootstrap under the Lambda runtime interface emulator"""
-    return script(log, "tests/rie.py")
-
-
 def stage_fleet(log):
     """the simulated account's door beside moto: the same calls, the same shapes and error codes"""
     cli_binary(log)
     return script(log, "tests/fleet_moto.py")
+
+
+def stage_lambda(log):
+    """the bootstrap under the Lambda runtime interface emulator"""
+    return script(log, "tests/rie.py")
 
 
 def stage_readme(log):
@@ -521,8 +521,8 @@ STAGES = {
     "mutants": stage_mutants,
     "model": stage_model,
     "demo": stage_demo,
-    "lambda": stage_lambda,
     "fleet": stage_fleet,
+    "lambda": stage_lambda,
     "readme": stage_readme,
 }
 
