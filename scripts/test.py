@@ -458,6 +458,12 @@ def stage_demo(log):
     return Outcome()
 
 
+def stage_fleet(log):
+    """the simulated account's door beside moto: the same calls, the same shapes and error codes"""
+    cli_binary(log)
+    return script(log, "tests/fleet_moto.py")
+
+
 def stage_lambda(log):
     """the bootstrap under the Lambda runtime interface emulator"""
     return script(log, "tests/rie.py")
@@ -525,6 +531,7 @@ STAGES = {
     "mutants": stage_mutants,
     "model": stage_model,
     "demo": stage_demo,
+    "fleet": stage_fleet,
     "lambda": stage_lambda,
     "e2e": stage_e2e,
     "infra": stage_infra,

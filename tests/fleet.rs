@@ -113,9 +113,30 @@ impl Door {
         sent["Command"]["CommandId"].as_str().unwrap_or_else(|| panic!("{sent}")).to_owned()
     }
 
+    fn step(&mut self, command: &str, id: &str, step: &str) -> Value {
+        let body = json!({ "CommandId": command, "InstanceId": id, "PluginName": step });
+        self.ssm("GetCommandInvocation", &body)
+    }
+
     fn invocation(&mut self, command: &str, id: &str) -> Value {
         self.ssm("GetCommandInvocation", &json!({ "CommandId": command, "InstanceId": id }))
     }
+}
+
+#[test]
+fn what_no_agent_took_in_time_does_not_run_later() {
+    let mut door = Door::open(&json!({ "instances": [{ "id": WEB, "cluster": "blue", "fault": "ssm-agent.hung" }] }));
+    door.wait(60);
+    door.send(WEB, "Defib-Repair-1", &json!({ "Action": ["free-disk"] }));
+    let late = door.send(WEB, "AWS-RunShellScript", &json!({}));
+    door.wait(90);
+    // The agent is back before the whole time is up, and after the time in which it may begin.
+    door.control("POST", "/_fleet/world", &json!({ "faults": [{ "instance": WEB, "fault": null }] }));
+    door.wait(60);
+    assert_eq!(door.ssm("GetConnectionStatus", &json!({ "Target": WEB }))["Status"], "connected");
+    assert_eq!(door.invocation(&late, WEB)["Status"], "Pending");
+    door.wait(7_200);
+    assert_ne!(door.invocation(&late, WEB)["Status"], "Success");
 }
 
 /// Three members of a cluster and a group that can spare one; the first is as a story wants it.
@@ -155,12 +176,19 @@ fn an_invocation_cannot_be_read_in_its_first_seconds() {
     let mut door = Door::open(&json!({ "instances": [{ "id": WEB, "fault": "host.disk-full", "cluster": "blue" }] }));
     door.wait(60);
     let command = door.send(WEB, "Defib-prod-Probe-0a1b2c3d", &json!({}));
-    assert_eq!(door.invocation(&command, WEB)["__type"], "InvocationDoesNotExist");
+    assert_eq!(door.step(&command, WEB, "ProbeLinux")["__type"], "InvocationDoesNotExist");
     let list = door.ssm("ListCommandInvocations", &json!({ "CommandId": command }));
     assert_eq!(list["CommandInvocations"], json!([]));
     door.wait(40);
-    let read = door.invocation(&command, WEB);
+    let unnamed = door.invocation(&command, WEB);
+    assert_eq!(unnamed["__type"], "InvalidPluginName", "the document has a step for each platform");
+    let read = door.step(&command, WEB, "ProbeLinux");
     assert_eq!(read["Status"], "Success");
+    let other = door.step(&command, WEB, "ProbeWindows")["StandardOutputContent"].to_string();
+    assert!(other.contains("skipped"), "{other}");
+    let whole = json!({ "CommandId": command, "InstanceId": WEB, "Details": true });
+    let plugins = door.ssm("ListCommandInvocations", &whole)["CommandInvocations"][0]["CommandPlugins"].clone();
+    assert_eq!((&plugins[0]["Output"], plugins.as_array().unwrap().len()), (&read["StandardOutputContent"], 2));
     let lines: Vec<Value> = read["StandardOutputContent"]
         .as_str()
         .unwrap()

@@ -278,10 +278,7 @@ impl Fleet {
         let mut activities = Vec::new();
         for (node, _) in members {
             if !self.lands(group, *node, effect) {
-                return Err(AwsError::new(
-                    "ResourceContention",
-                    "You already have a pending update to an Amazon EC2 Auto Scaling resource",
-                ));
+                return Err(contended());
             }
             activities.push(self.activity(group, *node, &format!("{what}: {node}")));
         }
@@ -328,13 +325,16 @@ impl Fleet {
             return Err(AwsError::new("ScalingActivityInProgress", message));
         }
         if !self.lands(group, node, Effect::Terminate) {
-            return Err(AwsError::new(
-                "ResourceContention",
-                "You already have a pending update to an Amazon EC2 Auto Scaling resource",
-            ));
+            return Err(contended());
         }
         Ok(json!({ "Activity": self.activity(group, node, &format!("Terminating EC2 instance: {node}")) }))
     }
+}
+
+/// The group is busy with the member already.
+fn contended() -> AwsError {
+    let message = "You already have a pending update to an Amazon EC2 Auto Scaling resource";
+    AwsError::new("ResourceContention", message).with_status(500)
 }
 
 fn group_not_found() -> AwsError {

@@ -191,6 +191,13 @@ impl Fleet {
             fields.insert("instanceLifecycle".to_owned(), json!("spot"));
             fields.insert("spotInstanceRequestId".to_owned(), json!(format!("sir-{}", digits(machine.id, 2, 8))));
         }
+        if matches!(machine.state, InstanceState::Stopping | InstanceState::Stopped | InstanceState::ShuttingDown)
+            || gone
+        {
+            let (code, message) =
+                ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
+            fields.insert("stateReason".to_owned(), json!({ "code": code, "message": message }));
+        }
         if gone {
             return answer;
         }
@@ -222,6 +229,7 @@ impl Fleet {
             "vpcId": VPC,
             "ownerId": self.world.home.account,
             "status": "in-use",
+            "description": "",
             "macAddress": "0e:00:00:00:00:01",
             "privateIpAddress": address,
             "privateDnsName": self.computer_name(machine),

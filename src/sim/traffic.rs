@@ -129,6 +129,7 @@ impl World {
             document,
             work: Work::Theirs { runs_secs: 0, ends: status, busy: Busy::Idle },
             sent_at: now - 600,
+            starts_by: now,
             expires_at: now,
             stage: Stage::Ended,
             status,

@@ -235,9 +235,6 @@ impl Fleet {
     /// `GetTaskProtection`. Tasks that no service started cannot be protected.
     pub(super) fn get_task_protection(&self, body: Body<'_>) -> Answered {
         let cluster = self.cluster(body)?;
-        if body.texts("tasks")?.len() > 10 {
-            return Err(AwsError::new("InvalidParameterException", "tasks has more than 10 members"));
-        }
         let (found, mut failures) = self.named_tasks(body, cluster)?;
         let mut protected = Vec::new();
         for task in &found {

@@ -14,8 +14,9 @@ use crate::sim::machine::{Machine, Secs};
 use crate::sim::traffic::Work;
 use crate::sim::world::Sending;
 
-/// Our own documents give a step so long, in seconds.
-const OWN_STEP_SECS: Secs = 60;
+/// Our own documents give a step so long, in seconds (`infra/documents`).
+const PROBE_STEP_SECS: Secs = 60;
+const REPAIR_STEP_SECS: Secs = 300;
 /// `executionTimeout` and `TimeoutSeconds` where nobody says otherwise.
 const DEFAULT_TIMEOUT_SECS: Secs = 3_600;
 
@@ -24,7 +25,7 @@ const DEFAULT_TIMEOUT_SECS: Secs = 3_600;
 pub(in crate::fleet) struct Sent {
     pub(super) comment: String,
     pub(super) version: String,
-    /// For the plugin's name: our own documents have one step.
+    /// For the names of the steps.
     pub(super) own: Option<Effect>,
 }
 
@@ -48,43 +49,51 @@ impl Fleet {
         let nodes = self.targets(body)?;
         self.check_service(nodes.iter().copied())?;
         let id: CommandId = self.next_command_id()?;
+        let version = body.text("DocumentVersion")?.unwrap_or("$DEFAULT").to_owned();
+        let (concurrency, errors) =
+            (body.text("MaxConcurrency")?.unwrap_or("50"), body.text("MaxErrors")?.unwrap_or("0"));
+        let (asked, named) = (targets_as_sent(body)?, body.texts("InstanceIds")?);
+        // From here on it is sent, and nothing is refused any more.
+        let (own, step_secs) = match order {
+            Order::Ours(Effect::Probe) => (Some(Effect::Probe), PROBE_STEP_SECS),
+            Order::Ours(effect) => (Some(effect), REPAIR_STEP_SECS),
+            Order::Theirs { step_secs, .. } => (None, step_secs),
+        };
         for node in &nodes {
             let busy = if document.as_str().contains("Patch") { Busy::Patching } else { Busy::Command };
-            let (work, total) = match order {
-                Order::Ours(effect) => (Work::Ours(effect), timeout + OWN_STEP_SECS),
-                Order::Theirs { runs_secs, ends, step_secs } => {
-                    (Work::Theirs { runs_secs, ends, busy }, timeout + step_secs)
-                }
+            let work = match order {
+                Order::Ours(effect) => Work::Ours(effect),
+                Order::Theirs { runs_secs, ends, .. } => Work::Theirs { runs_secs, ends, busy },
             };
             self.world.send_document(
                 *node,
-                Sending { id: id.clone(), document: document.clone(), work, times_out_secs: total },
+                Sending {
+                    id: id.clone(),
+                    document: document.clone(),
+                    work,
+                    starts_within_secs: timeout,
+                    times_out_secs: timeout + step_secs,
+                },
             );
         }
-        let own = match order {
-            Order::Ours(effect) => Some(effect),
-            Order::Theirs { .. } => None,
-        };
-        let version = body.text("DocumentVersion")?.unwrap_or("$DEFAULT").to_owned();
-        let total = timeout + if own.is_some() { OWN_STEP_SECS } else { DEFAULT_TIMEOUT_SECS };
         let answer = json!({
             "Command": {
                 "CommandId": id,
                 "DocumentName": document,
                 "DocumentVersion": version,
                 "Comment": comment,
-                "ExpiresAfter": self.world.now + total,
+                "ExpiresAfter": self.world.now + timeout + step_secs,
                 "Parameters": parameters,
-                "InstanceIds": body.texts("InstanceIds")?,
-                "Targets": targets_as_sent(body)?,
+                "InstanceIds": named,
+                "Targets": asked,
                 "RequestedDateTime": self.world.now,
                 "Status": "Pending",
                 "StatusDetails": "Pending",
                 "OutputS3Region": "",
                 "OutputS3BucketName": "",
                 "OutputS3KeyPrefix": "",
-                "MaxConcurrency": body.text("MaxConcurrency")?.unwrap_or("50"),
-                "MaxErrors": body.text("MaxErrors")?.unwrap_or("0"),
+                "MaxConcurrency": concurrency,
+                "MaxErrors": errors,
                 "TargetCount": nodes.len(),
                 "CompletedCount": 0,
                 "ErrorCount": 0,
@@ -126,7 +135,7 @@ impl Fleet {
                     let fits = tags.get(tag).is_some_and(|given| values.contains(&given.as_str()));
                     (fits && takes_sends(machine)).then_some(machine.id)
                 })),
-                None => return Err(AwsError::new("InvalidTarget", format!("{} is not a target", shown(key)))),
+                None => return Err(AwsError::new("ValidationException", format!("{} is not a target", shown(key)))),
             }
         }
         let mut bad = Vec::new();

@@ -67,29 +67,8 @@ impl Fleet {
     fn listed_invocation(&self, number: u32, command: &Command, machine: &Machine, details: bool) -> Value {
         let sent = self.sent.get(command.id.as_str());
         let status = status(command);
-        let plugins = if details {
-            let (started, ended) = self.events.times_of(number);
-            let mut plugin = json!({
-                "Name": plugin(sent),
-                "Status": status.coarse,
-                "StatusDetails": spaced(status.details),
-                "ResponseCode": status.code,
-                "Output": cut(&Self::output(command, machine), SHORT_OUTPUT_MAX),
-                "StandardOutputUrl": "",
-                "StandardErrorUrl": "",
-                "OutputS3Region": "",
-                "OutputS3BucketName": "",
-                "OutputS3KeyPrefix": "",
-            });
-            if let Some(fields) = plugin.as_object_mut() {
-                if let Some(at) = started {
-                    fields.insert("ResponseStartDateTime".to_owned(), json!(at));
-                }
-                if let Some(at) = ended {
-                    fields.insert("ResponseFinishDateTime".to_owned(), json!(at));
-                }
-            }
-            vec![plugin]
+        let plugins: Vec<Value> = if details {
+            steps(sent, machine).iter().map(|step| self.listed_step(number, command, machine, step)).collect()
         } else {
             Vec::new()
         };
@@ -112,7 +91,34 @@ impl Fleet {
         })
     }
 
-    /// `GetCommandInvocation` of the one step that a document has here.
+    /// One of `CommandPlugins`.
+    fn listed_step(&self, number: u32, command: &Command, machine: &Machine, step: &Step) -> Value {
+        let status = status(command);
+        let (started, ended) = self.events.times_of(number);
+        let mut plugin = json!({
+            "Name": step.name,
+            "Status": status.coarse,
+            "StatusDetails": spaced(status.details),
+            "ResponseCode": status.code,
+            "Output": cut(&output(command, machine, step), SHORT_OUTPUT_MAX),
+            "StandardOutputUrl": "",
+            "StandardErrorUrl": "",
+            "OutputS3Region": "",
+            "OutputS3BucketName": "",
+            "OutputS3KeyPrefix": "",
+        });
+        if let Some(fields) = plugin.as_object_mut() {
+            if let Some(at) = started {
+                fields.insert("ResponseStartDateTime".to_owned(), json!(at));
+            }
+            if let Some(at) = ended {
+                fields.insert("ResponseFinishDateTime".to_owned(), json!(at));
+            }
+        }
+        plugin
+    }
+
+    /// `GetCommandInvocation` of one step. Of a document with several, as ours are, it must be named (facts/aws.md §2.1).
     pub(super) fn get_command_invocation(&self, body: Body<'_>) -> Answered {
         let (id, instance) = (body.need_text("CommandId")?, body.need_text("InstanceId")?);
         if id.len() != 36 {
@@ -130,9 +136,16 @@ impl Fleet {
         let (number, command, machine) =
             found.filter(|(_, command, _)| self.world.now - command.sent_at >= INVISIBLE_SECS).ok_or_else(missing)?;
         let sent = self.sent.get(id);
-        if body.text("PluginName")?.is_some_and(|wanted| wanted != plugin(sent)) {
-            return Err(AwsError::new("InvalidPluginName", "the document has no such step"));
-        }
+        let steps = steps(sent, machine);
+        let step = match (body.text("PluginName")?, steps.as_slice()) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(wanted), steps) => steps.iter().find(|step| step.name == wanted),
+        };
+        let step = step.ok_or_else(|| {
+            let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+            AwsError::new("InvalidPluginName", format!("the document has the steps {}", names.join(", ")))
+        })?;
         let status = status(command);
         let (started, ended) = self.events.times_of(number);
         let at = |secs: Option<Secs>| secs.map_or_else(String::new, |secs| moment(secs).to_string());
@@ -146,41 +159,56 @@ impl Fleet {
             "Comment": sent.map_or("", |sent| &sent.comment),
             "DocumentName": command.document.as_ref().map_or("", |name| name.as_str()),
             "DocumentVersion": sent.map_or("$DEFAULT", |sent| &sent.version),
-            "PluginName": plugin(sent),
+            "PluginName": step.name,
             "ResponseCode": status.code,
             "ExecutionStartDateTime": at(started),
             "ExecutionElapsedTime": took,
             "ExecutionEndDateTime": at(ended),
             "Status": status.coarse,
             "StatusDetails": status.details,
-            "StandardOutputContent": cut(&Self::output(command, machine), OUTPUT_MAX),
+            "StandardOutputContent": cut(&output(command, machine, step), OUTPUT_MAX),
             "StandardOutputUrl": "",
             "StandardErrorContent": if status.coarse == "Failed" && status.code == 1 { "failed to run commands: exit status 1" } else { "" },
             "StandardErrorUrl": "",
             "CloudWatchOutputConfig": { "CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": false },
         }))
     }
-
-    /// What the step printed.
-    fn output(command: &Command, machine: &Machine) -> String {
-        if command.status != InvocationStatus::Success {
-            return String::new();
-        }
-        match (&command.work, &command.answer) {
-            (Work::Ours(Effect::Probe), Some((booted_at, findings))) => {
-                probe_output(machine, moment(*booted_at), findings)
-            }
-            (Work::Ours(effect), _) => format!("{}\n", json!({ "action": action_word(*effect), "done": true })),
-            (Work::Theirs { .. }, _) => String::new(),
-        }
-    }
 }
 
-fn plugin(sent: Option<&Sent>) -> &'static str {
-    match sent.and_then(|sent| sent.own) {
-        Some(Effect::Probe) => "probe",
-        Some(_) => "repair",
-        None => "aws:runShellScript",
+/// A step of a document, and whether it runs on the node's platform.
+struct Step {
+    name: &'static str,
+    runs: bool,
+}
+
+/// The steps of a document: our own have one for each platform, any other has one here.
+fn steps(sent: Option<&Sent>, machine: &Machine) -> Vec<Step> {
+    let windows = machine.spec.platform == Platform::Windows;
+    let names = match sent.and_then(|sent| sent.own) {
+        Some(Effect::Probe) => ["ProbeLinux", "ProbeWindows"],
+        Some(_) => ["RepairLinux", "RepairWindows"],
+        None => return vec![Step { name: "aws:runShellScript", runs: true }],
+    };
+    names.into_iter().map(|name| Step { name, runs: name.ends_with("Windows") == windows }).collect()
+}
+
+/// What a step printed.
+fn output(command: &Command, machine: &Machine, step: &Step) -> String {
+    if command.status != InvocationStatus::Success {
+        return String::new();
+    }
+    if !step.runs {
+        let platform = if step.name.ends_with("Windows") { "Windows" } else { "Linux" };
+        return format!(
+            "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": [platformType, {platform}]'. \
+             Step name: {}",
+            step.name
+        );
+    }
+    match (&command.work, &command.answer) {
+        (Work::Ours(Effect::Probe), Some((booted_at, findings))) => probe_output(machine, moment(*booted_at), findings),
+        (Work::Ours(effect), _) => format!("{}\n", json!({ "action": action_word(*effect), "done": true })),
+        (Work::Theirs { .. }, _) => String::new(),
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Command {
     pub document: Option<DocumentName>,
     pub work: Work,
     pub sent_at: Secs,
+    /// What an agent has not taken by then does not run any more.
+    pub starts_by: Secs,
     pub expires_at: Secs,
     pub stage: Stage,
     pub status: InvocationStatus,

@@ -143,6 +143,7 @@ impl World {
             document: Some(document),
             work: Work::Theirs { runs_secs: 0, ends: status, busy: Busy::Idle },
             sent_at: self.now - 600,
+            starts_by: self.now,
             expires_at: self.now,
             stage: Stage::Ended,
             status,

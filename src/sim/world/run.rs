@@ -21,6 +21,9 @@ pub(crate) struct Sending {
     pub id: CommandId,
     pub document: DocumentName,
     pub work: Work,
+    /// `TimeoutSeconds`: what an agent has not taken by then does not run any more.
+    pub starts_within_secs: Secs,
+    /// When it is given up, whatever became of it.
     pub times_out_secs: Secs,
 }
 
@@ -50,8 +53,8 @@ impl World {
             let noted = self.note_of(machine, effect, Some(sending.id.clone()));
             self.landed.extend(noted);
         }
-        let Sending { id, document, work, times_out_secs } = sending;
-        self.put(machine, Some(document), work, times_out_secs, Some(id));
+        let Sending { id, document, work, starts_within_secs, times_out_secs } = sending;
+        self.put(machine, Some(document), work, (starts_within_secs, times_out_secs), Some(id));
     }
 
     /// Puts a command on its way.
@@ -62,7 +65,7 @@ impl World {
         work: Work,
         times_out_secs: Secs,
     ) -> Option<CommandId> {
-        self.put(machine, document, work, times_out_secs, None)
+        self.put(machine, document, work, (times_out_secs, times_out_secs), None)
     }
 
     fn put(
@@ -70,7 +73,7 @@ impl World {
         machine: usize,
         document: Option<DocumentName>,
         work: Work,
-        times_out_secs: Secs,
+        (starts_within_secs, times_out_secs): (Secs, Secs),
         named: Option<CommandId>,
     ) -> Option<CommandId> {
         let (now, arrives) = (self.now, self.rng.i64(1..=5));
@@ -80,6 +83,7 @@ impl World {
             document,
             work,
             sent_at: now,
+            starts_by: now + starts_within_secs,
             expires_at: now + times_out_secs,
             stage: Stage::Sent,
             status: InvocationStatus::Open,
@@ -96,6 +100,10 @@ impl World {
         let Some(command) = self.commands.get_mut(number).filter(|command| command.stage == Stage::Sent) else {
             return;
         };
+        if now > command.starts_by {
+            // Too late to begin; it is told of when its whole time is up.
+            return;
+        }
         let Some(machine) = self.machines.get_mut(command.machine) else { return };
         if !machine.takes_commands() {
             machine.waiting.push(number);
