@@ -1,5 +1,7 @@
 //! The function's hands on the AWS account: answers what passes ask, request by request.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -55,6 +57,9 @@ pub struct Account {
 /// The deployment's name in reports, when nobody gave it one.
 const DEFAULT_STACK: &str = "defib";
 
+/// A future whose type nobody needs to know.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// A policy, and when it was read.
 type InForce = (Policy, Timestamp);
 
@@ -68,6 +73,17 @@ impl Driver for Account {
     }
 
     async fn run(&self, trigger: Trigger, allowance: &mut Allowance) -> Ran {
+        self.run_boxed(trigger, allowance).await
+    }
+}
+
+impl Account {
+    /// The SDK's futures are large and deep; behind a pointer neither the compiler nor the stack has to hold them whole.
+    fn run_boxed<'a>(&'a self, trigger: Trigger, allowance: &'a mut Allowance) -> Boxed<'a, Ran> {
+        Box::pin(self.run_all(trigger, allowance))
+    }
+
+    async fn run_all(&self, trigger: Trigger, allowance: &mut Allowance) -> Ran {
         let watch = Stopwatch::start();
         let mut known = None;
         let by_timer = matches!(trigger, Trigger::Wake(_));
@@ -92,16 +108,14 @@ impl Driver for Account {
         }
         Ran { done, follow }
     }
-}
 
-impl Account {
     /// The account that the environment's credentials lead to.
     ///
     /// # Errors
     /// A setting is missing that a deployment needs.
     pub async fn connect(settings: &Settings) -> Result<Self, BadSetting> {
         let (home, deployment) = (settings.home()?, settings.resources.complete()?);
-        let clients = Clients::load().await;
+        let clients = Box::pin(Clients::load()).await;
         let documents = Documents { probe: deployment.probe_document, repair: deployment.repair_document };
         Ok(Self {
             policy: settings.policy.clone(),
@@ -135,7 +149,7 @@ impl Account {
                 tracing::error!("a pass was given up: the invocation has made too many requests");
                 return retry(PortError::Transient);
             }
-            let answer = Box::pin(self.answer(&request, &stack)).await;
+            let answer = self.answer(&request, &stack).await;
             let now = config::now();
             note(&request, &answer, &stack, now);
             metrics::send(&self.stack, &Metrics::of(&request, &answer), now);
@@ -143,7 +157,11 @@ impl Account {
         }
     }
 
-    async fn answer(&self, request: &Request, stack: &StackInfo<'_>) -> Answer {
+    fn answer<'a>(&'a self, request: &'a Request, stack: &'a StackInfo<'a>) -> Boxed<'a, Answer> {
+        Box::pin(self.answer_it(request, stack))
+    }
+
+    async fn answer_it(&self, request: &Request, stack: &StackInfo<'_>) -> Answer {
         let now = config::now();
         let failed = Answer::Failed;
         match request {

@@ -38,7 +38,8 @@ fn start() -> anyhow::Result<()> {
 /// Works on the account whose role the function runs under.
 #[cfg(feature = "aws")]
 async fn serve_aws(settings: &Settings) -> anyhow::Result<()> {
-    serve(Function::new(defib::aws::Account::connect(settings).await?)).await
+    let account = Box::pin(defib::aws::Account::connect(settings)).await?;
+    serve(Function::new(account)).await
 }
 
 #[cfg(not(feature = "aws"))]
