@@ -2,6 +2,7 @@
 //! Each prints its calls, so that the next cut is easy to see.
 
 #![cfg(all(feature = "aws", feature = "cli"))]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
 mod fleet_door;
 
@@ -67,21 +68,26 @@ impl Edge {
 
     /// Follows an incident from its signal to its end, and tells what it cost.
     fn live(&mut self, signal: Signal) -> (Option<Outcome>, Vec<Vec<String>>) {
-        let node = signal.node;
         let _ = self.door.calls();
         let mut done = self.pass(Trigger::Signal(signal));
         let mut calls = vec![self.door.calls()];
         let Some(id) = done.incident else { return (None, calls) };
         for _ in 0..PASSES_MAX {
-            let Some(at) = done.wake_at else { break };
+            let Some(at) = done.wake_at.filter(|_| !self.rests(id)) else { break };
             let wait = at.as_second() - self.door.now().as_second();
             self.door.advance(wait.max(1));
             done = self.pass(Trigger::Wake(id));
             calls.push(self.door.calls());
         }
         self.tell(id, &calls);
-        let _ = node;
         (self.outcome(id), calls)
+    }
+
+    /// Whether it rests for a person.
+    fn rests(&mut self, id: IncidentId) -> bool {
+        let now = self.door.now();
+        let incident = self.ledger.load(Key::Incident(id), now).unwrap().incident;
+        incident.is_some_and(|incident| matches!(incident.phase, Phase::Resting { .. }))
     }
 
     fn outcome(&mut self, id: IncidentId) -> Option<Outcome> {

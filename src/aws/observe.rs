@@ -58,8 +58,9 @@ impl Nodes {
 
     /// Asks for the SSM agent and our probe alone, and whether there is anything else to ask for now.
     async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
-        let (ssm, probe) = tokio::join!(self.away(seen.node, now), self.probe(seen.node, look.probe.as_ref(), now));
-        let Some(ssm) = ssm else { return false };
+        let Some(ssm) = self.away(seen.node, now).await else { return false };
+        // Where the proof is waited for, nothing can have been answered by an agent that is away.
+        let probe = self.probe_if(look.close, seen.node, look, now).await;
         let waits = Observation { ssm, probe, ..nothing_of(seen.node, look, now) };
         if !waits.waits_for_ssm(look) {
             return false;
