@@ -13,6 +13,7 @@ use defib::engine::{self, Answer, Context, Done, Pass, Request, Trigger};
 use defib::event::{Signal, SignalKind, SweptAgent};
 use defib::incident::{IncidentId, Outcome, Phase};
 use defib::node::NodeId;
+use defib::observe::Look;
 use defib::policy::{Mode, Policy};
 use defib::ports::{Key, Ports as _};
 use defib::sim::account::Account;
@@ -139,6 +140,27 @@ fn cluster(fault: Option<&str>) -> Value {
     };
     let instances: Vec<Value> = (1..=8).map(member).collect();
     json!({"instances": instances, "groups": [{"name": "web-asg", "min": 1, "max": 10, "tags": {"defib:managed": "true"}}]})
+}
+
+#[test]
+fn a_flap_that_heals_by_itself_costs_four_calls() {
+    let mut world = cluster(Some("ecs-agent.stopped"));
+    (world["instances"][7]["since_secs"], world["instances"][7]["lasts_secs"]) = (json!(120), json!(240));
+    let mut edge = Edge::open(&world, Mode::Restart);
+    // As after a sweep: the function is warm.
+    let now = edge.door.now();
+    edge.runtime.block_on(edge.door.nodes.troubled(now)).unwrap();
+    let seen = edge.runtime.block_on(edge.door.nodes.observe(node(), &Look::default(), now));
+    let ecs = seen.ecs.known().unwrap();
+    assert!(!ecs.connected);
+    let kind = SignalKind::EcsDisconnected {
+        container_instance: ecs.arn.clone(),
+        cluster: Some(ecs.cluster.clone()),
+        version: None,
+    };
+    let (outcome, calls) = edge.live(Signal { node: node(), at: now, kind });
+    assert_eq!(outcome, Some(Outcome::SelfHealed));
+    assert_eq!(calls.iter().flatten().count(), 4, "{calls:?}");
 }
 
 #[test]

@@ -133,6 +133,7 @@ impl Nodes {
         };
         if look.only_ecs {
             seen.ssm = self.ssm(node, state, look.close, now).await;
+            seen.ecs = self.with_fresh_tags(seen.ecs.clone(), now).await;
         }
         Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), census, now)).await;
     }
@@ -204,6 +205,9 @@ impl Nodes {
         self.around(seen, look, now);
         if !look.close || is_plainly_well(seen, look, now) {
             return;
+        }
+        if look.only_ecs {
+            seen.ecs = self.with_fresh_tags(seen.ecs.clone(), now).await;
         }
         let (census, sessions, busy, workload, calendar) = tokio::join!(
             self.census(now, AROUND_SECS),
