@@ -2,6 +2,7 @@
 //! Each prints its calls, so that the next cut is easy to see.
 
 #![cfg(all(feature = "aws", feature = "cli"))]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
 mod fleet_door;
 
@@ -12,6 +13,7 @@ use defib::engine::{self, Answer, Context, Done, Pass, Request, Trigger};
 use defib::event::{Signal, SignalKind, SweptAgent};
 use defib::incident::{IncidentId, Outcome, Phase};
 use defib::node::NodeId;
+use defib::observe::Look;
 use defib::policy::{Mode, Policy};
 use defib::ports::{Key, Ports as _};
 use defib::sim::account::Account;
@@ -67,21 +69,26 @@ impl Edge {
 
     /// Follows an incident from its signal to its end, and tells what it cost.
     fn live(&mut self, signal: Signal) -> (Option<Outcome>, Vec<Vec<String>>) {
-        let node = signal.node;
         let _ = self.door.calls();
         let mut done = self.pass(Trigger::Signal(signal));
         let mut calls = vec![self.door.calls()];
         let Some(id) = done.incident else { return (None, calls) };
         for _ in 0..PASSES_MAX {
-            let Some(at) = done.wake_at else { break };
+            let Some(at) = done.wake_at.filter(|_| !self.rests(id)) else { break };
             let wait = at.as_second() - self.door.now().as_second();
             self.door.advance(wait.max(1));
             done = self.pass(Trigger::Wake(id));
             calls.push(self.door.calls());
         }
         self.tell(id, &calls);
-        let _ = node;
         (self.outcome(id), calls)
+    }
+
+    /// Whether it rests for a person.
+    fn rests(&mut self, id: IncidentId) -> bool {
+        let now = self.door.now();
+        let incident = self.ledger.load(Key::Incident(id), now).unwrap().incident;
+        incident.is_some_and(|incident| matches!(incident.phase, Phase::Resting { .. }))
     }
 
     fn outcome(&mut self, id: IncidentId) -> Option<Outcome> {
@@ -133,6 +140,27 @@ fn cluster(fault: Option<&str>) -> Value {
     };
     let instances: Vec<Value> = (1..=8).map(member).collect();
     json!({"instances": instances, "groups": [{"name": "web-asg", "min": 1, "max": 10, "tags": {"defib:managed": "true"}}]})
+}
+
+#[test]
+fn a_flap_that_heals_by_itself_costs_four_calls() {
+    let mut world = cluster(Some("ecs-agent.stopped"));
+    (world["instances"][7]["since_secs"], world["instances"][7]["lasts_secs"]) = (json!(120), json!(240));
+    let mut edge = Edge::open(&world, Mode::Restart);
+    // As after a sweep: the function is warm.
+    let now = edge.door.now();
+    edge.runtime.block_on(edge.door.nodes.troubled(now)).unwrap();
+    let seen = edge.runtime.block_on(edge.door.nodes.observe(node(), &Look::default(), now));
+    let ecs = seen.ecs.known().unwrap();
+    assert!(!ecs.connected);
+    let kind = SignalKind::EcsDisconnected {
+        container_instance: ecs.arn.clone(),
+        cluster: Some(ecs.cluster.clone()),
+        version: None,
+    };
+    let (outcome, calls) = edge.live(Signal { node: node(), at: now, kind });
+    assert_eq!(outcome, Some(Outcome::SelfHealed));
+    assert_eq!(calls.iter().flatten().count(), 4, "{calls:?}");
 }
 
 #[test]

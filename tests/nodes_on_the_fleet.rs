@@ -1,6 +1,7 @@
 //! The node side of the AWS edge against the simulated account's HTTP door: what is seen, what is done, and what each costs.
 
 #![cfg(all(feature = "aws", feature = "cli"))]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
 mod fleet_door;
 

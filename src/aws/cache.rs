@@ -12,7 +12,7 @@ use super::observe::asg::Seen as Members;
 use super::observe::census::Census;
 use super::observe::ssm::Row as SsmRow;
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
-use crate::observe::{Busy, Calendar, Fact, InvocationStatus, Probe, Tags, Workload};
+use crate::observe::{Busy, Calendar, Connection, Fact, InvocationStatus, Probe, Tags, Workload};
 use crate::time::secs_between;
 
 /// Where a node is, and what of it hardly changes, holds for so long, in seconds.
@@ -89,6 +89,8 @@ pub(super) struct Cache {
     pub consoles: Kept<NodeId, ()>,
     /// Change calendars.
     pub calendars: Kept<DocumentName, Fact<Calendar>>,
+    /// Who is connected, for the rest of one look.
+    pub connections: Kept<NodeId, Connection>,
     /// Systems Manager's rows.
     pub rows: Kept<NodeId, SsmRow>,
     /// Tags of managed nodes.

@@ -58,8 +58,9 @@ impl Nodes {
 
     /// Asks for the SSM agent and our probe alone, and whether there is anything else to ask for now.
     async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
-        let (ssm, probe) = tokio::join!(self.away(seen.node, now), self.probe(seen.node, look.probe.as_ref(), now));
-        let Some(ssm) = ssm else { return false };
+        let Some(ssm) = self.away(seen.node, now).await else { return false };
+        // Where the proof is waited for, nothing can have been answered by an agent that is away.
+        let probe = self.probe_if(look.close, seen.node, look, now).await;
         let waits = Observation { ssm, probe, ..nothing_of(seen.node, look, now) };
         if !waits.waits_for_ssm(look) {
             return false;
@@ -132,6 +133,7 @@ impl Nodes {
         };
         if look.only_ecs {
             seen.ssm = self.ssm(node, state, look.close, now).await;
+            seen.ecs = self.with_fresh_tags(seen.ecs.clone(), now).await;
         }
         Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), census, now)).await;
     }
@@ -203,6 +205,9 @@ impl Nodes {
         self.around(seen, look, now);
         if !look.close || is_plainly_well(seen, look, now) {
             return;
+        }
+        if look.only_ecs {
+            seen.ecs = self.with_fresh_tags(seen.ecs.clone(), now).await;
         }
         let (census, sessions, busy, workload, calendar) = tokio::join!(
             self.census(now, AROUND_SECS),

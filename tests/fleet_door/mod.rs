@@ -1,5 +1,7 @@
 //! The simulated account's HTTP door, and the nodes behind it as the AWS edge reaches them.
 
+#![allow(dead_code, reason = "each test program uses its own part of it")]
+
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,21 +15,21 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// A door with a world behind it, and the nodes as Defib reaches them. The door is closed with it.
-pub struct Door {
-    door: Child,
+pub(crate) struct Door {
+    process: Child,
     at: String,
-    pub nodes: Nodes,
+    pub(crate) nodes: Nodes,
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = self.door.kill();
-        let _ = self.door.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
 /// Where the door is.
-pub fn home() -> Home {
+pub(crate) fn home() -> Home {
     let account: AccountId = "111122223333".parse().unwrap();
     Home { account, region: "us-east-1".parse().unwrap() }
 }
@@ -39,17 +41,17 @@ fn binary() -> OsString {
 }
 
 impl Door {
-    pub async fn open(world: &Value) -> Self {
+    pub(crate) async fn open(world: &Value) -> Self {
         let file = std::env::temp_dir().join(format!("defib-door-{}-{}.json", std::process::id(), fastrand::u64(..)));
         std::fs::write(&file, world.to_string()).unwrap();
-        let mut door = Command::new(binary())
+        let mut process = Command::new(binary())
             .args(["fleet", "--listen", "127.0.0.1:0", "--world"])
             .arg(&file)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(door.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let at = line.trim().rsplit("http://").next().unwrap().to_owned();
         let shared = aws_config::defaults(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
@@ -61,10 +63,10 @@ impl Door {
         let documents =
             Documents { probe: "Defib-Probe-abc".parse().unwrap(), repair: "Defib-Repair-abc".parse().unwrap() };
         let nodes = Nodes::new(Clients::of(&shared), home(), documents, || Timestamp::UNIX_EPOCH);
-        Self { door, at, nodes }
+        Self { process, at, nodes }
     }
 
-    pub fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(&self.at).unwrap();
         let length = body.len();
         write!(
@@ -79,20 +81,20 @@ impl Door {
         serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.ask("GET", "/world", "")["now"].as_str().unwrap().parse().unwrap()
     }
 
-    pub fn advance(&self, secs: i64) {
+    pub(crate) fn advance(&self, secs: i64) {
         self.ask("POST", "/advance", &json!({ "secs": secs }).to_string());
     }
 
-    pub fn inject(&self, rules: &Value) {
+    pub(crate) fn inject(&self, rules: &Value) {
         self.ask("POST", "/faults", &rules.to_string());
     }
 
     /// What was called since the last time.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let calls = self.ask("GET", "/calls?reset=1", "")["calls"].clone();
         let name = |call: &Value| call["operation"].as_str().unwrap_or_default().to_owned();
         calls.as_array().unwrap().iter().map(name).collect()

@@ -24,13 +24,13 @@ impl Nodes {
     pub(super) async fn ecs(&self, node: NodeId, look: &Look, now: Timestamp) -> Fact<Ecs> {
         let named = look.container_instance.clone().filter(|(cluster, arn)| self.is_home(cluster, arn));
         if let Some(place) = named.clone().or_else(|| self.cache.places.get(&node, now, PLACE_SECS).flatten()) {
-            match self.container_instance(node, &place, look.close, now).await {
+            match self.container_instance(node, &place, look.close && !look.only_ecs, now).await {
                 // Deregistered, or another node's: it may have registered anew, with another ARN.
                 Ok(seen) if seen.as_ref().is_none_or(|seen| seen.status == EcsStatus::Inactive) => {
                     self.cache.places.forget(&node);
                     let again = self.search(node, &[place.0], now).await;
                     return match again {
-                        Ok(Some(place)) => self.described(node, &place, look.close, now).await,
+                        Ok(Some(place)) => self.described(node, &place, look.close && !look.only_ecs, now).await,
                         Ok(None) => seen.map_or(Fact::Absent, Fact::Known),
                         Err(blind) => Fact::Unknown(blind),
                     };
@@ -40,7 +40,7 @@ impl Nodes {
             }
         }
         match self.place(node, now).await {
-            Ok(Some(place)) => self.described(node, &place, look.close, now).await,
+            Ok(Some(place)) => self.described(node, &place, look.close && !look.only_ecs, now).await,
             Ok(None) => Fact::Absent,
             Err(blind) => Fact::Unknown(blind),
         }
@@ -134,6 +134,15 @@ impl Nodes {
                 self.cache.places.put(node, now, Some(place.clone()));
                 Ok(Some(registered(row, place.clone(), tags?)))
             }
+        }
+    }
+
+    /// The same with its cluster's tags as they are now, once a decision may follow.
+    pub(super) async fn with_fresh_tags(&self, seen: Fact<Ecs>, now: Timestamp) -> Fact<Ecs> {
+        let Fact::Known(ecs) = seen else { return seen };
+        match self.cluster_tags(&ecs.cluster, true, now).await {
+            Ok(cluster_tags) => Fact::Known(Ecs { cluster_tags, ..ecs }),
+            Err(blind) => Fact::Unknown(blind),
         }
     }
 

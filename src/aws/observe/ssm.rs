@@ -32,7 +32,7 @@ impl Nodes {
         // A row changes with each ping, every five minutes; only the proof of a remedy waits for the very next one.
         let kept = if close { self.cache.rows.get(&node, now, AROUND_SECS) } else { None };
         if let Some(row) = kept {
-            let (connection, tags) = tokio::join!(self.connection(node), self.managed_tags(node, now));
+            let (connection, tags) = tokio::join!(self.connection(node, now), self.managed_tags(node, now));
             if connection != Fact::Known(Connection::Connected) || row.answers(now) {
                 return row.seen(connection, tags);
             }
@@ -40,14 +40,14 @@ impl Nodes {
             return self.listed(node, state, connection, tags, now).await;
         }
         let (row, connection, tags) =
-            tokio::join!(self.information(node, now), self.connection(node), self.managed_tags(node, now));
+            tokio::join!(self.information(node, now), self.connection(node, now), self.managed_tags(node, now));
         view(row, node, state, connection, tags)
     }
 
     /// An agent that was heard before and is not connected now; none: it is, or nobody knows.
     pub(super) async fn away(&self, node: NodeId, now: Timestamp) -> Option<Fact<Ssm>> {
         let row = self.cache.rows.get(&node, now, AWAY_SECS)?;
-        let (connection, tags) = tokio::join!(self.connection(node), self.managed_tags(node, now));
+        let (connection, tags) = tokio::join!(self.connection(node, now), self.managed_tags(node, now));
         (connection == Fact::Known(Connection::NotConnected)).then(|| row.seen(connection, tags))
     }
 
@@ -77,10 +77,17 @@ impl Nodes {
         Ok(Some(row))
     }
 
-    async fn connection(&self, node: NodeId) -> Fact<Connection> {
+    async fn connection(&self, node: NodeId, now: Timestamp) -> Fact<Connection> {
+        if let Some(known) = self.cache.connections.get(&node, now, 0) {
+            return Fact::Known(known);
+        }
         let answer = self.clients.ssm.get_connection_status().target(node.to_string()).send().await;
         match answer.map_err(|error| Fault::of("GetConnectionStatus", &error)) {
-            Ok(output) => connection(output.status()),
+            Ok(output) => {
+                let seen = connection(output.status());
+                seen.known().into_iter().for_each(|seen| self.cache.connections.put(node, now, *seen));
+                seen
+            }
             Err(fault) => Fact::Unknown(fault.blind()),
         }
     }
