@@ -29,6 +29,7 @@ operations! {
     op!("ssm", "GetCalendarState", Observe),
     op!("ssm", "GetCommandInvocation", Observe),
     op!("ssm", "GetConnectionStatus", Observe),
+    op!("ssm", "GetParameter", Observe),
     op!("ssm", "ListCommandInvocations", Observe),
     op!("ssm", "ListTagsForResource", Observe),
     // The probe's document in every mode in which probes are allowed; the repair's from `restart` on.
@@ -57,6 +58,13 @@ operations! {
     op!("autoscaling", "ExitStandby", Cycle),
     op!("autoscaling", "TerminateInstanceInAutoScalingGroup", Replace),
     op!("iam", "GetInstanceProfile", Observe),
+    op!("dynamodb", "BatchGetItem", Observe),
+    op!("dynamodb", "DeleteItem", Observe),
+    op!("dynamodb", "Query", Observe),
+    op!("dynamodb", "TransactWriteItems", Observe),
+    op!("states", "DescribeExecution", Observe),
+    op!("states", "StartExecution", Observe),
+    op!("sns", "Publish", Observe),
 }
 
 #[cfg(test)]
@@ -102,11 +110,16 @@ mod tests {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws"), &mut text);
         let mut called = BTreeSet::new();
         for (field, service) in SERVICES {
-            for (at, start) in text.match_indices(&format!("clients.{field}.")) {
-                let call = &text[at + start.len()..];
-                let name: String = call.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-                assert!(call[name.len()..].starts_with('('), "not a call: {}", &call[..40]);
-                called.insert((service.to_owned(), pascal(&name)));
+            for holder in ["clients", "self"] {
+                for (at, start) in text.match_indices(&format!("{holder}.{field}.")) {
+                    let call = &text[at + start.len()..];
+                    let name: String = call.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                    assert!(call[name.len()..].starts_with('('), "not a call: {}", &call[..40]);
+                    // Whoever works with one service holds its client.
+                    if name != "clone" {
+                        called.insert((service.to_owned(), pascal(&name)));
+                    }
+                }
             }
         }
         called

@@ -11,20 +11,20 @@ use crate::policy::standing::Reading;
 /// A parameter.
 #[derive(Debug, Clone)]
 pub struct Parameter {
-    client: Client,
+    ssm: Client,
     name: Arc<str>,
 }
 
 impl Parameter {
     /// The parameter of this name.
     #[must_use]
-    pub fn new(client: Client, name: Arc<str>) -> Self {
-        Self { client, name }
+    pub fn new(ssm: Client, name: Arc<str>) -> Self {
+        Self { ssm, name }
     }
 
     /// What it says now. A `SecureString` is decrypted where the role may.
     pub async fn read(&self) -> Reading {
-        match self.client.get_parameter().name(&*self.name).with_decryption(true).send().await {
+        match self.ssm.get_parameter().name(&*self.name).with_decryption(true).send().await {
             Ok(answer) => match answer.parameter.and_then(|parameter| parameter.value) {
                 Some(text) => Reading::Text(text.into()),
                 // Not a document, and not a missing one either.

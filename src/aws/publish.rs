@@ -13,7 +13,7 @@ use crate::storm::Digest;
 /// The topic.
 #[derive(Debug, Clone)]
 pub struct Topic {
-    client: Client,
+    sns: Client,
     arn: Arc<str>,
 }
 
@@ -27,8 +27,8 @@ struct Ready {
 impl Topic {
     /// The topic of this ARN.
     #[must_use]
-    pub fn new(client: Client, arn: Arc<str>) -> Self {
-        Self { client, arn }
+    pub fn new(sns: Client, arn: Arc<str>) -> Self {
+        Self { sns, arn }
     }
 
     /// Publishes a report. A repeat carries the same report id, so that a machine can tell.
@@ -53,7 +53,7 @@ impl Topic {
 
     async fn send(&self, ready: Ready) -> Result<(), PortError> {
         let mut ask = self
-            .client
+            .sns
             .publish()
             .topic_arn(&*self.arn)
             .subject(ready.subject)

@@ -112,15 +112,15 @@ pub enum Transacted {
 /// A table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    client: Client,
+    dynamodb: Client,
     name: Arc<str>,
 }
 
 impl Table {
     /// The table of this name.
     #[must_use]
-    pub fn new(client: Client, name: Arc<str>) -> Self {
-        Self { client, name }
+    pub fn new(dynamodb: Client, name: Arc<str>) -> Self {
+        Self { dynamodb, name }
     }
 
     /// Reads items by their keys; those that are not there are left out.
@@ -142,7 +142,7 @@ impl Table {
                     return Err(PortError::Transient);
                 }
                 asked += 1;
-                let answer = self.client.batch_get_item().request_items(&*self.name, ask).send().await;
+                let answer = self.dynamodb.batch_get_item().request_items(&*self.name, ask).send().await;
                 let answer = answer.map_err(|error| failed("BatchGetItem", &error))?;
                 for item in answer.responses.unwrap_or_default().into_values().flatten() {
                     let (key, stored) = stored(&item).ok_or(PortError::Transient)?;
@@ -166,7 +166,7 @@ impl Table {
         let mut from = None;
         loop {
             let mut ask = self
-                .client
+                .dynamodb
                 .query()
                 .table_name(&*self.name)
                 .consistent_read(true)
@@ -200,7 +200,7 @@ impl Table {
         let mut from = None;
         loop {
             let answer = self
-                .client
+                .dynamodb
                 .query()
                 .table_name(&*self.name)
                 .consistent_read(true)
@@ -228,7 +228,7 @@ impl Table {
         for write in writes {
             items.push(self.part(write)?);
         }
-        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+        match self.dynamodb.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => Ok(Transacted::Saved),
             Err(error) => refused(&error),
         }
@@ -239,7 +239,7 @@ impl Table {
     /// # Errors
     /// The table did not answer; it may be gone.
     pub async fn delete(&self, key: &Key) -> Result<(), PortError> {
-        let ask = self.client.delete_item().table_name(&*self.name).set_key(Some(attributes(key)));
+        let ask = self.dynamodb.delete_item().table_name(&*self.name).set_key(Some(attributes(key)));
         ask.send().await.map(|_| ()).map_err(|error| failed("DeleteItem", &error))
     }
 

@@ -17,15 +17,15 @@ use crate::ports::PortError;
 /// The state machine that wakes incidents.
 #[derive(Debug, Clone)]
 pub struct Timer {
-    client: Client,
+    sfn: Client,
     arn: Arc<str>,
 }
 
 impl Timer {
     /// The state machine of this ARN.
     #[must_use]
-    pub fn new(client: Client, arn: Arc<str>) -> Self {
-        Self { client, arn }
+    pub fn new(sfn: Client, arn: Arc<str>) -> Self {
+        Self { sfn, arn }
     }
 
     /// Makes sure that an incident has an execution. One that exists already, running or not, is left as it is.
@@ -45,7 +45,7 @@ impl Timer {
         let generation = ledger.timer_generation(id).await?;
         let name = name(id, generation);
         let execution = format!("{}:{name}", self.arn.replacen(":stateMachine:", ":execution:", 1));
-        let generation = match self.client.describe_execution().execution_arn(execution).send().await {
+        let generation = match self.sfn.describe_execution().execution_arn(execution).send().await {
             // It waits, or is about to call; late because a look took long or came from elsewhere.
             Ok(answer) if *answer.status() == ExecutionStatus::Running => return Ok(()),
             Ok(_) => ledger.next_timer(id, generation, now).await?,
@@ -68,7 +68,7 @@ impl Timer {
     /// A second start of the same name is harmless, also while the first one runs.
     async fn start(&self, id: IncidentId, generation: u32) -> Result<(), PortError> {
         let input = json!({ "wake": { "incident_id": id.to_string() } }).to_string();
-        let ask = self.client.start_execution().state_machine_arn(&*self.arn).name(name(id, generation)).input(input);
+        let ask = self.sfn.start_execution().state_machine_arn(&*self.arn).name(name(id, generation)).input(input);
         match ask.send().await {
             Ok(_) => Ok(()),
             Err(error)
