@@ -11,7 +11,7 @@ DEFIB := $(CARGO_TARGET_DIR)/release/defib
 COMMIT = $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench soak duel plants fuzz mutants model model-two cli
+.PHONY: help demo test lint fmt e2e package bench soak duel plants fuzz mutants model model-two cli
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,15 @@ lint: ## Check format, clippy for each set of features, and dependencies
 fmt: ## Format the code
 	@cargo fmt
 
-bench: ## Run the benchmarks
+e2e: ## Deploy the template on stand-ins and play nine stories on it, the very bootstrap included
+	@$(PYTHON) scripts/test.py --only e2e
+
+package: ## Build the zip that Lambda takes, and print its path (a quarter of an hour, 12 GB of memory)
+	@infra/package.sh
+
+bench: ## Measure a decision, and the shipped bootstrap: its zip, its start, its memory
 	@cargo bench --locked --no-default-features --bench decide
+	@$(PYTHON) scripts/bench.py
 
 soak: cli ## Simulate 100,000 seeds in a minute, or SEEDS=0..1000000 in ten
 	@DEFIB_COMMIT="$(COMMIT)" "$(DEFIB)" soak --seeds $(SEEDS)

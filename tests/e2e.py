@@ -472,7 +472,7 @@ def begin(cloud, fleet):
         {"instance": NODES["restart"], "fault": "ecs-agent.hung"},
         {"instance": NODES["twice"], "fault": "ecs-agent.hung"},
         {"instance": NODES["lost"], "fault": "ecs-agent.hung"},
-        {"instance": NODES["flap"], "fault": "ecs-agent.hung", "lasts_secs": 40},
+        {"instance": NODES["flap"], "fault": "ecs-agent.hung", "lasts_secs": 75},
     ])
     ssm = boto3.client("ssm", endpoint_url=fleet.url, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="test")
     for name in ("reboot", "role"):

@@ -246,14 +246,14 @@ impl Account {
     /// Makes sure that whoever waits is woken.
     async fn keep_timer(&self, done: &Done) -> Result<(), PortError> {
         match (done.incident, done.wake_at) {
-            (Some(id), Some(_)) => self.timer.ensure(&self.ledger, id).await,
+            (Some(id), Some(wake_at)) => self.timer.ensure(&self.ledger, id, wake_at).await,
             _ => Ok(()),
         }
     }
 
     async fn revive_timer(&self, id: IncidentId, done: &Done) -> Result<(), PortError> {
         match done.wake_at {
-            Some(_) => self.timer.revive(&self.ledger, id, config::now()).await,
+            Some(wake_at) => self.timer.revive(&self.ledger, id, wake_at, config::now()).await,
             None => Ok(()),
         }
     }

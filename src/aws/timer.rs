@@ -32,16 +32,22 @@ impl Timer {
     ///
     /// # Errors
     /// Step Functions or the table did not answer: an execution may have been started.
-    pub async fn ensure(&self, ledger: &Ledger, id: IncidentId) -> Result<(), PortError> {
+    pub async fn ensure(&self, ledger: &Ledger, id: IncidentId, wake_at: Timestamp) -> Result<(), PortError> {
         let generation = ledger.timer_generation(id).await?;
-        self.start(id, generation).await
+        self.start(id, generation, wake_at).await
     }
 
     /// Starts the next execution of an overdue incident when the present one has ended or never began.
     ///
     /// # Errors
     /// As for [`Timer::ensure`].
-    pub async fn revive(&self, ledger: &Ledger, id: IncidentId, now: Timestamp) -> Result<(), PortError> {
+    pub async fn revive(
+        &self,
+        ledger: &Ledger,
+        id: IncidentId,
+        wake_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
         let generation = ledger.timer_generation(id).await?;
         let name = name(id, generation);
         let execution = format!("{}:{name}", self.arn.replacen(":stateMachine:", ":execution:", 1));
@@ -62,12 +68,13 @@ impl Timer {
             }
         };
         tracing::warn!(incident.id = %id, generation, "{id} had lost its timer; it gets another one");
-        self.start(id, generation).await
+        self.start(id, generation, wake_at).await
     }
 
-    /// A second start of the same name is harmless, also while the first one runs.
-    async fn start(&self, id: IncidentId, generation: u32) -> Result<(), PortError> {
-        let input = json!({ "wake": { "incident_id": id.to_string() } }).to_string();
+    /// It waits first: whoever starts it has just looked. A second start of the same name is harmless, also while the first one runs.
+    async fn start(&self, id: IncidentId, generation: u32, wake_at: Timestamp) -> Result<(), PortError> {
+        let wake = json!({ "incident_id": id.to_string() });
+        let input = json!({ "wake": wake, "wake_at": wake_at.to_string() }).to_string();
         let ask = self.sfn.start_execution().state_machine_arn(&*self.arn).name(name(id, generation)).input(input);
         match ask.send().await {
             Ok(_) => Ok(()),
