@@ -34,6 +34,8 @@ FETCH_LIMIT_SECS = 60
 SKIPPED = 77
 
 CARGO_DENY = "cargo-deny@0.20.2"
+# What provided.al2023 has.
+GLIBC_MAX = (2, 34)
 SOAK_SEEDS = "0..100000"
 # Each fuzz target, two at a time. The nightly run (make fuzz) takes ten minutes each.
 FUZZ_SECS = 60 if IN_CI else 10
@@ -474,6 +476,23 @@ def stage_infra(log):
     return script(log, "tests/infra.py")
 
 
+def stage_linkage(log):
+    """the bootstrap asks for nothing that Amazon Linux 2023 lacks: glibc of 2.34"""
+    binary = TARGET / "debug" / "bootstrap"
+    log.must(cargo("build", "--locked", "--quiet", "--bins"), "the build of the bootstrap")
+    if not shutil.which("readelf"):
+        raise unavailable("readelf is missing: apt-get install binutils")
+    needed = log.must(["readelf", "--version-info", "--wide", str(binary)], "readelf")
+    versions = {tuple(map(int, found.split("."))) for found in re.findall(r"\bGLIBC_(\d+(?:\.\d+)+)", needed)}
+    if not versions:
+        raise Failed("the bootstrap names no version of glibc: it is no Linux binary")
+    highest = max(versions)
+    text = ".".join(map(str, highest))
+    if highest > GLIBC_MAX:
+        raise Failed(f"the bootstrap needs GLIBC_{text}")
+    return Outcome(note=f"the highest is GLIBC_{text}")
+
+
 def stage_e2e(log):
     """the bootstrap from the template, on ministack and the simulated account's HTTP door"""
     return script(log, "tests/e2e.py")
@@ -533,6 +552,7 @@ STAGES = {
     "demo": stage_demo,
     "fleet": stage_fleet,
     "lambda": stage_lambda,
+    "linkage": stage_linkage,
     "e2e": stage_e2e,
     "infra": stage_infra,
     "readme": stage_readme,
