@@ -285,7 +285,7 @@ impl Keyer<'_> {
 
     fn commit(&self, commit: &Commit, mixer: &mut Mixer) {
         let expects = match commit.expect {
-            Expect::NoOpenIncident => None,
+            Expect::NoOpenIncident { .. } => (!self.state.still_so(commit)).then_some(2),
             Expect::Version(version) => self.behind(commit.next.id, version),
         };
         let permits = match &commit.permits {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::guard::breaker::Tried;
 use crate::incident::{Ending, Phase, Remedy};
-use crate::ledger::tests::{commit, incident, moment};
-use crate::ports::{Claim, Claims, Expect, RateClaim};
+use crate::ledger::tests::{FIRST, commit, incident, moment};
+use crate::ports::{Claim, Claims, Expect, Key, Loaded, RateClaim};
 use crate::time::after;
 
 /// The cells as a table keeps them, each by itself.
@@ -107,9 +107,11 @@ fn claims(node: NodeId, at: Timestamp) -> Claims {
 }
 
 /// The commit that a step makes on what is stored.
-fn decided(open: Option<&Arc<Incident>>, step: Step, now: Timestamp) -> Commit {
+fn decided(loaded: &Loaded, step: Step, now: Timestamp) -> Commit {
+    let open = loaded.incident.as_ref();
+    let last = loaded.last.as_ref().filter(|_| !step.stale).map(|last| last.id);
     let (expect, mut next) = match open {
-        None => (Expect::NoOpenIncident, incident(step.number, now)),
+        None => (Expect::NoOpenIncident { last }, incident(step.number, now)),
         Some(open) => {
             let mut next = Incident::clone(open);
             next.version += 1;
@@ -154,8 +156,7 @@ proptest! {
         for step in steps {
             secs += step.wait;
             let now = moment(secs);
-            let open = whole.open_on(NodeId::numbered(step.number)).cloned();
-            let commit = decided(open.as_ref(), step, now);
+            let commit = decided(&whole.load(Key::Node(NodeId::numbered(step.number))), step, now);
             prop_assert_eq!(whole.commit(&commit, now), store.commit(&commit, now));
             prop_assert_eq!(whole.bulletin(), &store.bulletin);
             for (scope, cell) in &store.scopes {
@@ -184,6 +185,6 @@ fn an_incident_is_never_opened_beside_another_whose_record_was_not_read() {
         bulletin: Arc::default(),
         switch: KillSwitch::Running,
     };
-    let commit = commit(Expect::NoOpenIncident, &other, Permits::Keep);
+    let commit = commit(FIRST, &other, Permits::Keep);
     assert_eq!(cells.commit(&commit, moment(60)), Committed::Conflict);
 }
