@@ -146,6 +146,8 @@ pub struct Inspector {
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
     approvals: BTreeMap<IncidentId, (Timestamp, Option<Remedy>)>,
+    /// When the end of each was decided that has to give something back first.
+    decided: BTreeMap<IncidentId, Timestamp>,
     storms: storm::Storms,
     /// What people were told of quarantines, and when they ended them.
     quarantines: BTreeMap<NodeId, Told>,
@@ -191,6 +193,7 @@ impl Inspector {
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            decided: BTreeMap::new(),
             storms: storm::Storms::default(),
             quarantines: BTreeMap::new(),
             bad_documents: (0, false),
@@ -368,6 +371,7 @@ impl Watch for Inspector {
                 && let Some(saved) = account.ledger.incident(commit.next.id)
             {
                 self.follow_trouble(account, commit, what.at);
+                self.follow_decision(saved);
                 if matches!(commit.permits, Permits::Take(_)) {
                     self.granted.insert(commit.next.id, what.at);
                 }
