@@ -11,7 +11,6 @@ use crate::guard::Refusal;
 use crate::node::{CommandId, Home, NodeId};
 use crate::observe::{Factor, Observation, Platform};
 use crate::policy::Mode;
-use crate::time::secs_between;
 
 mod history;
 mod id;
@@ -92,10 +91,6 @@ pub struct Incident {
     /// What happened, in order.
     pub history: Vec<Entry>,
 }
-
-/// Looks further apart than this do not belong to one run, in seconds: a node parked for an hour may have been well in
-/// between, and be caught in a natural reconnect at the next look.
-const RUN_GAP_SECS: i64 = 360;
 
 impl Incident {
     /// A new incident in its hold-down.
@@ -206,9 +201,8 @@ impl Incident {
             self.place.platform = ssm.platform;
         }
         if let Some(ecs) = seen.ecs.known() {
-            let run = self.ecs_down.filter(|run| secs_between(run.until, seen.at) <= RUN_GAP_SECS);
-            let since = run.map_or(seen.at, |run| run.since);
-            self.ecs_down = (!ecs.connected).then_some(Run { since, until: seen.at });
+            let run = self.ecs_down.and_then(|run| run.with(seen, ecs));
+            self.ecs_down = (!ecs.connected).then(|| run.unwrap_or_else(|| Run::beginning(seen, ecs)));
             self.place.container_instance = Some((ecs.cluster.clone(), ecs.arn.clone()));
             self.place.tasks = ecs.tasks;
         }

@@ -167,10 +167,16 @@ impl Ledger {
         let next = &commit.next;
         let stored = self.incidents.get(&next.id);
         planted!(NoCompareAndSet => return true);
-        planted!(VersionOnlyCompare => if commit.expect == Expect::NoOpenIncident { return stored.is_none(); });
-        planted!(SecondIncident => if commit.expect == Expect::NoOpenIncident { return stored.is_none(); });
+        planted!(VersionOnlyCompare => if matches!(commit.expect, Expect::NoOpenIncident { .. }) {
+            return stored.is_none();
+        });
+        planted!(SecondIncident => if matches!(commit.expect, Expect::NoOpenIncident { .. }) {
+            return stored.is_none();
+        });
         match commit.expect {
-            Expect::NoOpenIncident => !self.open.contains_key(&next.node) && stored.is_none(),
+            Expect::NoOpenIncident { last } => {
+                !self.open.contains_key(&next.node) && stored.is_none() && self.last_on(next.node) == last
+            }
             // A closed record is final.
             Expect::Version(version) => {
                 stored.is_some_and(|stored| stored.version == version && !stored.is_closed())
@@ -440,6 +446,12 @@ impl Ledger {
     #[must_use]
     pub fn open_on(&self, node: NodeId) -> Option<&Arc<Incident>> {
         self.open.get(&node)
+    }
+
+    /// The incident of a node that ended last.
+    #[must_use]
+    pub fn last_on(&self, node: NodeId) -> Option<IncidentId> {
+        self.last.get(&node).map(|last| last.id)
     }
 
     /// Whether a node has an open incident.

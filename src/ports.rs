@@ -149,8 +149,12 @@ pub struct Commit {
 /// What must still be true when a change is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expect {
-    /// The node has no open incident.
-    NoOpenIncident,
+    /// The node has no open incident, and none has ended since the one that was loaded as its last: whoever stood still in between
+    /// may open what was opened, treated and ended meanwhile (S15).
+    NoOpenIncident {
+        /// The one that was loaded as the node's last.
+        last: Option<IncidentId>,
+    },
     /// The incident's stored version.
     Version(u64),
 }

@@ -302,7 +302,7 @@ fn incident(phase: Phase) -> Incident {
         down_since: at("13:59:00.123456789"),
         symptoms: signals().into_iter().take(2).map(|kind| Symptom { at: at("14:02:11"), kind }).collect(),
         looks: 3,
-        ecs_down: Some(Run { since: at("14:02:11"), until: at("14:07:11") }),
+        ecs_down: Some(Run { since: at("14:02:11"), until: at("14:07:11"), ssm_away: false, impaired: true }),
         shared: Some(Factor::Role("web-role".parse().unwrap())),
         allowed: Some(Mode::Cycle),
         acted_before: Some(at("13:20:00")),

@@ -42,6 +42,8 @@ pub struct Pass {
     outbox: VecDeque<Arc<OutboxItem>>,
     /// The incident as last saved or loaded.
     saved: Option<Arc<Incident>>,
+    /// The node's last incident, as loaded.
+    last: Option<IncidentId>,
     /// What became of an effect, until it is saved. Intents are counted in each incident, so its name alone would also fit
     /// another one that opened on the node meanwhile.
     unsettled: Option<(IncidentId, IntentId, Performed)>,
@@ -91,6 +93,7 @@ impl Pass {
             loaded: None,
             outbox: VecDeque::new(),
             saved: None,
+            last: None,
             unsettled: None,
             around: None,
             digests: VecDeque::new(),
@@ -207,6 +210,7 @@ impl Pass {
             }
         }
         self.saved.clone_from(&loaded.incident);
+        self.last = loaded.last.as_ref().map(|last| last.id);
         self.around.clone_from(&loaded.rails.around);
         let incident = loaded.incident.clone();
         // Somebody else saved something while the effect was sent: what became of it is still worth saving.
@@ -353,7 +357,7 @@ impl Pass {
             return self.publish_next();
         }
         let before = self.saved.as_ref().filter(|saved| saved.id == plan.next.id);
-        let expect = before.map_or(Expect::NoOpenIncident, |saved| Expect::Version(saved.version));
+        let expect = before.map_or(Expect::NoOpenIncident { last: self.last }, |saved| Expect::Version(saved.version));
         let Plan { mut next, permits, reports, perform, quarantine, troubled, tried, .. } = plan;
         next.version = before.map_or(1, |saved| saved.version.saturating_add(1));
         let first = next.reports.saturating_sub(u32::try_from(reports.len()).unwrap_or(0));

@@ -11,7 +11,12 @@ use crate::guard::Scope;
 use crate::node::{
     AccountId, AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, Region,
 };
-use crate::observe::{Factor, Platform};
+use crate::observe::{Check, Connection, Ecs, Factor, Observation, Platform};
+use crate::time::secs_between;
+
+/// Looks further apart than this do not belong to one run, in seconds: a node parked for an hour may have been well in
+/// between, and be caught in a natural reconnect at the next look.
+const RUN_GAP_SECS: i64 = 360;
 
 /// Where a node stands, as last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,13 +71,50 @@ pub struct Symptom {
     pub kind: SignalKind,
 }
 
-/// An unbroken run of looks that found the same thing.
+/// An unbroken run of looks that found the ECS container agent disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Run {
     /// The first of them.
     pub since: Timestamp,
     /// The latest of them.
     pub until: Timestamp,
+    /// The SSM agent was not connected either, when its connection was last read.
+    #[serde(default)]
+    pub ssm_away: bool,
+    /// ECS itself has called the connection impaired.
+    #[serde(default)]
+    pub impaired: bool,
+}
+
+impl Run {
+    /// A run that begins with this look.
+    pub(super) fn beginning(seen: &Observation, ecs: &Ecs) -> Self {
+        let ssm_away = connection(seen) == Some(Connection::NotConnected);
+        Self { since: seen.at, until: seen.at, ssm_away, impaired: ecs.agent_check == Check::Impaired }
+    }
+
+    /// The run with one more look, if that look belongs to it.
+    ///
+    /// Looks far apart do not. Nor does one that shows that something came back: the SSM agent is connected again, or ECS took
+    /// its word back. Then a host that was silent is there again, and its ECS agent may be on its way, or be in a natural
+    /// reconnect. How long that lasts is timed from now (S1).
+    pub(super) fn with(self, seen: &Observation, ecs: &Ecs) -> Option<Self> {
+        let connection = connection(seen);
+        let ssm_came_back = self.ssm_away && connection == Some(Connection::Connected);
+        let ecs_came_back = self.impaired && ecs.agent_check == Check::Ok;
+        if ssm_came_back || ecs_came_back || secs_between(self.until, seen.at) > RUN_GAP_SECS {
+            return None;
+        }
+        let now = Self::beginning(seen, ecs);
+        // What could not be read is as it was.
+        let ssm_away = if connection.is_some() { now.ssm_away } else { self.ssm_away };
+        Some(Self { since: self.since, ssm_away, impaired: self.impaired || now.impaired, ..now })
+    }
+}
+
+fn connection(seen: &Observation) -> Option<Connection> {
+    seen.ssm.known().and_then(|ssm| ssm.connection.known()).copied()
 }
 
 /// Our last probe.

@@ -77,7 +77,7 @@ impl Cells {
     pub fn commit(&mut self, commit: &Commit, now: Timestamp) -> Committed {
         let (id, node) = (commit.next.id, commit.next.node);
         let other = self.node.open.filter(|open| *open != id);
-        if other.is_some() && commit.expect == Expect::NoOpenIncident {
+        if other.is_some() && matches!(commit.expect, Expect::NoOpenIncident { .. }) {
             return Committed::Conflict;
         }
         let mut ledger = self.ledger(id, node);

@@ -133,7 +133,10 @@ proptest! {
         for (secs, (number, choice, looked)) in (0..).zip(steps) {
             let now = super::tests::moment(secs);
             let (expect, next) = match ledger.open_on(NodeId::numbered(number)) {
-                None => (Expect::NoOpenIncident, super::tests::incident(number, now)),
+                None => {
+                    let last = ledger.last.get(&NodeId::numbered(number)).map(|last| last.id);
+                    (Expect::NoOpenIncident { last }, super::tests::incident(number, now))
+                }
                 Some(open) => {
                     let mut next = Incident::clone(open);
                     next.version += 1;

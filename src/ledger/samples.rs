@@ -1,7 +1,5 @@
 //! Runs of commits for whoever must decide as the ledger does.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -10,7 +8,7 @@ use crate::guard::Scope;
 use crate::guard::breaker::Tried;
 use crate::incident::{Ending, Incident, Phase, Remedy};
 use crate::node::NodeId;
-use crate::ports::{Claim, Claims, Commit, Expect, Permits, RateClaim};
+use crate::ports::{Claim, Claims, Commit, Expect, Loaded, Permits, RateClaim};
 use crate::time::after;
 
 /// What happens to one node at one moment.
@@ -67,9 +65,11 @@ fn claims(node: NodeId, at: Timestamp) -> Claims {
 }
 
 /// The commit that a step makes on what is stored.
-pub(crate) fn decided(open: Option<&Arc<Incident>>, step: Step, now: Timestamp) -> Commit {
+pub(crate) fn decided(loaded: &Loaded, step: Step, now: Timestamp) -> Commit {
+    let open = loaded.incident.as_ref();
+    let last = loaded.last.as_ref().filter(|_| !step.stale).map(|last| last.id);
     let (expect, mut next) = match open {
-        None => (Expect::NoOpenIncident, incident(step.number, now)),
+        None => (Expect::NoOpenIncident { last }, incident(step.number, now)),
         Some(open) => {
             let mut next = Incident::clone(open);
             next.version += 1;

@@ -57,9 +57,12 @@ pub(crate) fn commit(expect: Expect, next: &Incident, permits: Permits) -> Commi
     }
 }
 
+/// Nothing has ever been known of the node.
+pub(crate) const FIRST: Expect = Expect::NoOpenIncident { last: None };
+
 pub(crate) fn opened(ledger: &mut Ledger, number: u128) -> Incident {
     let incident = incident(number, moment(0));
-    let saved = ledger.commit(&commit(Expect::NoOpenIncident, &incident, Permits::Keep), moment(0));
+    let saved = ledger.commit(&commit(FIRST, &incident, Permits::Keep), moment(0));
     assert_eq!(saved, Committed::Saved);
     incident
 }
@@ -93,9 +96,28 @@ fn a_node_has_one_open_incident_at_most() {
     let mut ledger = Ledger::default();
     let first = opened(&mut ledger, 1);
     let second = incident(1, moment(5));
-    let conflict = ledger.commit(&commit(Expect::NoOpenIncident, &second, Permits::Keep), moment(5));
+    let conflict = ledger.commit(&commit(FIRST, &second, Permits::Keep), moment(5));
     assert_eq!(conflict, Committed::Conflict);
     assert_eq!(ledger.open_on(first.node).unwrap().id, first.id);
+}
+
+#[test]
+fn nothing_is_opened_by_who_missed_that_another_incident_came_and_went() {
+    let mut ledger = Ledger::default();
+    // Two passes find that nothing is open; the other one opens, replaces the node, and ends.
+    let late = incident(1, moment(10));
+    let mut other = incident(1, moment(20));
+    assert_eq!(ledger.commit(&commit(FIRST, &other, Permits::Keep), moment(20)), Committed::Saved);
+    let expect = next(&mut other);
+    other.phase = Phase::Closed { ending: Ending::Helped { remedy: Remedy::Replace }, at: moment(200) };
+    assert_eq!(ledger.commit(&commit(expect, &other, Permits::Keep), moment(200)), Committed::Saved);
+    assert_eq!(ledger.commit(&commit(FIRST, &late, Permits::Keep), moment(400)), Committed::Conflict);
+    // Whoever knows of that one may open the next.
+    let informed = Expect::NoOpenIncident { last: Some(other.id) };
+    assert_eq!(
+        ledger.commit(&commit(informed, &incident(1, moment(410)), Permits::Keep), moment(410)),
+        Committed::Saved
+    );
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Case {
     fn patient(self) -> Self {
         let patient = self.with(|incident| incident.looks = 2).after_secs(600).examining();
         // Look after look, ECS has not seen its agent.
-        let run = Run { since: after(patient.now, -300), until: after(patient.now, -20) };
+        let run = ecs_away(after(patient.now, -300), after(patient.now, -20));
         patient.with(|incident| incident.ecs_down = Some(run))
     }
 
@@ -177,6 +177,11 @@ fn parked(plan: &Plan) -> Option<&Refusal> {
         Phase::Parked { refusal, .. } => Some(refusal),
         _ => None,
     }
+}
+
+/// ECS has not seen its agent, look after look; the SSM agent was there.
+fn ecs_away(since: Timestamp, until: Timestamp) -> Run {
+    Run { since, until, ssm_away: false, impaired: false }
 }
 
 fn remedy_tried(remedy: Remedy, acted_at: Timestamp, result: AttemptResult) -> Attempt {

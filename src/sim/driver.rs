@@ -26,7 +26,7 @@ mod settings;
 
 use queue::{Agenda, Due, Intake};
 pub use running::run_pass;
-use running::{Running, Source};
+use running::{Late, Running, Source};
 pub use settings::{DriverCounts, DriverSettings, Happened, SignalChaos, TraceLine, Watch};
 
 /// Seconds between two sweeps.
@@ -62,6 +62,8 @@ pub struct Driver {
     timers_set: Vec<IncidentId>,
     slots: Vec<Option<Box<Running>>>,
     backlog: VecDeque<(Trigger, Source)>,
+    /// Effects that land after their callers gave up.
+    late: Vec<Late>,
     counts: DriverCounts,
     trace: Vec<TraceLine>,
     coverage: Coverage,
@@ -101,6 +103,7 @@ impl Driver {
             timers_set: Vec::new(),
             slots: Vec::with_capacity(PASSES_MAX),
             backlog: VecDeque::new(),
+            late: Vec::new(),
             counts: DriverCounts::default(),
             trace: Vec::new(),
             coverage: Coverage::default(),
@@ -237,11 +240,11 @@ impl Driver {
 
     /// Lets the world come to the present.
     fn catch_up(&mut self, watch: &mut impl Watch) {
-        if self.ports.next_late().is_some_and(|at| at <= self.now) {
-            self.ports.land_late(self.now);
-            let what =
-                Happened { at: self.now, pass: 0, request: None, answer: None, seen: None, switch: None, stale: false };
-            watch.happened(self.ports.inner(), &what);
+        while let Some(landed) = self.ports.land_late(self.now) {
+            if let Some(index) = self.late.iter().position(|late| late.is_about(&landed)) {
+                let late = self.late.swap_remove(index);
+                watch.happened(self.ports.inner(), &late.landed(self.now));
+            }
         }
         self.ports.inner_mut().world.advance(self.now);
         self.take_signals();
@@ -408,8 +411,12 @@ impl Driver {
         self.visit(&running, self.ports.mishap());
         self.mix(&running.request, &running.answer);
         self.note(number, || format!("{:?}", running.request), || format!("{:?}", running.answer));
+        if self.ports.mishap() == Mishap::LandedLate {
+            self.late.extend(Late::of(&running, self.now));
+        }
         let what = Happened {
             at: self.now,
+            sent_at: self.now,
             pass: number,
             request: Some(&running.request),
             answer: Some(&running.answer),

@@ -195,19 +195,14 @@ impl<P: Ports> Faulty<P> {
         self.late.iter().map(|(at, _)| *at).min()
     }
 
-    /// Lets effects land whose moment has come, though nobody waits for their answers any more.
-    pub fn land_late(&mut self, now: Timestamp) {
-        let mut index = 0;
-        while let Some((at, _)) = self.late.get(index) {
-            if *at <= now {
-                let (_, mut perform) = self.late.swap_remove(index);
-                // Its time was checked when it was sent; it only arrives now.
-                perform.not_after = now;
-                self.inner.perform(&perform, now);
-            } else {
-                index += 1;
-            }
-        }
+    /// Lets an effect land whose moment has come, though nobody waits for its answer any more; none when there is no other.
+    pub fn land_late(&mut self, now: Timestamp) -> Option<Perform> {
+        let index = self.late.iter().position(|(at, _)| *at <= now)?;
+        let (_, mut perform) = self.late.swap_remove(index);
+        // Its time was checked when it was sent; it only arrives now.
+        perform.not_after = now;
+        self.inner.perform(&perform, now);
+        Some(perform)
     }
 
     /// Runs a request that may fail before it lands or lose its answer after.

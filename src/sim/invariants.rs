@@ -78,11 +78,12 @@ pub(crate) struct Landing<'a> {
     pub(crate) truth: &'a Truth,
     pub(crate) incident: Option<&'a Incident>,
     pub(crate) account: &'a Account,
-    /// What the pass that sent it saw; none when it landed after its pass had given up.
+    /// When it was sent: earlier, when it landed after its pass had given up.
+    pub(crate) sent_at: Timestamp,
+    /// What the pass that sent it had seen.
     pub(crate) seen: Option<&'a Observation>,
     /// Some facts of it were older than it says.
     pub(crate) stale: bool,
-    pub(crate) late: bool,
     /// Whether its pass could not read the kill switch.
     pub(crate) dark: bool,
     /// The policies that it may go by; one at least.
@@ -145,6 +146,8 @@ pub struct Inspector {
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
     approvals: BTreeMap<IncidentId, (Timestamp, Option<Remedy>)>,
+    /// When the end of each was decided that has to give something back first.
+    decided: BTreeMap<IncidentId, Timestamp>,
     storms: storm::Storms,
     /// What people were told of quarantines, and when they ended them.
     quarantines: BTreeMap<NodeId, Told>,
@@ -190,6 +193,7 @@ impl Inspector {
             published_seen: 0,
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
+            decided: BTreeMap::new(),
             storms: storm::Storms::default(),
             quarantines: BTreeMap::new(),
             bad_documents: (0, false),
@@ -301,7 +305,7 @@ impl Inspector {
     }
 
     fn follow_effects(&mut self, account: &Account, what: &Happened<'_>) {
-        let (seen, stale, late) = (what.seen, what.stale, what.request.is_none());
+        let (sent_at, seen, stale) = (what.sent_at, what.seen, what.stale);
         for sent in account.sent.iter().skip(self.sent_seen) {
             if !sent.landed {
                 continue;
@@ -313,7 +317,7 @@ impl Inspector {
             let dark = what.switch == Some(KillSwitch::Unreadable);
             let truth = &landed.truth;
             let landing =
-                Landing { sent: *sent, truth, incident, account, seen, stale, late, dark, policies: &policies };
+                Landing { sent: *sent, truth, incident, account, sent_at, seen, stale, dark, policies: &policies };
             self.check_landing(&landing);
         }
         self.sent_seen = account.sent.len();
@@ -367,6 +371,7 @@ impl Watch for Inspector {
                 && let Some(saved) = account.ledger.incident(commit.next.id)
             {
                 self.follow_trouble(account, commit, what.at);
+                self.follow_decision(saved);
                 if matches!(commit.permits, Permits::Take(_)) {
                     self.granted.insert(commit.next.id, what.at);
                 }

@@ -77,6 +77,10 @@ pub(crate) struct EcsSide {
     pub registered: bool,
     /// It has registered once; after that only a person registers it anew.
     pub known: bool,
+    /// ECS lists it as `INACTIVE`, and none of its tasks.
+    pub inactive: bool,
+    /// Since when ECS has listed it otherwise.
+    pub listed_since: Secs,
     pub link: Link,
     pub status: EcsStatus,
     /// Tasks of the cluster's service.

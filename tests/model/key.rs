@@ -163,7 +163,8 @@ impl Keyer<'_> {
         }
         let policy_waits = super::state::HOLD_DOWN_SECS;
         (ago.capped(incident.first_seen, policy_waits), incident.looks.min(2), incident.holds).hash(mixer);
-        incident.ecs_down.map(|run| (ago.of(run.since), ago.capped(run.until, 361))).hash(mixer);
+        let run = incident.ecs_down;
+        run.map(|run| (ago.of(run.since), ago.capped(run.until, 361), run.ssm_away, run.impaired)).hash(mixer);
         for tried in &incident.attempts {
             let acted = tried.acted_at.map(|at| ago.of(at));
             (tried.remedy, tried.result, acted, ago.of(tried.at)).hash(mixer);
@@ -284,7 +285,7 @@ impl Keyer<'_> {
 
     fn commit(&self, commit: &Commit, mixer: &mut Mixer) {
         let expects = match commit.expect {
-            Expect::NoOpenIncident => None,
+            Expect::NoOpenIncident { .. } => (!self.state.still_so(commit)).then_some(2),
             Expect::Version(version) => self.behind(commit.next.id, version),
         };
         let permits = match &commit.permits {

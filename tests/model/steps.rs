@@ -323,7 +323,9 @@ impl State {
     /// Whether nobody has saved anything since a commit was decided.
     pub(crate) fn still_so(&self, commit: &Commit) -> bool {
         match commit.expect {
-            Expect::NoOpenIncident => !self.ledger.has_open(commit.next.node),
+            Expect::NoOpenIncident { last } => {
+                !self.ledger.has_open(commit.next.node) && self.ledger.last_on(commit.next.node) == last
+            }
             Expect::Version(version) => {
                 self.ledger.incident(commit.next.id).is_some_and(|stored| stored.version == version)
             }

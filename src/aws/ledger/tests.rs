@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::*;
 use crate::ledger as memory;
 use crate::ledger::samples::{Step, decided, step};
-use crate::ledger::tests::{commit, incident, moment};
+use crate::ledger::tests::{FIRST, commit, incident, moment};
 use crate::ports::{Commit, Committed, Permits, Shelve, Switch};
 use crate::storm::News;
 
@@ -45,8 +45,7 @@ async fn a_table_decides_what_memory_decides() {
         secs += step.wait;
         let now = moment(secs);
         let node = NodeId::numbered(step.number);
-        let open = memory.open_on(node).cloned();
-        let commit = decided(open.as_ref(), step, now);
+        let commit = decided(&memory.load(ports::Key::Node(node)), step, now);
         let answer = memory.commit(&commit, now);
         saved += u32::from(answer == Committed::Saved);
         assert_eq!(table.commit(&commit, now).await, Ok(answer), "{step:?}");
@@ -80,7 +79,7 @@ async fn switches_and_shelves(table: &Ledger, memory: &mut memory::Ledger, now: 
     table.shelve(&shelve, now).await.unwrap();
     assert_eq!(table.books(now).await.unwrap().waiting, memory.shelf());
     // Its turn has come: whoever opens the incident takes the node from the shelf.
-    let opened = commit(crate::ports::Expect::NoOpenIncident, &incident(77, now), Permits::Keep);
+    let opened = commit(FIRST, &incident(77, now), Permits::Keep);
     assert_eq!(memory.commit(&opened, now), table.commit(&opened, now).await.unwrap());
     assert_eq!(table.books(now).await.unwrap().waiting, memory.shelf());
 }
@@ -91,11 +90,8 @@ async fn switches_and_shelves(table: &Ledger, memory: &mut memory::Ledger, now: 
 async fn of_two_at_once_one_is_saved() {
     let table = ledger();
     let now = moment(1_000_000);
-    let one: Vec<Commit> = (0..6)
-        .map(|late| {
-            commit(crate::ports::Expect::NoOpenIncident, &incident(500, crate::time::after(now, late)), Permits::Keep)
-        })
-        .collect();
+    let one: Vec<Commit> =
+        (0..6).map(|late| commit(FIRST, &incident(500, crate::time::after(now, late)), Permits::Keep)).collect();
     let (a, b, c, d) = tokio::join!(
         table.commit(&one[0], now),
         table.commit(&one[1], now),

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::samples::{decided, step};
-use crate::ledger::tests::{commit, incident, moment};
+use crate::ledger::tests::{FIRST, commit, incident, moment};
+use crate::ports::Key;
 
 /// The cells as a table keeps them, each by itself.
 #[derive(Default)]
@@ -60,8 +61,7 @@ proptest! {
         for step in steps {
             secs += step.wait;
             let now = moment(secs);
-            let open = whole.open_on(NodeId::numbered(step.number)).cloned();
-            let commit = decided(open.as_ref(), step, now);
+            let commit = decided(&whole.load(Key::Node(NodeId::numbered(step.number))), step, now);
             prop_assert_eq!(whole.commit(&commit, now), store.commit(&commit, now));
             prop_assert_eq!(whole.bulletin(), &store.bulletin);
             for (scope, cell) in &store.scopes {
@@ -90,6 +90,6 @@ fn an_incident_is_never_opened_beside_another_whose_record_was_not_read() {
         bulletin: Arc::default(),
         switch: KillSwitch::Running,
     };
-    let commit = commit(Expect::NoOpenIncident, &other, Permits::Keep);
+    let commit = commit(FIRST, &other, Permits::Keep);
     assert_eq!(cells.commit(&commit, moment(60)), Committed::Conflict);
 }

@@ -5,7 +5,7 @@ use crate::diagnose::Channel;
 use crate::guard::Sight;
 use crate::incident::Approval;
 use crate::observe::samples::finding;
-use crate::observe::{Blind, Busy, Fact, InvocationStatus, Probe, ProbeAnswer};
+use crate::observe::{Blind, Busy, Check, Fact, InvocationStatus, Probe, ProbeAnswer};
 
 fn probe(age: i64, answer: ProbeAnswer) -> impl Fn(Seen) -> Seen {
     move |seen| {
@@ -96,7 +96,7 @@ fn an_ecs_agent_is_certainly_gone_after_longer_than_any_reconnect() {
     let failing = |seen: Seen| seen.ecs_lost().hardware_failing().host_says(&[]);
     let seen_down = |secs: i64| {
         let case = disconnected().patient();
-        let run = Run { since: after(case.now, -secs), until: case.now };
+        let run = ecs_away(after(case.now, -secs), case.now);
         case.with(|incident| incident.ecs_down = Some(run))
     };
     assert!(effect(&seen_down(150).plan(failing)).is_some());
@@ -110,6 +110,44 @@ fn an_ecs_agent_is_certainly_gone_after_longer_than_any_reconnect() {
     let (since, deadline) = (after(case.now, -600), case.now);
     let over = case.phase(Phase::Examining { since, deadline, sending: None }).plan(failing);
     assert_eq!(over.next.ending(), Some(&Ending::TooLong));
+}
+
+/// Looks every 20 s for so long, until something is sent.
+fn watched(mut case: Case, secs: i64, tell: impl Fn(Seen) -> Seen + Copy) -> Case {
+    for _ in 0..secs / 20 {
+        case = case.wait(20).look(tell);
+        if case.effect().is_some() {
+            break;
+        }
+    }
+    case
+}
+
+#[test]
+fn a_host_that_is_back_gets_a_reconnect_s_time_to_bring_its_ecs_agent_back() {
+    let gone = |seen: Seen| seen.ecs_lost().ssm_doubtful();
+    // The instance status check lags behind, and everything the host says is well.
+    let back = |seen: Seen| seen.ecs_lost().with_ec2(|ec2| ec2.instance_check = Check::Impaired).host_says(&[]);
+    let silent = disconnected().patient().with(|incident| incident.ecs_down = None).look(gone).wait(300).look(gone);
+    let run = silent.incident.ecs_down.expect("a run");
+    assert_eq!((secs_between(run.since, run.until), run.ssm_away), (300, true));
+    let silent = silent.examining();
+    let soon = watched(silent.clone(), 160, back);
+    assert_eq!((soon.effect(), soon.incident.phase.name()), (None, "examining"));
+    assert_eq!(watched(silent, 180, back).effect(), Some(Effect::Drain));
+}
+
+#[test]
+fn an_outage_that_ecs_called_over_is_not_one_with_the_reconnect_after_it() {
+    let impaired = |seen: Seen| seen.ecs_lost().with_ecs(|ecs| ecs.agent_check = Check::Impaired);
+    let run = |case: &Case| case.incident.ecs_down.map(|run| secs_between(run.since, run.until));
+    let ill = disconnected().patient().with(|incident| incident.ecs_down = None).look(impaired).wait(60).look(impaired);
+    assert_eq!(run(&ill), Some(60));
+    let over = |seen: Seen| seen.ecs_lost().with_ecs(|ecs| ecs.agent_check = Check::Ok);
+    assert_eq!(run(&ill.clone().wait(60).look(over)), Some(0));
+    // What was not read says nothing.
+    let unread = |seen: Seen| impaired(seen).with_ecs(|ecs| ecs.agent_check = Check::Undecided);
+    assert_eq!(run(&ill.wait(60).look(unread)), Some(120));
 }
 
 #[test]

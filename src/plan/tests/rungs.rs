@@ -4,7 +4,7 @@ use super::ladder::rungs;
 use super::*;
 use crate::diagnose::Family;
 use crate::guard::GroupRefusal;
-use crate::incident::{Ask, Run};
+use crate::incident::Ask;
 use crate::observe::{Health, Platform, Standing};
 
 fn health(ssm: Standing, ecs: Standing) -> Health {
@@ -162,7 +162,7 @@ fn an_agent_is_restarted_twice_before_the_runtime_is() {
         assert_eq!(effect(&plan), Some(expected));
         let failed = remedy_tried(Remedy::RestartEcsAgent, case.now, AttemptResult::Failed);
         case = case.with(|incident| incident.attempts.push(failed)).wait(1_000);
-        let run = Run { since: after(case.now, -900), until: after(case.now, -20) };
+        let run = ecs_away(after(case.now, -900), after(case.now, -20));
         case = case.with(|incident| incident.ecs_down = Some(run));
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::after_millis;
+use super::{Happened, after_millis};
+use crate::effect::IntentId;
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, answer};
 use crate::incident::IncidentId;
 use crate::observe::Observation;
-use crate::ports::{Committed, KillSwitch, Ports};
+use crate::ports::{Committed, KillSwitch, Perform, Ports};
 use crate::sim::coverage::{Asked, Cell, Mishap, Stand};
 
 /// Who started a pass, and hears of its end.
@@ -41,6 +42,36 @@ pub(super) struct Running {
     pub(super) paused: bool,
     /// When it goes on.
     pub(super) due: Timestamp,
+}
+
+/// What a pass knew when it sent an effect that lands after it gave up.
+#[derive(Debug)]
+pub(super) struct Late {
+    key: (IncidentId, IntentId),
+    sent_at: Timestamp,
+    seen: Option<Arc<Observation>>,
+    switch: Option<KillSwitch>,
+    stale: bool,
+}
+
+impl Late {
+    /// What a pass knows that sends an effect now.
+    pub(super) fn of(running: &Running, now: Timestamp) -> Option<Self> {
+        let Request::Perform(perform) = &running.request else { return None };
+        let key = (perform.incident, perform.intent);
+        Some(Self { key, sent_at: now, seen: running.seen.clone(), switch: running.switch, stale: running.stale })
+    }
+
+    /// Whether it is about this effect.
+    pub(super) fn is_about(&self, landed: &Perform) -> bool {
+        self.key == (landed.incident, landed.intent)
+    }
+
+    /// It has landed.
+    pub(super) fn landed(&self, at: Timestamp) -> Happened<'_> {
+        let (seen, switch, stale) = (self.seen.as_deref(), self.switch, self.stale);
+        Happened { at, sent_at: self.sent_at, pass: 0, request: None, answer: None, seen, switch, stale }
+    }
 }
 
 impl Running {

@@ -98,6 +98,8 @@ impl fmt::Display for TraceLine {
 pub struct Happened<'a> {
     /// When.
     pub at: Timestamp,
+    /// When it was asked for: earlier, when an effect landed whose caller had given up.
+    pub sent_at: Timestamp,
     /// Counts the passes; 0 when an effect landed whose caller had given up.
     pub pass: u64,
     /// The request; none when an effect landed whose caller had given up.

@@ -52,9 +52,10 @@ fn an_effect_may_land_after_its_caller_gave_up_but_before_anybody_burns_it() {
     assert!(ports.inner().sent.is_empty());
     let at = ports.next_late().unwrap();
     assert!(at > start() && at < after(start(), crate::effect::BURN_AFTER_SECS));
-    ports.land_late(at);
+    assert_eq!(ports.land_late(after(at, -1)), None);
+    assert_eq!(ports.land_late(at).map(|landed| landed.intent), Some(reboot(node, start()).intent));
     assert_eq!(ports.inner().sent.iter().map(|sent| (sent.at, sent.landed)).collect::<Vec<_>>(), [(at, true)]);
-    assert_eq!(ports.next_late(), None);
+    assert_eq!((ports.next_late(), ports.land_late(at)), (None, None));
 }
 
 #[test]

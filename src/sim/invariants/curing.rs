@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::Inspector;
 use crate::diagnose::{Family, diagnose};
-use crate::effect::{Effect, Weight};
+use crate::effect::Effect;
 use crate::guard::{Refusal, Resource, gates, mode};
-use crate::incident::{AttemptResult, Ending, Event, Incident, Phase, Remedy};
+use crate::incident::{AttemptResult, Ending, Event, Incident, Phase, Remedy, Then};
 use crate::node::NodeId;
 use crate::observe::{Health, Look, Observation, Standing};
 use crate::plan::ladder;
@@ -59,6 +59,26 @@ enum Excuse {
 }
 
 impl Inspector {
+    /// Remembers when an end was decided, where something has to be given back first.
+    pub(super) fn follow_decision(&mut self, saved: &Incident) {
+        match &saved.phase {
+            Phase::Draining { intent, then: Then::End(_), .. } | Phase::Standby { intent, then: Then::End(_), .. } => {
+                self.decided.entry(saved.id).or_insert(intent.committed_at);
+            }
+            // It has come to its end.
+            Phase::Resting { .. } | Phase::Closed { .. } => {}
+            Phase::Watching { .. }
+            | Phase::Examining { .. }
+            | Phase::Parked { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. } => {
+                self.decided.remove(&saved.id);
+            }
+        }
+    }
+
     /// L3, once everything has come to rest.
     pub fn check_cures(&mut self, account: &mut Account, calm_since: Timestamp, now: Timestamp) {
         #[cfg(feature = "plants")]
@@ -191,7 +211,8 @@ impl Inspector {
 
     /// An end that says that nothing more can be done: honest only if what cures was tried, or cannot be.
     fn tried(&self, incident: &Incident, at: Timestamp, ill: &Ill<'_>) -> Option<Excuse> {
-        if secs_between(ill.since, decided(incident, at)) < NEW_FAULT_SECS {
+        let decided = self.decided.get(&incident.id).copied().unwrap_or(at);
+        if secs_between(ill.since, decided) < NEW_FAULT_SECS {
             return Some(Excuse::JustNow);
         }
         let over = |result| matches!(result, AttemptResult::Helped | AttemptResult::Failed);
@@ -254,29 +275,6 @@ struct Ill<'a> {
 /// Whether a person was asked because of what could not be given back.
 fn was_taken(incident: &Incident) -> bool {
     incident.history.iter().any(|entry| matches!(entry.event, Event::Closed(Ending::NotGivenBack)))
-}
-
-/// When the end was decided: before what was taken began to be given back.
-fn decided(incident: &Incident, ended: Timestamp) -> Timestamp {
-    let undoing = |event: &Event| match event {
-        Event::Done(effect) | Event::Refused(effect) | Event::Expired(effect) | Event::Burned(effect) => {
-            effect.weight() == Weight::Restoring
-        }
-        _ => false,
-    };
-    // What was told of a rest comes after its beginning.
-    let before = incident.history.iter().rev().skip_while(|entry| !matches!(entry.event, Event::Closed(_))).skip(1);
-    let last = before.take_while(|entry| {
-        let aside = matches!(
-            entry.event,
-            Event::Told(_)
-                | Event::Reached(_)
-                | Event::Operator(_)
-                | Event::Ended { result: AttemptResult::NotSent, .. }
-        );
-        undoing(&entry.event) || aside
-    });
-    last.filter(|entry| undoing(&entry.event)).map(|entry| entry.at).min().unwrap_or(ended)
 }
 
 /// What would cure it now, or bring it nearer to a cure.

@@ -177,18 +177,15 @@ impl Inspector {
         }
     }
 
-    /// S1 and S8: only after a fresh look that saw the deciding facts, and saw them bad.
+    /// S1 and S8: only sent after a fresh look that saw the deciding facts, and saw them bad.
     fn only_with_sight(&mut self, landing: &Landing<'_>) {
-        if landing.late {
-            return;
-        }
         let Some(seen) = landing.seen else {
             return self.breach("S8", landing, || "without any look in its pass".to_owned());
         };
         if let Some(blindness) = blindness(seen, landing.sent.effect) {
             self.breach("S8", landing, || blindness.to_owned());
         }
-        let age = secs_between(seen.at, landing.sent.at);
+        let age = secs_between(seen.at, landing.sent_at);
         if age > FRESH_SECS && landing.sent.effect.weight() == Weight::Disruptive {
             self.breach("S1", landing, || format!("on the strength of a look that was {age}s old"));
         }
@@ -305,12 +302,13 @@ impl Inspector {
             return;
         }
         // A status check tells of a fault for two minutes after its end, and a look at it may be old on top of that: AWS's own
-        // lag is not ours to bound.
+        // lag is not ours to bound. It counts to when the effect was sent: one that AWS takes later was right then.
         let failing = |ec2: &Ec2| ec2.system_check == Check::Impaired || ec2.instance_check == Check::Impaired;
         let by_check = landing.seen.and_then(|seen| seen.ec2.known()).is_some_and(failing);
-        let grace = if by_check { CHECK_LAG_SECS + FRESH_SECS } else { GRACE_SECS };
+        let (grace, until) =
+            if by_check { (CHECK_LAG_SECS + FRESH_SECS, landing.sent_at) } else { (GRACE_SECS, landing.sent.at) };
         let grace = grace + if landing.stale { STALE_MAX_SECS } else { 0 };
-        if secs_between(since, landing.sent.at) >= grace && truth.forbids(remedy) {
+        if secs_between(since, until) >= grace && truth.forbids(remedy) {
             let cause = landing.incident.and_then(|incident| incident.diagnosis.as_ref()).map(|found| found.cause);
             self.breach("S7", landing, || format!("against {}, diagnosed as {cause:?}", ailment.cause()));
         }

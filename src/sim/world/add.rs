@@ -234,6 +234,8 @@ impl World {
             arn,
             registered: false,
             known: false,
+            inactive: false,
+            listed_since: since,
             link: Link::new(false, since),
             status: EcsStatus::Active,
             tasks: 0,

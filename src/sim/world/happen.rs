@@ -139,7 +139,11 @@ impl World {
             machine.ssm_registered |= ssm;
         }
         let (runtime_bad, natural) = (machine.runtime_bad(), machine.is_well(now));
+        let inactive = machine.is_deregistered();
         if let Some(ecs) = machine.ecs.as_mut() {
+            if std::mem::replace(&mut ecs.inactive, inactive) && !inactive {
+                ecs.listed_since = now;
+            }
             if ecs.link.up != ecs_up {
                 // A closed socket is noticed at once; an agent that just falls silent is not.
                 let lag = match (ecs_up, natural) {
@@ -149,7 +153,7 @@ impl World {
                 };
                 if ecs_up && !ecs.known {
                     // A new machine registers for the first time.
-                    (ecs.registered, ecs.known) = (true, true);
+                    (ecs.registered, ecs.known, ecs.listed_since) = (true, true, now);
                 }
                 ecs.link.turn(ecs_up, now, lag);
                 self.queue.push(now + lag, index, Due::EcsShown { generation: ecs.link.generation });

@@ -48,7 +48,7 @@ pub struct Truth {
     pub standalone: u32,
     /// Tasks on it under scale-in protection.
     pub protected: u32,
-    /// Since when these two have been as they are.
+    /// Since when these two have been as they are, and ECS has listed them: it lists none of an `INACTIVE` container instance.
     pub special_since: Option<Timestamp>,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
@@ -110,7 +110,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
         tasks_since: at(ecs.map(|ecs| ecs.tasks_since)),
         standalone: ecs.map_or(0, |ecs| ecs.special.standalone),
         protected: ecs.map_or(0, |ecs| ecs.protected(now.as_second())),
-        special_since: at(ecs.map(|ecs| ecs.special.since)),
+        special_since: at(ecs.map(|ecs| ecs.special.since.max(ecs.listed_since))),
         exists: machine.exists(),
         state: machine.state,
         running: machine.state == InstanceState::Running,
