@@ -18,10 +18,11 @@ use crate::storm::News;
 fn ledger() -> Ledger {
     let endpoint = std::env::var("DEFIB_TEST_DYNAMODB").expect("the address of something that speaks DynamoDB");
     let name = std::env::var("DEFIB_TEST_TABLE").expect("the name of an empty table");
+    // ministack takes an access key of twelve digits for the account.
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-        .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("test", "test", None, None, "test"))
+        .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("111122223333", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint)
         .build();
