@@ -166,14 +166,16 @@ impl Account {
         let failed = Answer::Failed;
         match request {
             Request::Load(key) => {
-                self.ledger.load(*key).await.map_or_else(failed, |loaded| Answer::Loaded(Box::new(loaded)))
+                Box::pin(self.ledger.load(*key)).await.map_or_else(failed, |loaded| Answer::Loaded(Box::new(loaded)))
             }
             Request::Observe(node, look) => Answer::Observed(Arc::new(self.nodes.observe(*node, look, now).await)),
             Request::Commit(commit) => self.ledger.commit(commit, now).await.map_or_else(failed, Answer::Committed),
             Request::Perform(perform) => Answer::Performed(self.nodes.perform(perform, now).await),
             Request::Publish(item) => self.topic.report(item, stack).await.map_or_else(failed, |()| Answer::Ok),
             Request::MarkSent(id) => self.ledger.mark_sent(*id).await.map_or_else(failed, |()| Answer::Ok),
-            Request::Survey => self.survey(now).await.map_or_else(failed, |survey| Answer::Surveyed(Box::new(survey))),
+            Request::Survey => {
+                Box::pin(self.survey(now)).await.map_or_else(failed, |survey| Answer::Surveyed(Box::new(survey)))
+            }
             Request::Shelve(shelve) => self.ledger.shelve(shelve, now).await.map_or_else(failed, |()| Answer::Ok),
             Request::Post(post) => self.ledger.post(post, now).await.map_or_else(failed, Answer::Committed),
             Request::PublishDigest(digest) => {

@@ -64,19 +64,22 @@ impl Ledger {
         if let ports::Key::Incident(id) = key {
             wanted.push(keys::incident(id));
         }
-        let (cells, open, shelved) =
-            tokio::join!(self.table.get(&wanted), self.open_entries(), self.table.count(keys::SHELF));
+        let (cells, open, shelved) = tokio::join!(
+            Box::pin(self.table.get(&wanted)),
+            Box::pin(self.open_entries()),
+            Box::pin(self.table.count(keys::SHELF))
+        );
         let (cells, open, shelved) = (cells?, open?, shelved?);
         let cell: NodeCell = read_or_default(cells.get(&keys::node(node)))?;
         let incident = match key {
             ports::Key::Incident(id) => incident_of(cells.get(&keys::incident(id)))?,
             ports::Key::Node(_) => match cell.open {
-                Some(id) => Some(self.incident(id).await?.ok_or(PortError::Transient)?),
+                Some(id) => Some(Box::pin(self.incident(id)).await?.ok_or(PortError::Transient)?),
                 None => None,
             },
         };
         let unsent = match &incident {
-            Some(incident) => self.unsent(incident.id).await?,
+            Some(incident) => Box::pin(self.unsent(incident.id)).await?,
             None => Vec::new(),
         };
         let bulletin: Arc<Bulletin> = bulletin_of(cells.get(&keys::bulletin()))?;
@@ -140,9 +143,9 @@ impl Ledger {
     async fn around(&self) -> Result<(Around, Vec<(NodeId, Entry)>), PortError> {
         let bulletin = keys::bulletin();
         let (cells, open, shelved) = tokio::join!(
-            self.table.get(std::slice::from_ref(&bulletin)),
-            self.open_entries(),
-            self.table.count(keys::SHELF)
+            Box::pin(self.table.get(std::slice::from_ref(&bulletin))),
+            Box::pin(self.open_entries()),
+            Box::pin(self.table.count(keys::SHELF))
         );
         let (cells, open, shelved) = (cells?, open?, shelved?);
         let bulletin = bulletin_of(cells.get(&bulletin))?;
@@ -244,6 +247,10 @@ fn in_days(now: Timestamp, days: i64) -> Timestamp {
 }
 
 /// A pause before a transaction is decided anew, so that those who collided do not collide again.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "milliseconds between two tries of one request; nothing is waited for here"
+)]
 async fn breathe(attempt: u32) {
     let most = 20_u64 << attempt.min(6);
     tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(most / 2..=most))).await;

@@ -1,6 +1,6 @@
-//! Metrics: CloudWatch's embedded metric format, one line of the log each. No call is made for them.
+//! Metrics: `CloudWatch`'s embedded metric format, one line of the log each. No call is made for them.
 //!
-//! Format: Amazon CloudWatch user guide, "Specification: Embedded metric format". Names are few, so that the bill is small.
+//! Format: Amazon `CloudWatch` user guide, "Specification: Embedded metric format". Names are few, so that the bill is small.
 
 use std::io::Write;
 

@@ -1,7 +1,10 @@
 //! Switches, and nodes that wait for a place.
 
 use super::commit::{node_until, scope_until};
-use super::*;
+use super::{
+    Arc, Expect, Found, Key, Ledger, NodeCell, NodeId, PortError, Serialize, Timestamp, Write, breathe, bulletin_of,
+    keys, put, read_or_default,
+};
 use crate::aws::table::Transacted;
 use crate::guard::Scope;
 use crate::ledger::cells::{self, ScopeCell};

@@ -1,6 +1,10 @@
 //! A commit: read, decide, write, all or nothing.
 
-use super::*;
+use super::{
+    BTreeMap, BTreeSet, CLOSED_KEPT_DAYS, Entry, Expect, Found, Key, Ledger, NODE_KEPT_DAYS, NodeCell, PortError,
+    RATES_KEPT_DAYS, Serialize, Timestamp, Write, breathe, bulletin_of, in_days, incident_of, keys, put, put_anyway,
+    read_or_default, record, switch_of,
+};
 use crate::aws::table::Transacted;
 use crate::guard::Scope;
 use crate::ledger::cells::{Cells, ScopeCell};

@@ -1,6 +1,6 @@
 //! What the ledger remembers of the policy document.
 
-use super::*;
+use super::{Ledger, PortError, Serialize, Timestamp, keys, put, put_anyway, read, read_or_default};
 use crate::aws::table::Transacted;
 use crate::policy::standing::{News, Remembered};
 

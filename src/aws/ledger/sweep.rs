@@ -1,7 +1,10 @@
 //! The ledger's side of a sweep.
 
 use super::account::Shelved;
-use super::*;
+use super::{
+    Arc, Around, BTreeMap, BTreeSet, DeserializeOwned, Entry, Expect, IncidentId, Key, Ledger, NodeCell, NodeId,
+    OutboxItem, PortError, Stored, Timestamp, Write, bulletin_of, keys, put, put_anyway, read, read_or_default,
+};
 use crate::aws::table::{Transacted, WRITES_MAX};
 use crate::event::Signal;
 use crate::ledger::{OVERDUE_SECS, cells};
@@ -35,13 +38,13 @@ impl Ledger {
     /// # Errors
     /// The table did not answer.
     pub async fn books(&self, now: Timestamp) -> Result<Books, PortError> {
-        let (around, outbox, gathered, digests, shelf, policy_news) = tokio::join!(
-            self.around(),
-            self.table.query(keys::OUTBOX, ""),
-            self.table.query(keys::GATHERED, ""),
-            self.table.query(keys::DIGESTS, ""),
-            self.table.query(keys::SHELF, ""),
-            self.policy_news(),
+        let (around, outbox, gathered, digests, waiting, policy_news) = tokio::join!(
+            Box::pin(self.around()),
+            Box::pin(self.table.query(keys::OUTBOX, "")),
+            Box::pin(self.table.query(keys::GATHERED, "")),
+            Box::pin(self.table.query(keys::DIGESTS, "")),
+            Box::pin(self.table.query(keys::SHELF, "")),
+            Box::pin(self.policy_news()),
         );
         let (around, open) = around?;
         let late = after(now, -OVERDUE_SECS);
@@ -53,7 +56,7 @@ impl Ledger {
                 overdue.push(item.id.incident);
             }
         }
-        let mut shelved: Vec<Shelved> = all(&shelf?)?;
+        let mut shelved: Vec<Shelved> = all(&waiting?)?;
         shelved.sort_by_key(|shelved| (shelved.at, shelved.signal.node));
         let mut gathered: Vec<OutboxItem> = all(&gathered?)?;
         gathered.sort_by_key(|item| (item.report.at, item.id));
@@ -140,15 +143,15 @@ impl Ledger {
     /// Who waits from now on: those without an open incident, each once.
     async fn put_on_shelf(&self, post: &Post, now: Timestamp) -> Result<(), PortError> {
         for signal in &post.shelve {
-            let (node, shelf) = (keys::node(signal.node), keys::shelf(signal.node));
-            self.until_saved(&[node.clone(), shelf.clone()], |found| {
+            let (node, place) = (keys::node(signal.node), keys::shelf(signal.node));
+            self.until_saved(&[node.clone(), place.clone()], |found| {
                 let cell: NodeCell = read_or_default(found.get(&node))?;
-                if cell.open.is_some() || found.contains_key(&shelf) {
+                if cell.open.is_some() || found.contains_key(&place) {
                     return Ok(Vec::new());
                 }
                 Ok(vec![
                     Write::Check { key: node.clone(), expect: Expect::unchanged(found.get(&node)) },
-                    put(shelf.clone(), &Shelved { at: now, signal: signal.clone() }, None, None)?,
+                    put(place.clone(), &Shelved { at: now, signal: signal.clone() }, None, None)?,
                 ])
             })
             .await?;

@@ -1,6 +1,8 @@
 //! Which execution of the timer drives an incident.
 
-use super::*;
+use super::{
+    CLOSED_KEPT_DAYS, IncidentId, Ledger, PortError, Serialize, Timestamp, in_days, keys, put, read_or_default,
+};
 
 /// Counts the executions of one incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
