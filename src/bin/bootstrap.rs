@@ -43,6 +43,7 @@ async fn serve_aws(settings: &Settings) -> anyhow::Result<()> {
 }
 
 #[cfg(not(feature = "aws"))]
+#[allow(clippy::unused_async, reason = "stands in for the one that awaits")]
 async fn serve_aws(_settings: &Settings) -> anyhow::Result<()> {
     anyhow::bail!(
         "DEFIB_ACCOUNT is not set, which means the AWS account, and this build holds only the embedded account; \
