@@ -1,29 +1,16 @@
 //! The ledger, the timer, the topic and the policy parameter: an answer that is right, or "try again"; never a wrong "saved".
 
-use std::sync::Arc;
-
-use defib::aws::Clients;
-use defib::aws::ledger::Ledger;
-use defib::aws::parameter::Parameter;
-use defib::aws::publish::Topic;
-use defib::aws::table::Table as DynamoTable;
-use defib::aws::timer::Timer;
 use defib::config::Stopwatch;
 use defib::incident::{Incident, record};
-use defib::policy::Policy;
 use defib::policy::standing::Reading;
-use defib::ports::{Commit, Committed, Expect, Key, OutboxItem, Permits, PortError};
-use defib::report::StackInfo;
-use defib::storm::News;
-use jiff::Timestamp;
+use defib::ports::{Committed, Key, PortError};
 
 use crate::cells::{self, Cell, Table};
-use crate::wire_door::table::Store;
-use crate::wire_door::{Between, Fault, Rule, When};
+use crate::wire_door::hands::{Hands, STACK, following, noon, report};
+use crate::wire_door::{Fault, Rule, When};
 
 /// A pass has a minute.
 const CALL_SECS_MAX: f64 = 59.0;
-const STACK: StackInfo<'static> = StackInfo { name: "defib", version: "1" };
 
 /// What Defib does with its books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,65 +39,6 @@ const DEEDS: [(Deed, &[&str]); 9] = [
     (Deed::Policy, &["GetParameter"]),
 ];
 const WRITES: [&str; 4] = ["TransactWriteItems", "DeleteItem", "StartExecution", "Publish"];
-
-/// The hands on one store.
-pub(crate) struct Hands {
-    pub(crate) store: Arc<Store>,
-    pub(crate) between: Between,
-    pub(crate) ledger: Ledger,
-    pub(crate) timer: Timer,
-    topic: Topic,
-    policy: Parameter,
-}
-
-impl Hands {
-    pub(crate) async fn new(store: Arc<Store>, rule: Option<Rule>) -> Self {
-        let between = Between::open(store.upstream(), rule).await;
-        let clients = Clients::of(&between.shared().await);
-        Self {
-            store,
-            ledger: Ledger::new(DynamoTable::new(clients.dynamodb, "defib".into())),
-            timer: Timer::new(clients.sfn, "arn:aws:states:us-east-1:111122223333:stateMachine:defib-timer".into()),
-            topic: Topic::new(clients.sns, "arn:aws:sns:us-east-1:111122223333:defib".into()),
-            policy: Parameter::new(clients.ssm, "/defib/policy".into()),
-            between,
-        }
-    }
-
-    /// Hands on a store in which an incident is open, with a report on its way out.
-    pub(crate) async fn at_work() -> (Self, Incident) {
-        let hands = Self::new(Arc::default(), None).await;
-        let incident = incident();
-        let first = Commit { outbox: vec![Arc::new(report())], ..commit(Expect::NoOpenIncident, &incident) };
-        assert_eq!(hands.ledger.commit(&first, noon()).await, Ok(Committed::Saved));
-        (hands, incident)
-    }
-}
-
-pub(crate) fn noon() -> Timestamp {
-    "2026-11-20T16:00:00Z".parse().unwrap()
-}
-
-pub(crate) fn incident() -> Incident {
-    record::read(include_bytes!("../frozen/incident-watching.json")).unwrap()
-}
-
-pub(crate) fn report() -> OutboxItem {
-    serde_json::from_slice(include_bytes!("../frozen/report-ended.json")).unwrap()
-}
-
-pub(crate) fn commit(expect: Expect, next: &Incident) -> Commit {
-    let news = News::nothing(&Policy::default());
-    Commit { expect, next: Arc::new(next.clone()), permits: Permits::Keep, outbox: Vec::new(), news, quarantine: None }
-}
-
-/// The commit that follows.
-pub(crate) fn following(incident: &Incident) -> Commit {
-    let mut next = incident.clone();
-    next.version += 1;
-    next.looks += 1;
-    commit(Expect::Version(incident.version), &next)
-}
 
 /// The matrices of all that keeps the books: with the fault before the service acts, and after.
 pub(crate) fn matrices() -> (Table, Table) {

@@ -74,15 +74,14 @@ pub(crate) fn documents() -> Documents {
 
 /// A probe says so much that its whole output must be asked for.
 fn talkative(request: &Request, mut response: Response) -> Response {
-    let field = match request.operation.as_str() {
-        "ListCommandInvocations" => "Output",
-        _ => return response,
-    };
+    if request.operation != "ListCommandInvocations" {
+        return response;
+    }
     let mut body: Value = serde_json::from_str(&response.body).unwrap_or_default();
     for plugin in body["CommandInvocations"].as_array_mut().into_iter().flatten() {
         for plugin in plugin["CommandPlugins"].as_array_mut().into_iter().flatten() {
-            if let Some(output) = plugin[field].as_str().filter(|output| output.contains("boot")) {
-                plugin[field] = format!("{output}\n{}", "noise ".repeat(500)).into();
+            if let Some(output) = plugin["Output"].as_str().filter(|output| output.contains("boot")) {
+                plugin["Output"] = format!("{output}\n{}", "noise ".repeat(500)).into();
             }
         }
     }

@@ -74,10 +74,10 @@ impl Response {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", self.status);
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", self.body.len()));
-        [head.as_bytes(), self.body.as_bytes()].concat()
+        let length = format!("content-length: {}\r\n\r\n", self.body.len());
+        [&head, &length, &self.body].map(|part| part.as_bytes()).concat()
     }
 }
 

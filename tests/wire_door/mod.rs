@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
+pub(crate) mod hands;
 mod http;
+pub(crate) mod shapes;
 pub(crate) mod table;
 mod words;
 
@@ -15,6 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use http::{Request, Response};
+pub(crate) use words::Protocol;
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

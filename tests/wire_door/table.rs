@@ -21,9 +21,12 @@ pub(crate) struct Store {
     pub(crate) put_off: Mutex<usize>,
     /// Answers in the place of the next transactions.
     pub(crate) next: Mutex<VecDeque<Response>>,
+    /// The same token again is told as "still at work".
+    pub(crate) still_at_work: Mutex<bool>,
     /// Executions by name, with their status.
     pub(crate) executions: Mutex<BTreeMap<String, &'static str>>,
     pub(crate) told: Mutex<Vec<Request>>,
+    answered: Mutex<Vec<(Request, Response)>>,
 }
 
 impl Store {
@@ -39,7 +42,19 @@ impl Store {
         serde_json::from_str(&body).ok()
     }
 
+    /// What was answered to a request of the past.
+    pub(crate) fn replay(&self, request: &Request) -> Response {
+        let answered = self.answered.lock().unwrap();
+        answered.iter().find(|(asked, _)| asked == request).map(|(_, answer)| answer.clone()).unwrap()
+    }
+
     fn answer(&self, request: &Request) -> Response {
+        let answer = self.decide(request);
+        self.answered.lock().unwrap().push((request.clone(), answer.clone()));
+        answer
+    }
+
+    fn decide(&self, request: &Request) -> Response {
         let body = request.json();
         match request.operation.as_str() {
             "BatchGetItem" => self.batch_get(&body),
@@ -76,7 +91,7 @@ impl Store {
         let mut left = Vec::new();
         if *put_off > 0 {
             *put_off -= 1;
-            left = wanted.split_off(wanted.len().div_ceil(2));
+            left = wanted.split_off(wanted.len() / 2);
         }
         let items = self.items.lock().unwrap();
         let found: Vec<&Value> = wanted.iter().filter_map(|wanted| items.get(&key(wanted))).collect();
@@ -120,6 +135,11 @@ impl Store {
         }
         let token = body["ClientRequestToken"].as_str().unwrap().to_owned();
         if !self.tokens.lock().unwrap().insert(token.clone()) {
+            if *self.still_at_work.lock().unwrap() {
+                let message =
+                    json!({ "Message": "The transaction with the given request token is already in progress." });
+                return Response::json_error(400, "TransactionInProgressException", message);
+            }
             return Response::json(200, &json!({}));
         }
         let mut items = self.items.lock().unwrap();
