@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -62,12 +62,7 @@ impl Clients {
         // ring, because the SDK's own choice burns three times our whole cold start on entropy (DESIGN.md §10).
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
-            .timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
-            .load()
-            .await;
+        let shared = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http).load().await;
         Self::of(&shared)
     }
 
@@ -88,6 +83,13 @@ impl Clients {
             sqs: client!(aws_sdk_sqs, shared, budget),
         }
     }
+}
+
+/// A configuration with the limits of reads: how often one is tried, and for how long.
+#[must_use]
+pub fn limited(config: ConfigLoader) -> ConfigLoader {
+    let retries = RetryConfig::standard().with_max_attempts(TRIES);
+    config.retry_config(retries).timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
 }
 
 fn time_limits(one_secs: u64, all_secs: u64) -> TimeoutConfig {

@@ -144,7 +144,8 @@ impl Table {
                 asked += 1;
                 let answer = self.dynamodb.batch_get_item().request_items(&*self.name, ask).send().await;
                 let answer = answer.map_err(|error| failed("BatchGetItem", &error))?;
-                for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                // Without its lists it is no answer: what a list leaves out is not there, and then much is allowed.
+                for item in answer.responses.ok_or(PortError::Transient)?.into_values().flatten() {
                     let (key, stored) = stored(&item).ok_or(PortError::Transient)?;
                     found.insert(key, stored);
                 }
@@ -181,7 +182,7 @@ impl Table {
                 ask = ask.expression_attribute_values(":sk", AttributeValue::S(begins.to_owned()));
             }
             let answer = ask.send().await.map_err(|error| failed("Query", &error))?;
-            for item in answer.items.unwrap_or_default() {
+            for item in answer.items.ok_or(PortError::Transient)? {
                 items.push(stored(&item).ok_or(PortError::Transient)?);
             }
             from = answer.last_evaluated_key.filter(|key| !key.is_empty());
@@ -324,7 +325,8 @@ fn stored(item: &Attributes) -> Option<(Key, Stored)> {
 fn refused(error: &SdkError<TransactWriteItemsError>) -> Result<Transacted, PortError> {
     let canceled = match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled,
-        Some(TransactWriteItemsError::TransactionInProgressException(_)) => return Ok(Transacted::Again),
+        // The SDK tried again, with the same token, while an earlier try was still at work: that one may be written.
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => return Ok(Transacted::Unknown),
         _ => {
             let fault = Fault::of("TransactWriteItems", error);
             fault.tell();

@@ -53,8 +53,15 @@ impl Timer {
         let execution = format!("{}:{name}", self.arn.replacen(":stateMachine:", ":execution:", 1));
         let generation = match self.sfn.describe_execution().execution_arn(execution).send().await {
             // It waits, or is about to call; late because a look took long or came from elsewhere.
-            Ok(answer) if *answer.status() == ExecutionStatus::Running => return Ok(()),
-            Ok(_) => ledger.next_timer(id, generation, now).await?,
+            Ok(answer) => match answer.status() {
+                ExecutionStatus::Running | ExecutionStatus::PendingRedrive => return Ok(()),
+                ExecutionStatus::Succeeded
+                | ExecutionStatus::Failed
+                | ExecutionStatus::TimedOut
+                | ExecutionStatus::Aborted => ledger.next_timer(id, generation, now).await?,
+                // Nobody knows whether it wakes its incident: the next sweep asks again.
+                _ => return Err(PortError::Transient),
+            },
             Err(error)
                 if error.as_service_error().is_some_and(
                     aws_sdk_sfn::operation::describe_execution::DescribeExecutionError::is_execution_does_not_exist,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// A door with a world behind it, and the nodes as Defib reaches them. The door is closed with it.
 pub(crate) struct Door {
     process: Child,
-    at: String,
+    pub(crate) at: String,
     pub(crate) nodes: Nodes,
 }
 

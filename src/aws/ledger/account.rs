@@ -1,6 +1,6 @@
 //! Switches, and nodes that wait for a place.
 
-use super::commit::{node_until, scope_until};
+use super::commit::{UNSURE_MAX, node_until, scope_until};
 use super::{
     Arc, Expect, Found, Key, Ledger, NodeCell, NodeId, PortError, Serialize, Timestamp, Write, breathe, bulletin_of,
     keys, put, read_or_default,
@@ -100,13 +100,20 @@ impl Ledger {
         wanted: &[Key],
         decide: impl Fn(&Found) -> Result<Vec<Write>, PortError>,
     ) -> Result<(), PortError> {
+        let mut unsure = 0;
         for attempt in 0..TRIES {
             if attempt > 0 {
                 breathe(attempt).await;
             }
             let writes = decide(&self.table.get(wanted).await?)?;
-            if writes.is_empty() || self.table.transact(&writes).await? == Transacted::Saved {
+            if writes.is_empty() {
                 return Ok(());
+            }
+            match self.table.transact(&writes).await? {
+                Transacted::Saved => return Ok(()),
+                Transacted::Again => {}
+                Transacted::Unknown if unsure + 1 == UNSURE_MAX => break,
+                Transacted::Unknown => unsure += 1,
             }
         }
         Err(PortError::Transient)

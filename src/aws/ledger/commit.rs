@@ -13,6 +13,9 @@ use crate::ports::{Commit, Committed, Permits};
 /// So often a commit is decided anew when others were faster. Each time one of them got its way, so this ends.
 const TRIES: u32 = 8;
 
+/// So many writes without an answer, each of which takes as long as all tries of a call may: a pass has a minute.
+pub(super) const UNSURE_MAX: u32 = 2;
+
 /// The cells of one commit, with their revisions.
 struct Read {
     found: Found,
@@ -25,15 +28,18 @@ impl Ledger {
     /// # Errors
     /// The table did not answer: nothing is known then about whether it was saved.
     pub async fn commit(&self, commit: &Commit, now: Timestamp) -> Result<Committed, PortError> {
-        let mut unsure = false;
+        let mut unsure = 0;
         for attempt in 0..TRIES {
             if attempt > 0 {
                 breathe(attempt).await;
             }
             let Read { found, mut cells } = self.read_cells(commit).await?;
             // The write before this one had no answer: it landed if this very record is there.
-            if unsure && cells.incident.as_ref() == Some(&commit.next) {
+            if unsure > 0 && cells.incident.as_ref() == Some(&commit.next) {
                 return Ok(Committed::Saved);
+            }
+            if unsure == UNSURE_MAX {
+                break;
             }
             let before = cells.clone();
             let committed = cells.commit(commit, now);
@@ -43,7 +49,7 @@ impl Ledger {
             match self.table.transact(&writes(commit, &found, &before, &cells, now)?).await? {
                 Transacted::Saved => return Ok(Committed::Saved),
                 Transacted::Again => {}
-                Transacted::Unknown => unsure = true,
+                Transacted::Unknown => unsure += 1,
             }
         }
         tracing::warn!(incident.id = %commit.next.id, "others were faster {TRIES} times, or the table did not answer");

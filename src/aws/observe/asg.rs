@@ -43,15 +43,17 @@ impl Nodes {
         look: &Look,
         now: Timestamp,
     ) -> Fact<Asg> {
-        let name = match (tagged, &look.group) {
-            (Fact::Known(name), _) => name,
-            (Fact::Absent | Fact::Unknown(_), Some(name)) => name.clone(),
+        let (name, is_tagged) = match (tagged, &look.group) {
+            (Fact::Known(name), _) => (name, true),
+            (Fact::Absent | Fact::Unknown(_), Some(name)) => (name.clone(), false),
             (Fact::Absent, None) => return Fact::Absent,
             (Fact::Unknown(blind), None) => return Fact::Unknown(blind),
         };
         let only_known = !look.close && look.group.is_none();
         let group = match self.group(&name, only_known, now).await {
             Ok(Some(group)) => group,
+            // The SDK reads an answer in which everything is missing as an empty list; the tag says that there is a group.
+            Ok(None) if is_tagged => return Fact::Unknown(Blind::Empty),
             Ok(None) => return Fact::Absent,
             Err(blind) => return Fact::Unknown(blind),
         };
@@ -83,7 +85,8 @@ impl Nodes {
         let request = self.clients.autoscaling.describe_auto_scaling_groups();
         let answer = request.auto_scaling_group_names(name.as_str()).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeAutoScalingGroups", &error).blind())?;
-        let row = output.auto_scaling_groups().iter().find(|row| row.auto_scaling_group_name() == Some(name.as_str()));
+        let rows = output.auto_scaling_groups.ok_or(Blind::Empty)?;
+        let row = rows.iter().find(|row| row.auto_scaling_group_name() == Some(name.as_str()));
         let group = match row.map(seen) {
             Some(Some(group)) => Some(Arc::new(group)),
             Some(None) => return Err(Blind::Empty),
@@ -101,7 +104,8 @@ impl Nodes {
         // The newest come first, and only one can run.
         let answer = request.auto_scaling_group_name(name.as_str()).max_records(5).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceRefreshes", &error).blind())?;
-        let runs = output.instance_refreshes().iter().any(|refresh| refresh.status().is_some_and(runs));
+        let refreshes = output.instance_refreshes.ok_or(Blind::Empty)?;
+        let runs = refreshes.iter().any(|refresh| refresh.status().is_some_and(runs));
         self.cache.refreshes.put(name.clone(), now, runs);
         Ok(runs)
     }

@@ -54,7 +54,7 @@ impl Nodes {
         let request = self.clients.ssm.list_command_invocations();
         let request = request.command_id(command.as_str()).instance_id(node.to_string()).details(details);
         match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", &error)) {
-            Ok(output) => Ok(output.command_invocations.unwrap_or_default().into_iter().next()),
+            Ok(output) => Ok(output.command_invocations.ok_or(Blind::Empty)?.into_iter().next()),
             Err(fault) if fault.kind == FaultKind::Absent => Ok(None),
             Err(fault) => Err(fault.blind()),
         }
@@ -75,7 +75,8 @@ impl Nodes {
                 Ok(output) => output,
                 Err(fault) => return Fact::Unknown(fault.blind()),
             };
-            rows.extend(output.command_invocations.unwrap_or_default());
+            let Some(page) = output.command_invocations else { return Fact::Unknown(Blind::Empty) };
+            rows.extend(page);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
                 break;

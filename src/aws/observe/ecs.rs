@@ -77,7 +77,8 @@ impl Nodes {
         for _ in 0..PAGES_MAX {
             let answer = self.clients.ecs.list_clusters().set_next_token(token.take()).send().await;
             let output = answer.map_err(|error| Fault::of("ListClusters", &error).blind())?;
-            clusters.extend(output.cluster_arns().iter().filter_map(|arn| arn.parse().ok()));
+            let page = output.cluster_arns.ok_or(Blind::Empty)?;
+            clusters.extend(page.iter().filter_map(|arn| arn.parse().ok()));
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(clusters);
@@ -98,7 +99,8 @@ impl Nodes {
                 Err(fault) => return Err(fault.blind()),
             };
             // An old agent registers a second one for the same instance: the newest comes last, and either shows the node.
-            if let Some(arn) = output.container_instance_arns().last().and_then(|arn| arn.parse().ok()) {
+            let arns = output.container_instance_arns.ok_or(Blind::Empty)?;
+            if let Some(arn) = arns.last().and_then(|arn| arn.parse().ok()) {
                 let place = (cluster.clone(), arn);
                 self.cache.places.put(node, now, Some(place.clone()));
                 return Ok(Some(place));

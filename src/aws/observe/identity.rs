@@ -39,7 +39,10 @@ impl Nodes {
         }
         let answer = self.clients.iam.get_instance_profile().instance_profile_name(profile).send().await;
         let holds = match answer.map_err(|error| Fault::of("GetInstanceProfile", &error)) {
-            Ok(output) => output.instance_profile().map(|profile| !profile.roles().is_empty()),
+            Ok(output) => {
+                let row = output.instance_profile().filter(|row| row.instance_profile_name() == profile);
+                Some(!row.ok_or(Blind::Empty)?.roles().is_empty())
+            }
             Err(fault) if fault.kind == FaultKind::Absent => None,
             Err(fault) => return Err(fault.blind()),
         };

@@ -45,7 +45,10 @@ impl Nodes {
         let status = invocation_status(&row);
         let mut output: String = row.command_plugins().iter().filter_map(|plugin| plugin.output()).collect();
         if says_something(status) && output.len() >= LIST_CUTS {
-            match self.whole_output(node, command).await {
+            // The step of the node's platform; the other one was left out, and says only that.
+            let longest = row.command_plugins().iter().max_by_key(|plugin| plugin.output().map_or(0, str::len));
+            let step = longest.and_then(|plugin| plugin.name());
+            match self.whole_output(node, command, step).await {
                 Ok(Some(whole)) => output = whole,
                 Ok(None) => {}
                 // The worst of it stands at its beginning, which is here.
@@ -67,9 +70,15 @@ impl Nodes {
         }
     }
 
-    async fn whole_output(&self, node: NodeId, command: &CommandId) -> Result<Option<String>, Fault> {
-        let request = self.clients.ssm.get_command_invocation();
-        let answer = request.command_id(command.as_str()).instance_id(node.to_string()).send().await;
+    /// The output of one step. Of a document with several, as ours is, it must be named (facts/aws.md §2.1).
+    async fn whole_output(
+        &self,
+        node: NodeId,
+        command: &CommandId,
+        step: Option<&str>,
+    ) -> Result<Option<String>, Fault> {
+        let request = self.clients.ssm.get_command_invocation().command_id(command.as_str());
+        let answer = request.instance_id(node.to_string()).set_plugin_name(step.map(ToOwned::to_owned)).send().await;
         match answer.map_err(|error| Fault::of("GetCommandInvocation", &error)) {
             Ok(output) => Ok(output.standard_output_content),
             Err(fault) if fault.kind == FaultKind::Absent => Ok(None),

@@ -70,7 +70,7 @@ impl Nodes {
         let filter = filter.map_err(|_| Blind::NotRead)?;
         let answer = self.clients.ssm.describe_instance_information().filters(filter).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceInformation", &error).blind())?;
-        let rows = output.instance_information_list.unwrap_or_default();
+        let rows = output.instance_information_list.ok_or(Blind::Empty)?;
         let Some(row) = rows.iter().find(|row| row.instance_id() == Some(id.as_str())) else { return Ok(None) };
         let row = Row::of(row).ok_or(Blind::Empty)?;
         self.cache.rows.put(node, now, row);
@@ -103,6 +103,7 @@ impl Nodes {
         let request = self.clients.ssm.list_tags_for_resource();
         let request = request.resource_type(ResourceTypeForTagging::ManagedInstance).resource_id(node.to_string());
         match request.send().await.map_err(|error| Fault::of("ListTagsForResource", &error)) {
+            Ok(output) if output.tag_list.is_none() => Fact::Unknown(Blind::Empty),
             Ok(output) => {
                 let read = tags(output.tag_list().iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
                 self.cache.managed.put(node, now, read);
@@ -127,7 +128,8 @@ impl Nodes {
                 Ok(output) => output,
                 Err(fault) => return Fact::Unknown(fault.blind()),
             };
-            live = live.saturating_add(output.sessions().len());
+            let Some(sessions) = output.sessions else { return Fact::Unknown(Blind::Empty) };
+            live = live.saturating_add(sessions.len());
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
                 let live = u16::try_from(live).unwrap_or(u16::MAX);

@@ -36,7 +36,8 @@ macro_rules! every_page {
             let $token = next.take();
             let answer = $request.send().await;
             let output = answer.map_err(|error| Fault::of($operation, &error).blind())?;
-            all.extend(output.$rows.unwrap_or_default());
+            // AWS writes an empty list; one that is missing is no answer.
+            all.extend(output.$rows.ok_or(Blind::Empty)?);
             next = output.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
                 whole = true;
@@ -73,7 +74,9 @@ impl Nodes {
             container_instances: container_instances?,
             groups: groups.iter().filter_map(asg::seen).collect(),
         };
-        if lists.groups.len() < groups.len() {
+        // The SDK reads an answer in which everything is missing as an empty list; a member's tag says that there is a group.
+        let none_of_some = groups.is_empty() && lists.instances.iter().any(|row| ec2::group(row).is_some());
+        if none_of_some || lists.groups.len() < groups.len() {
             return Err(Blind::Empty);
         }
         let census = Arc::new(Census::of(now, rows(&lists)));
@@ -131,9 +134,12 @@ impl Nodes {
                 let answer = request.set_container_instances(Some(some.to_vec())).send().await;
                 let output = answer.map_err(|error| Fault::of("DescribeContainerInstances", &error).blind())?;
                 // One that was deregistered between the two calls is a failure `MISSING`.
-                all.extend(
-                    output.container_instances.unwrap_or_default().into_iter().map(|row| (cluster.clone(), row)),
-                );
+                let told = output.failures().len();
+                let rows = output.container_instances.unwrap_or_default();
+                if rows.len() + told < some.len() {
+                    return Err(Blind::Empty);
+                }
+                all.extend(rows.into_iter().map(|row| (cluster.clone(), row)));
             }
         }
         Ok(all)
@@ -150,7 +156,7 @@ impl Nodes {
                 Err(fault) if fault.kind == FaultKind::Absent => return Ok(None),
                 Err(fault) => return Err(fault.blind()),
             };
-            arns.extend(output.container_instance_arns.unwrap_or_default());
+            arns.extend(output.container_instance_arns.ok_or(Blind::Empty)?);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(Some(arns));

@@ -51,7 +51,12 @@ impl Nodes {
         for some in arns.chunks(TASKS_A_CALL) {
             let request = self.clients.ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
             let output = request.send().await.map_err(|error| Fault::of("DescribeTasks", &error).blind())?;
-            tasks.extend(output.tasks.unwrap_or_default());
+            let (told, rows) = (output.failures().len(), output.tasks.unwrap_or_default());
+            // One that ended between the two calls is a failure `MISSING`.
+            if rows.len() + told < some.len() {
+                return Err(Blind::Empty);
+            }
+            tasks.extend(rows);
         }
         let of_services: Vec<String> = tasks
             .iter()
@@ -61,7 +66,11 @@ impl Nodes {
         for some in of_services.chunks(TASKS_A_CALL) {
             let request = self.clients.ecs.get_task_protection().cluster(cluster).set_tasks(Some(some.to_vec()));
             let output = request.send().await.map_err(|error| Fault::of("GetTaskProtection", &error).blind())?;
-            protected.extend(output.protected_tasks.unwrap_or_default());
+            let (told, rows) = (output.failures().len(), output.protected_tasks.unwrap_or_default());
+            if rows.len() + told < some.len() {
+                return Err(Blind::Empty);
+            }
+            protected.extend(rows);
         }
         let names: BTreeSet<&str> = tasks.iter().filter_map(service_name).collect();
         let names: Vec<String> = names.into_iter().map(ToOwned::to_owned).collect();
@@ -85,7 +94,7 @@ impl Nodes {
             let request = self.clients.ecs.list_tasks().cluster(ecs.cluster.as_str());
             let request = request.container_instance(ecs.arn.as_str()).set_next_token(token.take());
             let output = request.send().await.map_err(|error| Fault::of("ListTasks", &error).blind())?;
-            arns.extend(output.task_arns.unwrap_or_default());
+            arns.extend(output.task_arns.ok_or(Blind::Empty)?);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
                 break;
