@@ -3,6 +3,7 @@
 
 #![cfg(all(feature = "aws", feature = "cli"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
+#![allow(clippy::large_futures, reason = "a test has the room")]
 
 #[path = "chaos/books.rs"]
 mod books;

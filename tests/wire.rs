@@ -2,6 +2,7 @@
 
 #![cfg(all(feature = "aws", feature = "cli"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // So may helpers of tests.
+#![allow(clippy::large_futures, reason = "a test has the room")]
 
 #[path = "wire/books.rs"]
 mod books;

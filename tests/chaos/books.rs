@@ -49,7 +49,7 @@ pub(crate) fn matrices() -> (Table, Table) {
             let writes = WRITES.contains(&operation);
             for fault in Fault::ALL {
                 // An answer of which nothing is left says "done" where there is nothing to say but that.
-                if !fault.needs_answer() && !(writes && matches!(fault, Fault::Empty | Fault::Malformed)) {
+                if !(fault.needs_answer() || writes && matches!(fault, Fault::Empty | Fault::Malformed)) {
                     tasks.push((deed, Rule::every(operation, fault, When::Before)));
                 }
                 let refused = matches!(fault, Fault::BadRequest | Fault::TooMany | Fault::Denied | Fault::Expired);
@@ -70,6 +70,10 @@ pub(crate) fn matrices() -> (Table, Table) {
 }
 
 async fn cell(deed: Deed, rule: Rule) -> Cell {
+    cells::undisturbed(rule.fault, || tried(deed, rule)).await.0
+}
+
+async fn tried(deed: Deed, rule: Rule) -> (Cell, f64) {
     let (hands, incident) = Hands::at_work().await;
     if deed == Deed::Revive {
         hands.timer.ensure(&hands.ledger, incident.id).await.unwrap();
@@ -94,7 +98,7 @@ async fn cell(deed: Deed, rule: Rule) -> Cell {
     for problem in &mut problems {
         problem.insert_str(0, &format!("[{deed:?}, {:?}] ", rule.when));
     }
-    Cell { operation: rule.operation, fault: rule.fault, word: told, problems }
+    (Cell { operation: rule.operation, fault: rule.fault, word: told, problems }, secs)
 }
 
 /// Does it, and compares what is told with what is stored.

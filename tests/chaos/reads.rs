@@ -64,8 +64,14 @@ struct Task {
     now: Timestamp,
     scene: Scene,
     rule: Rule,
-    /// What is seen without the fault, before and after all cells: agents ping on meanwhile.
-    right: Vec<Seen>,
+}
+
+/// What came of it, and whether it asked for what was spoiled.
+struct Told {
+    task: Task,
+    seen: Seen,
+    asked: bool,
+    secs: f64,
 }
 
 pub(crate) fn documents() -> Documents {
@@ -109,9 +115,11 @@ pub(crate) fn matrix() -> Table {
     let (door, scenes, now) = runtime.block_on(stage());
     let mut tasks = Vec::new();
     let mut known: Vec<&str> = Vec::new();
-    for scene in scenes {
-        let (right, asked, _) = runtime.block_on(see(&door.at, &scene, now, None));
-        if let Seen::Sweep(swept) = &right {
+    // What is seen without a fault, before and after: agents ping on meanwhile, each once in five minutes.
+    let mut right: Vec<Vec<Seen>> = Vec::new();
+    for scene in &scenes {
+        let (before, asked, _) = runtime.block_on(see(&door.at, scene, now, None));
+        if let Seen::Sweep(swept) = &before {
             assert_eq!(swept.as_ref().unwrap().troubled.len(), 2, "{swept:?}");
         }
         let mut operations: Vec<&str> = asked.iter().map(|request| request.operation.as_str()).collect();
@@ -127,16 +135,22 @@ pub(crate) fn matrix() -> Table {
             for fault in Fault::ALL {
                 let when = if fault.needs_answer() { When::After } else { When::Before };
                 let rule = Rule::every(row.operation, fault, when);
-                tasks.push(Task { at: door.at.clone(), now, scene: scene.clone(), rule, right: vec![right.clone()] });
+                tasks.push(Task { at: door.at.clone(), now, scene: scene.clone(), rule });
             }
         }
+        right.push(vec![before]);
     }
     let reads: Vec<&str> = OPERATIONS.iter().map(|row| row.operation).filter(|name| is_read(name)).collect();
     for read in reads {
         assert!(known.contains(&read), "no look needs {read}");
     }
     let count = tasks.len();
-    let cells = cells::run(tasks, |task| task.rule.fault.hangs(), cell);
+    let told = cells::run(tasks, |task| task.rule.fault.hangs(), tell);
+    for (scene, right) in scenes.iter().zip(&mut right) {
+        right.push(runtime.block_on(see(&door.at, scene, now, None)).0);
+    }
+    let of = |told: &Told| scenes.iter().position(|scene| scene.name == told.task.scene.name).unwrap();
+    let cells = told.into_iter().map(|told| judge(&told, &right[of(&told)])).collect();
     println!("{count} cells of reads in {:.0} s", watch.seconds());
     drop(door);
     cells::table(cells)
@@ -169,21 +183,29 @@ pub(crate) fn is_read(operation: &str) -> bool {
     ["Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb))
 }
 
-async fn cell(task: Task) -> Cell {
-    let Task { at, now, scene, rule, mut right } = task;
-    let (seen, asked, secs) = see(&at, &scene, now, Some(rule)).await;
-    // Without the fault, now: agents have pinged meanwhile.
-    right.push(see(&at, &scene, now, None).await.0);
+async fn tell(task: Task) -> Told {
+    let look = || async {
+        let (seen, asked, secs) = see(&task.at, &task.scene, task.now, Some(task.rule)).await;
+        ((seen, asked), secs)
+    };
+    let ((seen, asked), secs) = cells::undisturbed(task.rule.fault, look).await;
+    let asked = asked.iter().any(|request| request.operation == task.rule.operation);
+    Told { task, seen, asked, secs }
+}
+
+/// Compares what was seen with what is seen without the fault.
+fn judge(told: &Told, right: &[Seen]) -> Cell {
+    let Told { task: Task { now, scene, rule, .. }, seen, asked, secs } = told;
     let mut problems = Vec::new();
-    if secs > LOOK_SECS_MAX {
+    if *secs > LOOK_SECS_MAX {
         problems.push(format!("{}: it took {secs:.1} s", scene.name));
     }
-    if !asked.iter().any(|request| request.operation == rule.operation) {
+    if !asked {
         problems.push(format!("{}: never asked for", scene.name));
     }
     let expected = fitting(rule.fault);
-    let word = match &seen {
-        _ if right.contains(&seen) => "same",
+    let word = match seen {
+        _ if right.contains(seen) => "same",
         Seen::Sweep(Err(PortError::Transient)) => "again",
         Seen::Sweep(other) => {
             problems.push(format!("sweep: {other:?}"));
@@ -198,7 +220,7 @@ async fn cell(task: Task) -> Cell {
                 })
                 .collect();
             let found = differences(seen, &right, expected, &mut problems);
-            if Health::of(seen, now).is_ill() && !Health::of(right[0], now).is_ill() {
+            if Health::of(seen, *now).is_ill() && !Health::of(right[0], *now).is_ill() {
                 problems.push(format!("{}: it looks ill", scene.name));
             }
             found

@@ -77,14 +77,14 @@ impl Response {
             head.extend([name, ": ", value, "\r\n"]);
         }
         let length = format!("content-length: {}\r\n\r\n", self.body.len());
-        [&head, &length, &self.body].map(|part| part.as_bytes()).concat()
+        [&head, &length, &self.body].map(String::as_bytes).concat()
     }
 }
 
 /// Reads a message: its first line, its headers, its body.
 async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Option<(String, Vec<(String, String)>, String)> {
     let mut bytes = Vec::new();
-    let mut part = [0_u8; 16_384];
+    let mut part = vec![0_u8; 16_384];
     let end = loop {
         let count = stream.read(&mut part).await.ok().filter(|count| *count > 0)?;
         bytes.extend_from_slice(&part[..count]);

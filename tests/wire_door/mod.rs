@@ -277,6 +277,6 @@ async fn spoil(stream: &mut TcpStream, request: &Request, fault: Fault, real: Op
 }
 
 #[allow(clippy::disallowed_methods, reason = "a service that takes its time")]
-async fn pause(millis: u64) {
+pub(crate) async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
