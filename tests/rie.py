@@ -202,7 +202,8 @@ def check_settings():
         ("a bad mode", {"DEFIB_ACCOUNT": "sim", "DEFIB_MODE": "everything"}, ("DEFIB_MODE", "everything", "observe")),
         ("a bad number", {"DEFIB_ACCOUNT": "sim", "DEFIB_COOLDOWN_SECS": "5m"}, ("DEFIB_COOLDOWN_SECS", "5m", "60")),
         ("another account", {"DEFIB_ACCOUNT": "prod"}, ("DEFIB_ACCOUNT", "prod", "sim")),
-        ("no account", {}, ("DEFIB_ACCOUNT", "sim")),
+        ("no account", {}, ("DEFIB_HOME_ACCOUNT", "twelve-digit")),
+        ("no table", {"DEFIB_HOME_ACCOUNT": "111122223333", "DEFIB_HOME_REGION": "us-east-1"}, ("DEFIB_TABLE", "table")),
         ("an unknown fault", {"DEFIB_ACCOUNT": "sim", "DEFIB_SIM_FAULT": "host.on-fire"}, ("DEFIB_SIM_FAULT", "host.on-fire")),
     ):
         done = subprocess.run([BOOTSTRAP], env=environment(**settings), stdin=subprocess.DEVNULL,
