@@ -14,7 +14,7 @@ COMMIT = $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/
 .PHONY: help demo test lint fmt e2e package bench soak duel plants fuzz mutants model model-two cli
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: cli ## Build without the AWS SDK and watch Defib work on the simulated account
 	@"$(DEFIB)" simulate

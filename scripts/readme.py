@@ -192,7 +192,7 @@ def checks(text, tour):
     safety = ROOT / "docs" / "SAFETY.md"
     yield "names in docs/SAFETY.md", lambda: check_names(safety)
     yield "rows of docs/SAFETY.md", lambda: check_rows(safety)
-    for name in sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))):
+    for name in sorted(set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", text, re.MULTILINE))):
         yield f"make {name}", lambda name=name: check_target(name)
 
 

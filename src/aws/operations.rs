@@ -32,8 +32,8 @@ operations! {
     op!("ssm", "GetParameter", Observe),
     op!("ssm", "ListCommandInvocations", Observe),
     op!("ssm", "ListTagsForResource", Observe),
-    // The probe's document in every mode in which probes are allowed; the repair's from `restart` on.
-    op!("ssm", "SendCommand", Observe),
+    // From `restart` on both documents; in `observe` the probe's, where the stack allows probes.
+    op!("ssm", "SendCommand", Restart),
     op!("ec2", "DescribeInstanceAttribute", Observe),
     op!("ec2", "DescribeInstanceStatus", Observe),
     op!("ec2", "DescribeInstanceTypes", Observe),
