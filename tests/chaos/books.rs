@@ -76,7 +76,7 @@ async fn cell(deed: Deed, rule: Rule) -> Cell {
 async fn tried(deed: Deed, rule: Rule) -> (Cell, f64) {
     let (hands, incident) = Hands::at_work().await;
     if deed == Deed::Revive {
-        hands.timer.ensure(&hands.ledger, incident.id).await.unwrap();
+        hands.timer.ensure(&hands.ledger, incident.id, noon()).await.unwrap();
         hands.store.executions.lock().unwrap().values_mut().for_each(|status| *status = "FAILED");
     }
     hands.between.spoil(Some(rule));
@@ -149,9 +149,9 @@ async fn did(deed: Deed, hands: &Hands, incident: &Incident, problems: &mut Vec<
         }
         Deed::Ensure | Deed::Revive => {
             let (told, name) = if deed == Deed::Ensure {
-                (hands.timer.ensure(ledger, incident.id).await, format!("{}-1", incident.id))
+                (hands.timer.ensure(ledger, incident.id, noon()).await, format!("{}-1", incident.id))
             } else {
-                (hands.timer.revive(ledger, incident.id, noon()).await, format!("{}-2", incident.id))
+                (hands.timer.revive(ledger, incident.id, noon(), noon()).await, format!("{}-2", incident.id))
             };
             let executions = store.executions.lock().unwrap().clone();
             let running = executions.values().filter(|status| **status == "RUNNING").count();

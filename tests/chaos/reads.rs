@@ -1,6 +1,6 @@
 //! Reads: a fact is what it is without the fault, or unknown for the fitting reason.
 
-use defib::aws::operations::OPERATIONS;
+use defib::aws::operations::{OPERATIONS, Operation};
 use defib::aws::{Clients, Documents, Nodes, Swept};
 use defib::config::Stopwatch;
 use defib::effect::{Effect, IntentId, Target};
@@ -140,7 +140,10 @@ pub(crate) fn matrix() -> Table {
         }
         right.push(vec![before]);
     }
-    let reads: Vec<&str> = OPERATIONS.iter().map(|row| row.operation).filter(|name| is_read(name)).collect();
+    // The books have a matrix of their own, and the policy's parameter is one of them.
+    let of_nodes =
+        |row: &&Operation| !matches!(row.service, "dynamodb" | "states" | "sns") && row.operation != "GetParameter";
+    let reads = OPERATIONS.iter().filter(of_nodes).map(|row| row.operation).filter(|name| is_read(name));
     for read in reads {
         assert!(known.contains(&read), "no look needs {read}");
     }

@@ -114,17 +114,17 @@ fn an_execution_is_started_once_under_its_name() {
         let (hands, incident) = Hands::at_work().await;
         let (ledger, timer, id) = (&hands.ledger, &hands.timer, incident.id);
         // `ExecutionDoesNotExist`: the first one never began.
-        assert_eq!(timer.revive(ledger, id, noon()).await, Ok(()));
+        assert_eq!(timer.revive(ledger, id, noon(), noon()).await, Ok(()));
         // `ExecutionAlreadyExists` is as good as started.
-        assert_eq!(timer.ensure(ledger, id).await, Ok(()));
-        assert_eq!(timer.revive(ledger, id, noon()).await, Ok(()), "it runs");
+        assert_eq!(timer.ensure(ledger, id, noon()).await, Ok(()));
+        assert_eq!(timer.revive(ledger, id, noon(), noon()).await, Ok(()), "it runs");
         let running = |name: &str| BTreeMap::from([(name.to_owned(), "RUNNING")]);
         assert_eq!(*hands.store.executions.lock().unwrap(), running(&format!("{id}-1")));
         hands.store.executions.lock().unwrap().insert(format!("{id}-1"), "ABORTED");
-        assert_eq!(timer.revive(ledger, id, noon()).await, Ok(()));
+        assert_eq!(timer.revive(ledger, id, noon(), noon()).await, Ok(()));
         assert_eq!(hands.store.executions.lock().unwrap().get(&format!("{id}-2")), Some(&"RUNNING"));
         hands.store.executions.lock().unwrap().insert(format!("{id}-2"), "SOMETHING_NEW");
-        assert_eq!(timer.revive(ledger, id, noon()).await, Err(PortError::Transient));
+        assert_eq!(timer.revive(ledger, id, noon(), noon()).await, Err(PortError::Transient));
     });
 }
 
@@ -134,7 +134,7 @@ fn requests_are_those_of_their_files() {
     run(async {
         let (hands, incident) = Hands::at_work().await;
         hands.ledger.load(Key::Incident(incident.id)).await.unwrap();
-        hands.timer.revive(&hands.ledger, incident.id, noon()).await.unwrap();
+        hands.timer.revive(&hands.ledger, incident.id, noon(), noon()).await.unwrap();
         hands.topic.report(&report(), &STACK).await.unwrap();
         hands.ledger.mark_sent(report().id).await.unwrap();
         assert!(matches!(hands.policy.read().await, Reading::Text(text) if &*text == "mode: cycle\n"));

@@ -48,7 +48,8 @@ impl Hands {
     pub(crate) async fn at_work() -> (Self, Incident) {
         let hands = Self::new(Arc::default(), None).await;
         let incident = incident();
-        let first = Commit { outbox: vec![Arc::new(report())], ..commit(Expect::NoOpenIncident, &incident) };
+        let first =
+            Commit { outbox: vec![Arc::new(report())], ..commit(Expect::NoOpenIncident { last: None }, &incident) };
         assert_eq!(hands.ledger.commit(&first, noon()).await, Ok(Committed::Saved));
         (hands, incident)
     }
