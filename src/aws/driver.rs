@@ -28,8 +28,8 @@ use crate::telemetry::metrics::{self, Metrics};
 /// A policy that was read for one pass serves those that follow it within this many seconds: a decision that rests on it is not
 /// sent after sixty.
 const POLICY_SHARED_SECS: i64 = 20;
-/// What a sweep began and has not reached after this time is left to the next one, in seconds: less than the function's time-out.
-const FOLLOW_SECS: f64 = 200.0;
+/// What a sweep has not reached after this share of the function's time is left to the next one: the pass that runs then still ends.
+const FOLLOW_SHARE: f64 = 0.5;
 
 /// Everything that Defib works with on an AWS account.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Account {
     pub timer: Timer,
     /// The policy document; none: the stack has none.
     pub document: Option<Parameter>,
+    /// The longest that one invocation may take, in seconds.
+    pub timeout_secs: f64,
     /// Documents that were read lately.
     pub library: Mutex<Library>,
 }
@@ -94,7 +96,7 @@ impl Account {
         }
         let mut follow = Vec::new();
         for next in std::mem::take(&mut done.follow) {
-            if watch.seconds() > FOLLOW_SECS {
+            if watch.seconds() > self.timeout_secs * FOLLOW_SHARE {
                 tracing::warn!("a sweep ran out of time; the next one goes on");
                 break;
             }
@@ -125,6 +127,7 @@ impl Account {
             timer: Timer::new(clients.sfn.clone(), deployment.state_machine),
             document: deployment.policy_parameter.map(|name| Parameter::new(clients.ssm.clone(), name)),
             nodes: Nodes::new(clients, home.clone(), documents, config::now),
+            timeout_secs: f64::from(settings.timeout_secs),
             library: Mutex::default(),
             home,
         })

@@ -46,6 +46,8 @@ pub struct Settings {
     pub sim_policy: Option<PathBuf>,
     /// What a deployment on AWS works with.
     pub resources: Resources,
+    /// The longest that one invocation may take, in seconds.
+    pub timeout_secs: u32,
     /// Variables with our prefix that mean nothing.
     pub unknown: Vec<UnknownVariable>,
     /// The region that AWS's own variables name.
@@ -65,6 +67,7 @@ impl Default for Settings {
             sim_fault: None,
             sim_policy: None,
             resources: Resources::default(),
+            timeout_secs: 60,
             unknown: Vec::new(),
             aws_region: None,
         }

@@ -427,6 +427,13 @@ pub const VARIABLES: &[Variable] = &[
             Some(())
         },
     ),
+    number!(
+        "DEFIB_TIMEOUT_SECS",
+        "The function's own limit in seconds, as Lambda has it: a sweep leaves the rest to the next one in time.",
+        60,
+        10..=900,
+        timeout_secs
+    ),
     row(
         "DEFIB_SIM_SEED",
         "The seed of the embedded account.",

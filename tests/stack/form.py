@@ -63,7 +63,12 @@ def check_environment():
             continue
         declared = TEMPLATE["Parameters"][parameter["Ref"]]
         limits = re.fullmatch(r"a whole number from (\d+) to (\d+)", allowed)
-        if limits:
+        if limits and "AllowedValues" in declared:
+            # The stack allows some of what the code takes.
+            low, high = int(limits[1]), int(limits[2])
+            check(f"{parameter['Ref']} has the default of {name}, and values that it takes",
+                  str(declared["Default"]) == default.strip("`") and all(low <= value <= high for value in declared["AllowedValues"]), declared)
+        elif limits:
             told = (str(declared["Default"]), declared["MinValue"], declared["MaxValue"])
             check(f"{parameter['Ref']} has the default and the limits of {name}",
                   told == (default.strip("`"), int(limits[1]), int(limits[2])), told)
