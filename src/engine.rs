@@ -149,6 +149,14 @@ pub struct Done {
     pub follow: Vec<Trigger>,
 }
 
+impl Done {
+    /// The end of a pass that could not begin, or was given up: the same trigger is to be tried again.
+    #[must_use]
+    pub fn retry(error: PortError) -> Self {
+        Self { incident: None, wake_at: None, verdict: Verdict::Retry(error), follow: Vec::new() }
+    }
+}
+
 /// What became of a pass.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Verdict {

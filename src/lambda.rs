@@ -22,7 +22,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-pub use drive::{Allowance, Driver, Ran, note, run_pass};
+pub use drive::{Allowance, Driver, Ran, note, note_policy, run_pass};
 pub use embedded::Embedded;
 pub use payload::BadPayload;
 

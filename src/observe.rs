@@ -166,6 +166,56 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// What is seen of an id that AWS does not know.
+    #[must_use]
+    pub fn of_nothing(node: NodeId, at: Timestamp) -> Self {
+        Self {
+            ec2: Fact::Absent,
+            ssm: Fact::Absent,
+            ecs: Fact::Absent,
+            asg: Fact::Absent,
+            group: Fact::Absent,
+            factors: Fact::Absent,
+            invocation: Fact::Absent,
+            probe: Fact::Absent,
+            ..Self::unread(node, at)
+        }
+    }
+
+    /// What is seen where nobody asked.
+    #[must_use]
+    pub fn unread(node: NodeId, at: Timestamp) -> Self {
+        let unread = Blind::NotRead;
+        Self {
+            node,
+            at,
+            ec2: Fact::Unknown(unread),
+            ssm: Fact::Unknown(unread),
+            ecs: Fact::Unknown(unread),
+            asg: Fact::Unknown(unread),
+            group: Fact::Unknown(unread),
+            factors: Fact::Unknown(unread),
+            invocation: Fact::Unknown(unread),
+            probe: Fact::Unknown(unread),
+            sessions: Fact::Unknown(unread),
+            busy: Fact::Unknown(unread),
+            workload: Fact::Unknown(unread),
+            calendar: Fact::Unknown(unread),
+            identity: Fact::Unknown(unread),
+            network: Fact::Unknown(unread),
+            console: Fact::Unknown(unread),
+        }
+    }
+
+    /// Whether the node is so plainly well that a close look need go no further. Where a command could not be delivered, or the
+    /// host was asked, its answer decides, and then everything is needed.
+    #[must_use]
+    pub fn is_plainly_well(&self, look: &Look, now: Timestamp) -> bool {
+        let health = Health::of(self, now);
+        let heard = health.ssm == Standing::Well || look.only_ecs && health.ecs == Standing::Well;
+        health.is_well() && heard && look.command.is_none() && look.probe.is_none()
+    }
+
     /// Whether the SSM agent is not connected, and a probe that is on its way is not answered either: nothing else decides then. Of a
     /// close look only a probe that is on its way says that there is something to wait for.
     #[must_use]

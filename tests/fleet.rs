@@ -3,16 +3,20 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // So may helpers of tests.
 
+#[path = "fleet/door.rs"]
+mod door;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use defib::event::read_value;
-use defib::fleet::{Answer, Fleet, Pause, Request, WorldFile};
-use defib::time::after;
+use defib::fleet::{Pause, Request};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use door::{Door, Xml};
 
 const WEB: &str = "i-0a1b2c3d4e5f60718";
 const OTHER: &str = "i-0a1b2c3d4e5f60719";
@@ -20,108 +24,6 @@ const THIRD: &str = "i-0a1b2c3d4e5f6071a";
 const EC2: &str = "2016-11-15";
 const GROUPS: &str = "2011-01-01";
 const IAM: &str = "2010-05-08";
-
-/// The door, and a clock that a story moves.
-struct Door {
-    fleet: Fleet,
-    now: Timestamp,
-}
-
-/// An answer in XML.
-struct Xml {
-    status: u16,
-    text: String,
-}
-
-impl Xml {
-    /// The text of every element of a name.
-    fn all(&self, name: &str) -> Vec<&str> {
-        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-        self.text.split(&open).skip(1).filter_map(|rest| rest.split(&close).next()).collect()
-    }
-
-    fn one(&self, name: &str) -> &str {
-        self.all(name).first().copied().unwrap_or_else(|| panic!("no {name} in {}", self.text))
-    }
-
-    fn code(&self) -> (u16, &str) {
-        (self.status, self.one("Code"))
-    }
-}
-
-impl Door {
-    fn open(world: &Value) -> Self {
-        let now = "2026-11-20T14:00:00Z".parse().unwrap();
-        let file = WorldFile::read(world.to_string().as_bytes()).unwrap();
-        Self { fleet: Fleet::of(&file, now).unwrap(), now }
-    }
-
-    fn wait(&mut self, secs: i64) {
-        self.now = after(self.now, secs);
-    }
-
-    fn ask(&mut self, request: &Request<'_>) -> Answer {
-        self.fleet.answer(request, self.now)
-    }
-
-    fn json(&mut self, target: &str, body: &Value) -> (u16, Value) {
-        let body = body.to_string();
-        let request =
-            Request { method: "POST", path: "/", target: Some(target), body: body.as_bytes(), ..Request::default() };
-        let answer = self.ask(&request);
-        (answer.status, serde_json::from_str(&answer.body).unwrap())
-    }
-
-    fn ssm(&mut self, operation: &str, body: &Value) -> Value {
-        self.json(&format!("AmazonSSM.{operation}"), body).1
-    }
-
-    fn ecs(&mut self, operation: &str, body: &Value) -> Value {
-        self.json(&format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).1
-    }
-
-    fn query(&mut self, version: &str, form: &str) -> Xml {
-        let body = format!("Version={version}&Action={form}");
-        let request = Request { method: "POST", path: "/", body: body.as_bytes(), ..Request::default() };
-        let answer = self.ask(&request);
-        Xml { status: answer.status, text: answer.body }
-    }
-
-    fn control(&mut self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let answer = self.ask(&Request { method, path, query, target: None, body: body.as_bytes() });
-        (answer.status, serde_json::from_str(&answer.body).unwrap())
-    }
-
-    /// The truth of one machine.
-    fn truth(&mut self, id: &str) -> Value {
-        let (_, world) = self.control("GET", "/_fleet/world", &Value::Null);
-        world["instances"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap().clone()
-    }
-
-    fn listed(&mut self, id: &str) -> Option<Value> {
-        let body = json!({ "Filters": [{ "Key": "InstanceIds", "Values": [id] }] });
-        self.ssm("DescribeInstanceInformation", &body)["InstanceInformationList"].get(0).cloned()
-    }
-
-    fn send(&mut self, id: &str, document: &str, parameters: &Value) -> String {
-        let body = json!({
-            "InstanceIds": [id], "DocumentName": document, "Parameters": parameters, "TimeoutSeconds": 60,
-        });
-        let sent = self.ssm("SendCommand", &body);
-        sent["Command"]["CommandId"].as_str().unwrap_or_else(|| panic!("{sent}")).to_owned()
-    }
-
-    fn step(&mut self, command: &str, id: &str, step: &str) -> Value {
-        let body = json!({ "CommandId": command, "InstanceId": id, "PluginName": step });
-        self.ssm("GetCommandInvocation", &body)
-    }
-
-    fn invocation(&mut self, command: &str, id: &str) -> Value {
-        self.ssm("GetCommandInvocation", &json!({ "CommandId": command, "InstanceId": id }))
-    }
-}
 
 #[test]
 fn what_no_agent_took_in_time_does_not_run_later() {

@@ -16,13 +16,13 @@ use super::timer::Timer;
 use crate::config::{self, BadSetting, Settings, Stopwatch};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict};
 use crate::incident::IncidentId;
-use crate::lambda::{Allowance, Driver, Ran, note};
+use crate::lambda::{Allowance, Driver, Ran, note, note_policy};
 use crate::node::{DisplayName, Home};
 use crate::policy::Policy;
 use crate::policy::library::Library;
-use crate::policy::standing::{News, standing};
+use crate::policy::standing::standing;
 use crate::ports::{Found, PortError, Survey};
-use crate::report::{StackInfo, policy_problem};
+use crate::report::StackInfo;
 use crate::telemetry::metrics::{self, Metrics};
 
 /// A policy that was read for one pass serves those that follow it within this many seconds: a decision that rests on it is not
@@ -104,7 +104,7 @@ impl Account {
             // A timer that cannot be kept now is found by the next sweep.
             let _ = match &next {
                 Trigger::Wake(id) => self.revive_timer(*id, &ended).await,
-                _ => self.keep_timer(&ended).await,
+                Trigger::Signal(_) | Trigger::Operator(_) | Trigger::Sweep => self.keep_timer(&ended).await,
             };
             follow.push((next, ended));
         }
@@ -138,7 +138,7 @@ impl Account {
             Ok(policy) => policy,
             Err(error) => {
                 tracing::warn!("the policy document cannot be read; the pass will be tried again: {error}");
-                return retry(error);
+                return Done::retry(error);
             }
         };
         let context = Arc::new(Context { home: self.home.clone(), policy });
@@ -149,8 +149,7 @@ impl Account {
                 return done;
             }
             if !allowance.take() {
-                tracing::error!("a pass was given up: the invocation has made too many requests");
-                return retry(PortError::Transient);
+                return Done::retry(PortError::Transient);
             }
             let answer = self.answer(&request, &stack).await;
             let now = config::now();
@@ -230,7 +229,7 @@ impl Account {
             // Whoever was faster tells, and whoever cannot save leaves it to the next pass; the policy is the same.
             let saved = self.ledger.remember(next, standing.news.as_ref(), now).await == Ok(true);
             if let Some(news) = standing.news.as_ref().filter(|_| saved) {
-                self.tell_of_policy(news);
+                note_policy(news, &self.home, &self.stack(), now);
             }
         }
         let policy = standing.policy.take().ok_or(PortError::Transient)?;
@@ -238,36 +237,18 @@ impl Account {
         Ok(policy)
     }
 
-    fn tell_of_policy(&self, news: &News) {
-        match news {
-            News::Problem(problem) => {
-                let text = policy_problem::email(problem, &self.home, &self.stack());
-                tracing::error!(text, "told of a policy problem: {}", policy_problem::subject(problem));
-            }
-            News::Mended { fallen } => tracing::info!("{}", policy_problem::mended(fallen)),
-        }
-    }
-
     /// Makes sure that whoever waits is woken.
     async fn keep_timer(&self, done: &Done) -> Result<(), PortError> {
-        match (done.incident, done.wake_at) {
-            (Some(id), Some(wake_at)) => self.timer.ensure(&self.ledger, id, wake_at).await,
-            _ => Ok(()),
-        }
+        let Some((id, wake_at)) = done.incident.zip(done.wake_at) else { return Ok(()) };
+        self.timer.ensure(&self.ledger, id, wake_at).await
     }
 
     async fn revive_timer(&self, id: IncidentId, done: &Done) -> Result<(), PortError> {
-        match done.wake_at {
-            Some(wake_at) => self.timer.revive(&self.ledger, id, wake_at, config::now()).await,
-            None => Ok(()),
-        }
+        let Some(wake_at) = done.wake_at else { return Ok(()) };
+        self.timer.revive(&self.ledger, id, wake_at, config::now()).await
     }
 
     fn stack(&self) -> StackInfo<'_> {
         StackInfo { name: &self.stack, version: env!("CARGO_PKG_VERSION") }
     }
-}
-
-fn retry(error: PortError) -> Done {
-    Done { incident: None, wake_at: None, verdict: Verdict::Retry(error), follow: Vec::new() }
 }

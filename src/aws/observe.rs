@@ -13,10 +13,7 @@ use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{
-    Asg, Blind, Busy, Check, Connection, Ec2, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Probe,
-    Ssm, Standing,
-};
+use crate::observe::{Blind, Busy, Check, Connection, Ec2, Fact, Findings, InstanceState, Look, Observation, Ssm};
 
 pub(super) mod asg;
 pub(super) mod census;
@@ -60,25 +57,19 @@ impl Nodes {
     async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
         let Some(ssm) = self.away(seen.node, now).await else { return false };
         // Where the proof is waited for, nothing can have been answered by an agent that is away.
-        let probe = self.probe_if(look.close, seen.node, look, now).await;
+        let probe = if_asked(look.close, self.probe(seen.node, look.probe.as_ref(), now)).await;
         let waits = Observation { ssm, probe, ..nothing_of(seen.node, look, now) };
         if !waits.waits_for_ssm(look) {
             return false;
         }
-        *seen = Observation {
-            ec2: not_read!(),
-            ecs: not_read!(),
-            asg: not_read!(),
-            group: not_read!(),
-            factors: not_read!(),
-            ..waits
-        };
+        let Observation { ssm, invocation, probe, .. } = waits;
+        *seen = Observation { ssm, invocation, probe, ..Observation::unread(seen.node, now) };
         true
     }
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
         let (node, spare) = (seen.node, look.spare);
-        let row = match self.instance_row_if(!spare.ec2, node).await {
+        let row = match if_asked(!spare.ec2, self.instance_row(node)).await {
             Fact::Known(row) => Some(row),
             Fact::Absent => {
                 // Of an instance that EC2 has forgotten, only the group that it was in says more.
@@ -104,12 +95,12 @@ impl Nodes {
         };
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         let (ecs, ssm, invocation, probe, asg, checks) = tokio::join!(
-            self.ecs_if(!spare.ecs, node, look, now),
-            self.ssm_if(!spare.ssm && !look.only_ecs && !gone, node, state, look.close, now),
+            if_asked(!spare.ecs, self.ecs(node, look, now)),
+            if_asked(!spare.ssm && !look.only_ecs && !gone, self.ssm(node, state, look.close, now)),
             self.invocation(node, look.command.as_ref(), now),
-            self.probe_if(!spare.ssm, node, look, now),
+            if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)),
             // A close look has it from the census.
-            self.asg_if(!spare.asg && !look.close, node, tagged.clone(), look, now),
+            if_asked(!spare.asg && !look.close, self.asg(node, tagged.clone(), look, now)),
             self.checks_if(young && !look.close, node),
         );
         (seen.ecs, seen.ssm, seen.invocation, seen.probe, seen.asg) = (ecs, ssm, invocation, probe, asg);
@@ -124,7 +115,7 @@ impl Nodes {
         }
         self.around(seen, look, now);
         // Of what is gone nothing is decided any more.
-        if !look.close || gone || is_plainly_well(seen, look, now) {
+        if !look.close || gone || seen.is_plainly_well(look, now) {
             return;
         }
         let census = match census {
@@ -156,7 +147,7 @@ impl Nodes {
             self.commands_of_others(node, now),
             self.workload(&seen.ecs, now),
             self.calendar(look.calendar.as_ref(), now),
-            self.identity_if(row.is_some(), profile.as_deref(), &seen.ssm, now),
+            if_asked(row.is_some(), self.identity(profile.as_deref(), &seen.ssm, now)),
             self.console(node, now),
             self.stop_protected(node, now),
             self.has_storage(kind, now),
@@ -196,14 +187,14 @@ impl Nodes {
         let node = seen.node;
         let (ssm, ecs, invocation, probe) = tokio::join!(
             // Its tags are there and nowhere else, so it is asked also where only ECS told.
-            self.ssm_if(!look.spare.ssm, node, None, look.close, now),
-            self.ecs_if(!look.spare.ecs, node, look, now),
+            if_asked(!look.spare.ssm, self.ssm(node, None, look.close, now)),
+            if_asked(!look.spare.ecs, self.ecs(node, look, now)),
             self.invocation(node, look.command.as_ref(), now),
-            self.probe_if(!look.spare.ssm, node, look, now),
+            if_asked(!look.spare.ssm, self.probe(node, look.probe.as_ref(), now)),
         );
         (seen.ssm, seen.ecs, seen.invocation, seen.probe) = (ssm, ecs, invocation, probe);
         self.around(seen, look, now);
-        if !look.close || is_plainly_well(seen, look, now) {
+        if !look.close || seen.is_plainly_well(look, now) {
             return;
         }
         if look.only_ecs {
@@ -235,47 +226,14 @@ impl Nodes {
         };
     }
 
-    async fn instance_row_if(&self, asked: bool, node: NodeId) -> Fact<Instance> {
-        if asked { self.instance_row(node).await } else { not_read!() }
-    }
-
-    async fn ecs_if(&self, asked: bool, node: NodeId, look: &Look, now: Timestamp) -> Fact<Ecs> {
-        if asked { self.ecs(node, look, now).await } else { not_read!() }
-    }
-
-    async fn ssm_if(
-        &self,
-        asked: bool,
-        node: NodeId,
-        state: Option<InstanceState>,
-        close: bool,
-        now: Timestamp,
-    ) -> Fact<Ssm> {
-        if asked { self.ssm(node, state, close, now).await } else { not_read!() }
-    }
-
-    async fn probe_if(&self, asked: bool, node: NodeId, look: &Look, now: Timestamp) -> Fact<Probe> {
-        if asked { self.probe(node, look.probe.as_ref(), now).await } else { not_read!() }
-    }
-
-    async fn asg_if(
-        &self,
-        asked: bool,
-        node: NodeId,
-        tagged: Fact<AutoScalingGroupName>,
-        look: &Look,
-        now: Timestamp,
-    ) -> Fact<Asg> {
-        if asked { self.asg(node, tagged, look, now).await } else { not_read!() }
-    }
-
     async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
         if asked { self.checks(node).await.map(Some) } else { Ok(None) }
     }
+}
 
-    async fn identity_if(&self, asked: bool, profile: Option<&str>, ssm: &Fact<Ssm>, now: Timestamp) -> Fact<Findings> {
-        if asked { self.identity(profile, ssm, now).await } else { not_read!() }
-    }
+/// A fact that is read only where something follows from it.
+async fn if_asked<T>(asked: bool, read: impl Future<Output = Fact<T>>) -> Fact<T> {
+    if asked { read.await } else { not_read!() }
 }
 
 /// The group that the instance's tag names.
@@ -285,14 +243,6 @@ fn tagged_group(row: Option<&Instance>, ec2: &Fact<Ec2>) -> Fact<AutoScalingGrou
         (None, Fact::Unknown(blind)) => Fact::Unknown(*blind),
         (None, Fact::Known(_) | Fact::Absent) => Fact::Absent,
     }
-}
-
-/// Whether the node is so plainly well that nothing is left to decide. Where a command could not be delivered, or the host
-/// was asked, its answer decides, and then everything is needed.
-fn is_plainly_well(seen: &Observation, look: &Look, now: Timestamp) -> bool {
-    let health = Health::of(seen, now);
-    let heard = health.ssm == Standing::Well || look.only_ecs && health.ecs == Standing::Well;
-    health.is_well() && heard && look.command.is_none() && look.probe.is_none()
 }
 
 /// Other work: that of the node's group, else commands on the node.
@@ -313,28 +263,16 @@ fn network(ssm: &Fact<Ssm>, neighbour_answers: bool) -> Fact<Findings> {
     if connected || neighbour_answers { Fact::Known(Findings::default()) } else { Fact::Unknown(Blind::NotRead) }
 }
 
-/// What is seen of an id that AWS does not know.
+/// What is seen of an id that AWS does not know, before what the look names was asked for.
 fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
-    let unread = Blind::NotRead;
-    Observation {
-        node,
-        at,
-        ec2: Fact::Absent,
-        ssm: Fact::Absent,
-        ecs: Fact::<Ecs>::Absent,
-        asg: Fact::Absent,
-        group: Fact::Absent,
-        factors: Fact::Absent,
-        invocation: if look.command.is_some() { Fact::Unknown(unread) } else { Fact::Absent },
-        probe: if look.probe.is_some() { Fact::Unknown(unread) } else { Fact::Absent },
-        sessions: Fact::Unknown(unread),
-        busy: Fact::Unknown(unread),
-        workload: Fact::Unknown(unread),
-        calendar: Fact::Unknown(unread),
-        identity: Fact::Unknown(unread),
-        network: Fact::Unknown(unread),
-        console: Fact::Unknown(unread),
+    let mut seen = Observation::of_nothing(node, at);
+    if look.command.is_some() {
+        seen.invocation = not_read!();
     }
+    if look.probe.is_some() {
+        seen.probe = not_read!();
+    }
+    seen
 }
 
 #[cfg(test)]
@@ -360,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_close_look_goes_no_further_only_where_the_node_is_plainly_well() {
-        let plainly = |seen: &Observation, look: &Look| is_plainly_well(seen, look, noon());
+        let plainly = |seen: &Observation, look: &Look| seen.is_plainly_well(look, noon());
         let well = seen(noon()).in_cluster();
         assert!(plainly(&well, &Look::default()));
         let command: Option<CommandId> = Some(COMMAND.parse().unwrap());

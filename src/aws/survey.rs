@@ -18,6 +18,8 @@ use crate::time::after;
 /// Commands that began so long ago may just have ended, in seconds: the default time-outs are two hours together
 /// (facts/aws.md §3.1), and sweeps are five minutes apart.
 const COMMANDS_SECS: i64 = 2 * 3_600 + 600;
+/// What was told of a command is told again after so long, in seconds.
+const TOLD_SECS: i64 = 1_800;
 /// Rows a page, and pages of each status: what one command did to thousands of nodes is told by the first of them.
 const PAGE: i32 = 50;
 const PAGES_MAX: usize = 10;
@@ -54,7 +56,8 @@ impl Nodes {
         Ok(Swept { troubled, fleet: census.fleet() })
     }
 
-    /// Invocations of others that ended badly, each told once a process: an incident that it led to knows its command.
+    /// Invocations of others that ended badly. Each is told again after half an hour, for the sweep that told it may have come to
+    /// nothing; an incident that it led to knows its command.
     async fn ended_badly(&self, now: Timestamp) -> Result<Vec<(Signal, Option<Timestamp>)>, Blind> {
         let (undelivered, timed_out) =
             tokio::join!(self.invocations("Undeliverable", now), self.invocations("TimedOut", now));
@@ -63,7 +66,7 @@ impl Nodes {
             let Some((signal, since)) = trouble(&row, now) else { continue };
             let Some(command) = signal.kind.command().cloned() else { continue };
             let key = (command, signal.node);
-            if self.cache.told.ever(&key).is_none() && nodes.insert(signal.node) {
+            if self.cache.told.get(&key, now, TOLD_SECS).is_none() && nodes.insert(signal.node) {
                 self.cache.told.put(key, now, ());
                 found.push((signal, since));
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, Select, TransactWriteItem,
@@ -163,33 +164,21 @@ impl Table {
     /// # Errors
     /// The table did not answer.
     pub async fn query(&self, pk: &str, begins: &str) -> Result<Vec<(Key, Stored)>, PortError> {
-        let mut items = Vec::new();
-        let mut from = None;
-        loop {
-            let mut ask = self
-                .dynamodb
-                .query()
-                .table_name(&*self.name)
-                .consistent_read(true)
-                .key_condition_expression(if begins.is_empty() {
-                    "pk = :pk"
-                } else {
-                    "pk = :pk AND begins_with(sk, :sk)"
-                })
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .set_exclusive_start_key(from);
-            if !begins.is_empty() {
-                ask = ask.expression_attribute_values(":sk", AttributeValue::S(begins.to_owned()));
-            }
-            let answer = ask.send().await.map_err(|error| failed("Query", &error))?;
-            for item in answer.items.ok_or(PortError::Transient)? {
+        let mut ask = self.partition(pk);
+        if !begins.is_empty() {
+            ask = ask
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":sk", AttributeValue::S(begins.to_owned()));
+        }
+        let (mut items, mut pages) = (Vec::new(), ask.into_paginator().send());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("Query", &error))?;
+            // Without its list it is no answer.
+            for item in page.items.ok_or(PortError::Transient)? {
                 items.push(stored(&item).ok_or(PortError::Transient)?);
             }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(items);
-            }
         }
+        Ok(items)
     }
 
     /// Counts the items of a partition.
@@ -197,27 +186,17 @@ impl Table {
     /// # Errors
     /// The table did not answer.
     pub async fn count(&self, pk: &str) -> Result<usize, PortError> {
-        let mut count = 0;
-        let mut from = None;
-        loop {
-            let answer = self
-                .dynamodb
-                .query()
-                .table_name(&*self.name)
-                .consistent_read(true)
-                .select(Select::Count)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| failed("Query", &error))?;
-            count += usize::try_from(answer.count).unwrap_or(0);
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(count);
-            }
+        let (mut count, mut pages) = (0, self.partition(pk).select(Select::Count).into_paginator().send());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("Query", &error))?;
+            count += usize::try_from(page.count).unwrap_or(0);
         }
+        Ok(count)
+    }
+
+    fn partition(&self, pk: &str) -> QueryFluentBuilder {
+        let ask = self.dynamodb.query().table_name(&*self.name).consistent_read(true);
+        ask.key_condition_expression("pk = :pk").expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
     }
 
     /// Writes all of it, or nothing.

@@ -31,11 +31,12 @@ pub(super) fn plain(status: &str) -> String {
 pub(super) fn tags<'a>(all: impl IntoIterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Tags {
     let mut tags = Tags::default();
     for (key, value) in all {
-        let value = value.unwrap_or_default().trim();
+        let value = value.unwrap_or_default();
         match key {
-            Some("defib:managed") => tags.managed = value.eq_ignore_ascii_case("true"),
-            Some("defib:mode") => tags.mode = Some(value.to_ascii_lowercase().parse().unwrap_or(Mode::Off)),
-            Some("defib:mute-until") => tags.mute_until = Some(muted_until(value).unwrap_or(Timestamp::MAX)),
+            // Letter by letter, as IAM compares it: what the role may not touch is not opted in.
+            Some("defib:managed") => tags.managed = value == "true",
+            Some("defib:mode") => tags.mode = Some(value.trim().to_ascii_lowercase().parse().unwrap_or(Mode::Off)),
+            Some("defib:mute-until") => tags.mute_until = Some(muted_until(value.trim()).unwrap_or(Timestamp::MAX)),
             Some(_) | None => {}
         }
     }
@@ -59,10 +60,13 @@ mod tests {
     #[test]
     fn tags_say_what_they_say_and_what_cannot_be_read_forbids() {
         assert_eq!(read(&[("Name", "web-1")]), Tags::default());
-        let good = read(&[("defib:managed", "True"), ("defib:mode", " Restart ")]);
+        let good = read(&[("defib:managed", "true"), ("defib:mode", " Restart ")]);
         assert_eq!((good.managed, good.mode), (true, Some(Mode::Restart)));
         let bad = read(&[("defib:managed", "yes"), ("defib:mode", "gentle"), ("defib:mute-until", "soon")]);
         assert_eq!((bad.managed, bad.mode, bad.mute_until), (false, Some(Mode::Off), Some(Timestamp::MAX)));
+        for other in ["True", "TRUE", " true", "1"] {
+            assert!(!read(&[("defib:managed", other)]).managed, "{other:?}: IAM would refuse every change");
+        }
     }
 
     #[test]

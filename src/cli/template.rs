@@ -8,8 +8,10 @@ use super::Ui;
 
 /// The template as it lies in `infra/`.
 const TEMPLATE: &str = include_str!("../../infra/template.yaml");
-/// What tells a Systems Manager document in it.
-const DOCUMENT: &str = "    Type: AWS::SSM::Document";
+/// Between these two lines stand its Systems Manager documents.
+const DOCUMENTS: (&str, &str) = ("  # documents: begin", "  # documents: end");
+/// What the function waits for, so that the documents are there before it.
+const NAMES: [&str; 2] = ["- ProbeDocument", "- RepairDocument"];
 
 /// Print the CloudFormation template of this version.
 #[derive(Debug, clap::Args)]
@@ -38,32 +40,17 @@ pub(super) fn run(args: &TemplateArgs, _ui: &Ui) -> anyhow::Result<ExitCode> {
 }
 
 /// The template without its documents, and without what depends on them by name.
-///
-/// It works on lines: the file is ours, its resources stand two spaces in, and a test reads the result as YAML.
 fn without_documents(template: &str) -> String {
-    let mut blocks: Vec<Vec<&str>> = Vec::new();
-    for line in template.lines() {
-        let begins = line.starts_with(|c: char| c.is_ascii_alphabetic())
-            || line.strip_prefix("  ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-        if begins || blocks.is_empty() {
-            blocks.push(Vec::new());
-        }
-        if let Some(block) = blocks.last_mut() {
-            block.push(line);
-        }
-    }
-    let is_document = |block: &Vec<&str>| block.contains(&DOCUMENT);
-    let names: Vec<String> = blocks
-        .iter()
-        .filter(|block| is_document(block))
-        .filter_map(|block| block.first())
-        .map(|line| line.trim().trim_end_matches(':').to_owned())
-        .collect();
-    let kept = blocks.into_iter().filter(|block| !is_document(block)).flatten();
+    let (begin, end) = DOCUMENTS;
     let mut text = String::with_capacity(template.len());
-    for line in kept.filter(|line| !names.iter().any(|name| line.trim() == format!("- {name}"))) {
-        text.push_str(line);
-        text.push('\n');
+    let mut inside = false;
+    for line in template.lines() {
+        inside |= line == begin;
+        if !inside && !NAMES.contains(&line.trim()) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        inside &= line != end;
     }
     text
 }
@@ -71,6 +58,8 @@ fn without_documents(template: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DOCUMENT: &str = "    Type: AWS::SSM::Document";
 
     #[test]
     fn without_its_documents_the_template_holds_everything_else() {

@@ -99,6 +99,20 @@ pub enum CoarseStatus {
     ExecutionTimedOut,
 }
 
+impl CoarseStatus {
+    /// The status as AWS writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TimedOut => "TimedOut",
+            Self::Failed => "Failed",
+            Self::Undeliverable => "Undeliverable",
+            Self::DeliveryTimedOut => "DeliveryTimedOut",
+            Self::ExecutionTimedOut => "ExecutionTimedOut",
+        }
+    }
+}
+
 /// What is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

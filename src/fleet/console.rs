@@ -31,21 +31,26 @@ impl Fleet {
 
 /// Of faults around the node, whose evidence is elsewhere, the agent's own words on the console. A role without permissions
 /// and a blocked route cannot be read by any call that this door answers, and agents do log there on many images.
+const WORDS: [(Ailment, &str); 5] = [
+    (
+        Ailment::IdentityAccessDenied,
+        "amazon-ssm-agent: AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/node-role is not authorized \
+         to perform: ssm:UpdateInstanceInformation",
+    ),
+    (Ailment::IdentityNoInstanceProfile, NO_ROLE),
+    (Ailment::IdentityDefaultHostManagement, NO_ROLE),
+    (
+        Ailment::IdentityImdsUnreachable,
+        "amazon-ssm-agent: failed to fetch instance id from IMDS: EC2MetadataError: failed to make request, status code: 403",
+    ),
+    (
+        Ailment::NetworkUnreachable,
+        "amazon-ssm-agent: RequestError: send request failed: dial tcp 52.46.141.158:443: i/o timeout",
+    ),
+];
+const NO_ROLE: &str =
+    "amazon-ssm-agent: EC2RoleProvider Failed to connect to Systems Manager with instance profile role credentials";
+
 fn without_a_trace(ailment: Ailment) -> Option<&'static str> {
-    match ailment {
-        Ailment::IdentityAccessDenied => Some(
-            "amazon-ssm-agent: AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/node-role is not \
-             authorized to perform: ssm:UpdateInstanceInformation",
-        ),
-        Ailment::IdentityNoInstanceProfile | Ailment::IdentityDefaultHostManagement => Some(
-            "amazon-ssm-agent: EC2RoleProvider Failed to connect to Systems Manager with instance profile role credentials",
-        ),
-        Ailment::IdentityImdsUnreachable => Some(
-            "amazon-ssm-agent: failed to fetch instance id from IMDS: EC2MetadataError: failed to make request, status code: 403",
-        ),
-        Ailment::NetworkUnreachable => {
-            Some("amazon-ssm-agent: RequestError: send request failed: dial tcp 52.46.141.158:443: i/o timeout")
-        }
-        _ => None,
-    }
+    WORDS.iter().find(|(known, _)| *known == ailment).map(|(_, words)| *words)
 }

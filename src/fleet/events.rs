@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::ec2::state_name;
 use super::{Fleet, mixed, ssm, uuid};
-use crate::event::{CoarseStatus, GoneKind, HealthCheck, Signal, SignalKind};
+use crate::event::{GoneKind, HealthCheck, Signal, SignalKind};
 use crate::node::NodeId;
 use crate::observe::InstanceState;
 use crate::sim::machine::{EcsSide, Machine, Secs};
@@ -108,7 +108,7 @@ impl Fleet {
         let machine = self.machine(signal.node)?;
         match &signal.kind {
             SignalKind::CommandTrouble { command, document, status } => {
-                Some(self.invocation(at, signal.node, command.as_str(), document.as_str(), status_word(*status)))
+                Some(self.invocation(at, signal.node, command.as_str(), document.as_str(), status.as_str()))
             }
             SignalKind::CommandSucceeded => {
                 let command = uuid(signal.node.value());
@@ -272,16 +272,6 @@ impl Fleet {
     }
 }
 
-fn status_word(status: CoarseStatus) -> &'static str {
-    match status {
-        CoarseStatus::TimedOut => "TimedOut",
-        CoarseStatus::Failed => "Failed",
-        CoarseStatus::Undeliverable => "Undeliverable",
-        CoarseStatus::DeliveryTimedOut => "DeliveryTimedOut",
-        CoarseStatus::ExecutionTimedOut => "ExecutionTimedOut",
-    }
-}
-
 /// A moment with thousandths, as both services write it.
 fn written(secs: Secs) -> String {
     crate::sim::machine::moment(secs).to_string().replace('Z', ".000Z")
@@ -301,6 +291,7 @@ fn plain_resource(resource: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::CoarseStatus;
     use crate::event::{DropReason, read_value};
     use crate::fleet::WorldFile;
 

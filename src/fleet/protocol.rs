@@ -211,7 +211,8 @@ fn perform(fleet: &mut Fleet, call: &Call) -> Answered {
         (Input::Form(form), Service::Ec2) => ec2::call(fleet, operation, form),
         (Input::Form(form), Service::AutoScaling) => auto_scaling::call(fleet, operation, form),
         (Input::Form(form), Service::Iam) => iam::call(fleet, operation, form),
-        _ => None,
+        (Input::Json(_), Service::Ec2 | Service::AutoScaling | Service::Iam)
+        | (Input::Form(_), Service::Ssm | Service::Ecs) => None,
     };
     answered.unwrap_or_else(|| {
         let message = format!("the simulated account does not know the operation {}", shown(operation));

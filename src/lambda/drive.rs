@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::engine::{self, Answer, Context, Done, Pass, Request, Trigger, Verdict};
+use crate::engine::{self, Answer, Context, Done, Pass, Request, Trigger};
 use crate::incident::Incident;
 use crate::node::Home;
+use crate::policy::standing::News;
 use crate::ports::{Commit, Committed, OutboxItem, Perform, Performed, PortError, Ports};
-use crate::report::{StackInfo, render, render_digest};
+use crate::report::{StackInfo, policy_problem, render, render_digest};
 use crate::storm::Digest;
 
 /// Requests that one trigger may cost, with all that follows from it. A pass takes about ten; a sweep may start a hundred.
@@ -54,9 +55,12 @@ impl Allowance {
         Self(REQUESTS_MAX)
     }
 
-    /// Takes one request, when one is left.
+    /// Takes one request, when one is left. Where none is, it is told, for the pass is given up.
     pub fn take(&mut self) -> bool {
         let left = self.0 > 0;
+        if !left {
+            tracing::error!("a pass was given up: the invocation has made {REQUESTS_MAX} requests");
+        }
         self.0 = self.0.saturating_sub(1);
         left
     }
@@ -77,13 +81,22 @@ pub fn run_pass<P: Ports>(
             return done;
         }
         if !allowance.take() {
-            tracing::error!("a pass was given up: the invocation has made {REQUESTS_MAX} requests");
-            let verdict = Verdict::Retry(PortError::Transient);
-            return Done { incident: None, wake_at: None, verdict, follow: Vec::new() };
+            return Done::retry(PortError::Transient);
         }
         let answer = engine::answer(ports, &request, now);
         note(&request, &answer, stack, now);
         (pass, request) = pass.step(answer, now);
+    }
+}
+
+/// Logs what there is to tell of the policy document. People are told in the next sweep's digest.
+pub fn note_policy(news: &News, home: &Home, stack: &StackInfo<'_>, now: Timestamp) {
+    match news {
+        News::Problem(problem) => {
+            let text = policy_problem::email(problem, home, stack);
+            tracing::error!(at = %now, text, "told of a policy problem: {}", policy_problem::subject(problem));
+        }
+        News::Mended { fallen } => tracing::info!(at = %now, "{}", policy_problem::mended(fallen)),
     }
 }
 

@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::drive::{Allowance, Driver, Ran, run_pass};
+use super::drive::{Allowance, Driver, Ran, note_policy, run_pass};
 use crate::config::{BadSetting, Settings};
-use crate::engine::{Context, Done, Trigger, Verdict, policy_in_force};
+use crate::engine::{Context, Done, Trigger, policy_in_force};
 use crate::node::{DisplayName, Home};
 use crate::policy::library::Library;
-use crate::policy::standing::{News, Reading};
+use crate::policy::standing::Reading;
 use crate::policy::yaml::MAX_BYTES;
-use crate::report::{StackInfo, policy_problem};
+use crate::report::StackInfo;
 use crate::sim::account::Account;
 use crate::sim::ailment::Ailment;
 use crate::sim::stage;
@@ -140,16 +140,11 @@ impl State {
                 Ok(in_force) => in_force,
                 Err(error) => {
                     tracing::warn!("the policy document cannot be read; the pass will be tried again: {error}");
-                    return Done { incident: None, wake_at: None, verdict: Verdict::Retry(error), follow: Vec::new() };
+                    return Done::retry(error);
                 }
             };
-        match news {
-            Some(News::Problem(problem)) => {
-                let text = policy_problem::email(&problem, &place.context.home, &place.stack);
-                tracing::error!(at = %self.now, text, "told of a policy problem: {}", policy_problem::subject(&problem));
-            }
-            Some(News::Mended { fallen }) => tracing::info!(at = %self.now, "{}", policy_problem::mended(&fallen)),
-            None => {}
+        if let Some(news) = news {
+            note_policy(&news, &place.context.home, &place.stack, self.now);
         }
         let context = Arc::new(Context { home: place.context.home.clone(), policy });
         run_pass(&mut self.account, &context, &place.stack, trigger, self.now, allowance)

@@ -43,8 +43,13 @@ impl Entry {
         let load = match &incident.phase {
             Phase::Watching { .. } => Load::Watched,
             Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. } => Load::Parked,
-            _ if incident.is_driven() => Load::Driven,
-            _ => Load::Resting,
+            Phase::Parked { .. }
+            | Phase::Examining { .. }
+            | Phase::Draining { .. }
+            | Phase::Standby { .. }
+            | Phase::Treating { .. }
+            | Phase::Verifying { .. } => Load::Driven,
+            Phase::Resting { .. } | Phase::Closed { .. } => Load::Resting,
         };
         Self { peer: Peer::of(incident), load, wake_at: incident.wake_at }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::incident::{Ending, Phase, Remedy, Symptom};
 use crate::node::Home;
-use crate::observe::{Blind, Fact, Observation};
+use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::ports::{Claim, RateClaim};
 use crate::storm::News;
@@ -16,32 +16,10 @@ fn home() -> Home {
     Home { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() }
 }
 
-fn blind(node: NodeId, at: Timestamp) -> Observation {
-    Observation {
-        node,
-        at,
-        ec2: Fact::Unknown(Blind::NotRead),
-        ssm: Fact::Unknown(Blind::NotRead),
-        ecs: Fact::Unknown(Blind::NotRead),
-        asg: Fact::Unknown(Blind::NotRead),
-        group: Fact::Unknown(Blind::NotRead),
-        factors: Fact::Unknown(Blind::NotRead),
-        invocation: Fact::Unknown(Blind::NotRead),
-        probe: Fact::Unknown(Blind::NotRead),
-        sessions: Fact::Unknown(Blind::NotRead),
-        busy: Fact::Unknown(Blind::NotRead),
-        workload: Fact::Unknown(Blind::NotRead),
-        calendar: Fact::Unknown(Blind::NotRead),
-        identity: Fact::Unknown(Blind::NotRead),
-        network: Fact::Unknown(Blind::NotRead),
-        console: Fact::Unknown(Blind::NotRead),
-    }
-}
-
 pub(crate) fn incident(number: u128, at: Timestamp) -> Incident {
     let node = NodeId::numbered(number);
     let symptom = Symptom { at, kind: crate::event::SignalKind::SessionRefused };
-    let mut incident = Incident::open(&home(), &blind(node, at), symptom, at, after(at, 300));
+    let mut incident = Incident::open(&home(), &Observation::unread(node, at), symptom, at, after(at, 300));
     incident.version = 1;
     incident
 }

@@ -39,7 +39,7 @@ fn facts(story: &Story<'_>) -> String {
     let mut rows = String::new();
     row(&mut rows, "What broke", &story.what_broke());
     if let Some((document, command, status)) = story.command() {
-        let status = super::timeline::coarse(status);
+        let status = status.as_str();
         row(&mut rows, "Started by", &format!("Run Command {document} ({status}), command {command}"));
     }
     if let Some(ask) = &incident.asked {

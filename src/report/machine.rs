@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::limits::Limits;
 use super::story::Story;
 use super::words::{self, Severity};
-use super::{ReportKind, redact, timeline};
+use super::{ReportKind, redact};
 use crate::diagnose::{Cause, Channel};
 use crate::incident::{AttemptResult, Ending, IncidentId, Outcome, Phase, Remedy};
 use crate::node::{AccountId, NodeId, Region};
@@ -124,7 +124,7 @@ pub(super) fn machine(story: &Story<'_>, id: &ReportId, limits: Limits) -> Machi
         command: story.command().map(|(document, command, status)| Command {
             id: command.as_str().to_owned(),
             document: document.as_str().to_owned(),
-            status: timeline::coarse(status),
+            status: status.as_str(),
         }),
         started_at: incident.down_since,
         ended_at: story.ended_at,

@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 use super::fault::Fault;
 use super::{redact, words};
 use crate::effect::Effect;
-use crate::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
+use crate::event::{GoneKind, HealthCheck, SignalKind, SweptAgent};
 use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Remedy, Said};
 use crate::observe::{InvocationStatus, Standing};
 
@@ -69,7 +69,7 @@ fn told(kind: &SignalKind) -> String {
         SignalKind::CommandTrouble { command, document, status } => {
             let id: String = command.as_str().chars().take(8).collect();
             let document = redact::cut(document.as_str(), 32);
-            format!("event: Run Command {} ({document}, command {id}...)", coarse(*status))
+            format!("event: Run Command {} ({document}, command {id}...)", status.as_str())
         }
         SignalKind::CommandSucceeded => "event: Run Command succeeded".to_owned(),
         SignalKind::EcsHealthImpaired { check, .. } => format!(
@@ -95,17 +95,6 @@ fn told(kind: &SignalKind) -> String {
         SignalKind::Swept { agent: SweptAgent::Ecs, .. } => {
             "sweep: the ECS agent is disconnected, and no event told".to_owned()
         }
-    }
-}
-
-/// The coarse status, as AWS writes it.
-pub(super) fn coarse(status: CoarseStatus) -> &'static str {
-    match status {
-        CoarseStatus::TimedOut => "TimedOut",
-        CoarseStatus::Failed => "Failed",
-        CoarseStatus::Undeliverable => "Undeliverable",
-        CoarseStatus::DeliveryTimedOut => "DeliveryTimedOut",
-        CoarseStatus::ExecutionTimedOut => "ExecutionTimedOut",
     }
 }
 

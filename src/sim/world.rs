@@ -214,6 +214,8 @@ pub struct World {
     pub(crate) rng: fastrand::Rng,
     pub(crate) now: Secs,
     pub(crate) flapping: bool,
+    /// Looks leave out what the edge of AWS leaves out to save calls.
+    pub(crate) lean: bool,
     /// `PingStatus` turns to `ConnectionLost` after this age of the last ping. Undocumented; drawn from the seed.
     pub(crate) ping_lost_secs: Secs,
     /// ECS calls a connection impaired after this long. Undocumented; drawn from the seed (inferred).
@@ -249,6 +251,7 @@ impl World {
             rng,
             now,
             flapping: settings.flapping,
+            lean: false,
             ping_lost_secs,
             ecs_impaired_secs,
             queue: Queue::default(),

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::engine::{Answer, Request};
-use crate::incident::Outcome;
-use crate::ports::Committed;
+use crate::incident::{Outcome, Phase};
+use crate::ports::{Commit, Committed};
 use crate::report::ReportKind;
 use crate::time::secs_between;
 
@@ -33,34 +33,30 @@ impl Metrics {
     #[must_use]
     pub fn of(request: &Request, answer: &Answer) -> Self {
         let mut all = Self::default();
-        match (request, answer) {
-            (Request::Commit(commit), Answer::Committed(Committed::Saved)) => {
-                let next = &commit.next;
-                let told = commit.outbox.iter().any(|item| item.report.kind == ReportKind::NeedsHuman);
-                if told {
-                    all.count("NeedsHuman", 1);
-                    all.outcome(Outcome::NeedsHuman);
-                }
-                if let Some(ending) = next.ending().filter(|_| next.is_closed()) {
-                    let outcome = ending.outcome();
-                    all.outcome(outcome);
-                    if matches!(outcome, Outcome::Fixed | Outcome::Cycled | Outcome::Replaced)
-                        && let crate::incident::Phase::Closed { at, .. } = &next.phase
-                    {
-                        let secs = secs_between(next.down_since, *at);
-                        all.0.push(Metric { name: "TimeToRepairSecs", unit: "Seconds", value: secs, outcome: None });
-                    }
-                }
-            }
-            (Request::Survey, Answer::Surveyed(survey)) => {
-                let around = &survey.around;
-                let open = i64::try_from(around.peers.len()).unwrap_or(i64::MAX);
-                all.count("OpenIncidents", open);
-                all.count("BreakerOpen", i64::from(!around.bulletin.breaker.trips.is_empty()));
-            }
-            _ => {}
+        if let (Request::Commit(commit), Answer::Committed(Committed::Saved)) = (request, answer) {
+            all.saved(commit);
+        }
+        if let (Request::Survey, Answer::Surveyed(survey)) = (request, answer) {
+            let around = &survey.around;
+            all.count("OpenIncidents", i64::try_from(around.peers.len()).unwrap_or(i64::MAX));
+            all.count("BreakerOpen", i64::from(!around.bulletin.breaker.trips.is_empty()));
         }
         all
+    }
+
+    fn saved(&mut self, commit: &Commit) {
+        if commit.outbox.iter().any(|item| item.report.kind == ReportKind::NeedsHuman) {
+            self.count("NeedsHuman", 1);
+            self.outcome(Outcome::NeedsHuman);
+        }
+        let next = &commit.next;
+        let Phase::Closed { ending, at } = &next.phase else { return };
+        let outcome = ending.outcome();
+        self.outcome(outcome);
+        if matches!(outcome, Outcome::Fixed | Outcome::Cycled | Outcome::Replaced) {
+            let value = secs_between(next.down_since, *at);
+            self.0.push(Metric { name: "TimeToRepairSecs", unit: "Seconds", value, outcome: None });
+        }
     }
 
     fn count(&mut self, name: &'static str, value: i64) {

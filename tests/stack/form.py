@@ -52,11 +52,8 @@ def check_environment():
     check("docs/CONFIGURATION.md has its table", len(rows) > 30, len(rows))
     variables = TEMPLATE["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
     known = {name for name, _, _ in rows if not NOT_IN_THE_STACK.match(name)}
-    # Set by the TEMPLATE, and in the code's table once the AWS edge is there.
-    edge = {"DEFIB_TABLE", "DEFIB_TOPIC", "DEFIB_STATE_MACHINE", "DEFIB_POLICY_PARAMETER", "DEFIB_PROBE_DOCUMENT",
-            "DEFIB_REPAIR_DOCUMENT"}
     check("the function gets every setting that the code knows", known <= set(variables), known - set(variables))
-    check("and no other", set(variables) <= known | edge, set(variables) - known - edge)
+    check("and no other", set(variables) <= known, set(variables) - known)
     for name, default, allowed in rows:
         parameter = variables.get(name)
         if not isinstance(parameter, dict) or parameter.get("Ref") not in TEMPLATE["Parameters"]:

@@ -184,8 +184,8 @@ fn registered(row: &ContainerInstance, (cluster, arn): Place, cluster_tags: Tags
     let since = |row: Option<&InstanceHealthCheckResult>| row?.last_status_change().and_then(moment);
     let impaired_since = match (agent_check, runtime_check) {
         (Check::Impaired, _) => since(agent),
-        (_, Check::Impaired) => since(runtime),
-        _ => None,
+        (Check::Ok | Check::Undecided, Check::Impaired) => since(runtime),
+        (Check::Ok | Check::Undecided, Check::Ok | Check::Undecided) => None,
     };
     Ecs {
         cluster,

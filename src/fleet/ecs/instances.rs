@@ -159,9 +159,9 @@ impl Fleet {
     pub(super) fn update_container_instances_state(&mut self, body: Body<'_>) -> Answered {
         let cluster = self.cluster(body)?;
         let named = some(body, "containerInstances", 10)?;
-        let effect = match body.need_text("status")? {
-            "ACTIVE" => Effect::Activate,
-            "DRAINING" => Effect::Drain,
+        let (effect, wanted) = match body.need_text("status")? {
+            "ACTIVE" => (Effect::Activate, EcsStatus::Active),
+            "DRAINING" => (Effect::Drain, EcsStatus::Draining),
             _ => {
                 return Err(AwsError::new(
                     "InvalidParameterException",
@@ -179,10 +179,7 @@ impl Fleet {
             };
             check_service(machine)?;
             let (node, arn) = (machine.id, ecs.arn.to_string());
-            let already = match effect {
-                Effect::Drain => ecs.status == EcsStatus::Draining,
-                _ => ecs.status == EcsStatus::Active,
-            };
+            let already = ecs.status == wanted;
             let inactive = Self::container_status(machine, ecs) == "INACTIVE";
             if inactive || !(already || self.land_in_ecs(node, effect)) {
                 failures.push(json!({ "arn": arn, "reason": "INACTIVE" }));

@@ -166,6 +166,7 @@ impl Scenario {
     /// The account as it is when the schedule begins.
     pub(super) fn world(&self) -> World {
         let mut world = World::new(self.world.clone());
+        world.lean = true;
         for (_, spec, _) in &self.fleet {
             world.add(spec.clone());
         }

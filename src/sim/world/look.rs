@@ -18,7 +18,7 @@ impl World {
     pub fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         self.advance(now);
         self.take_census();
-        let mut seen = nothing_of(node, now);
+        let mut seen = Observation::of_nothing(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
         let Some(index) = self.index(node) else { return seen };
@@ -37,6 +37,9 @@ impl World {
             self.look_closely(machine, look, &mut seen);
         }
         leave_out(&mut seen, look);
+        if self.lean {
+            lean(&mut seen, look, moment(now));
+        }
         seen
     }
 
@@ -196,7 +199,7 @@ fn leave_out(seen: &mut Observation, look: &Look) {
     let unread = Blind::NotRead;
     if seen.waits_for_ssm(look) {
         let (ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
-        *seen = Observation { ssm, invocation, probe, ..unread_of(seen.node, seen.at) };
+        *seen = Observation { ssm, invocation, probe, ..Observation::unread(seen.node, seen.at) };
     }
     let Spare { ec2, ssm, ecs, asg } = look.spare;
     if ec2 {
@@ -211,6 +214,31 @@ fn leave_out(seen: &mut Observation, look: &Look) {
     if asg {
         seen.asg = Fact::Unknown(unread);
     }
+}
+
+/// Leaves out what the edge of AWS leaves out beside that, to save calls: Systems Manager's view of an instance that only ECS told
+/// of, and what only a decision needs where the node is plainly well. Every schedule of a soak is played like this; the scripts
+/// that people read are not, for they tell of both agents.
+fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
+    let unread = Blind::NotRead;
+    let ssm = seen.ssm.clone();
+    if look.only_ecs && seen.node.is_instance() {
+        seen.ssm = Fact::Unknown(unread);
+    }
+    if !look.close {
+        return;
+    }
+    if !seen.is_plainly_well(look, now) {
+        seen.ssm = ssm;
+        return;
+    }
+    seen.sessions = Fact::Unknown(unread);
+    seen.busy = Fact::Unknown(unread);
+    seen.workload = Fact::Unknown(unread);
+    seen.calendar = Fact::Unknown(unread);
+    seen.identity = Fact::Unknown(unread);
+    seen.network = Fact::Unknown(unread);
+    seen.console = Fact::Unknown(unread);
 }
 
 /// Whether the desired capacity was lowered for a member like this.
@@ -240,42 +268,4 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         manager: machine.spec.manager,
         stop: machine.spec.stop,
     })
-}
-
-/// What is seen where nobody asked.
-fn unread_of(node: NodeId, at: Timestamp) -> Observation {
-    let unread = Blind::NotRead;
-    Observation {
-        ec2: Fact::Unknown(unread),
-        ssm: Fact::Unknown(unread),
-        ecs: Fact::Unknown(unread),
-        asg: Fact::Unknown(unread),
-        group: Fact::Unknown(unread),
-        factors: Fact::Unknown(unread),
-        ..nothing_of(node, at)
-    }
-}
-
-/// What is seen of an id that AWS does not know.
-fn nothing_of(node: NodeId, now: Timestamp) -> Observation {
-    let unread = Blind::NotRead;
-    Observation {
-        node,
-        at: now,
-        ec2: Fact::Absent,
-        ssm: Fact::Absent,
-        ecs: Fact::Absent,
-        asg: Fact::Absent,
-        group: Fact::Absent,
-        factors: Fact::Absent,
-        invocation: Fact::Absent,
-        probe: Fact::Absent,
-        sessions: Fact::Unknown(unread),
-        busy: Fact::Unknown(unread),
-        workload: Fact::Unknown(unread),
-        calendar: Fact::Unknown(unread),
-        identity: Fact::Unknown(unread),
-        network: Fact::Unknown(unread),
-        console: Fact::Unknown(unread),
-    }
 }
