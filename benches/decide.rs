@@ -57,6 +57,7 @@ fn seen(now: Timestamp) -> Observation {
     Observation {
         node: "i-0a1b2c3d4e5f60718".parse().unwrap(),
         at: now,
+        depth: defib::observe::Depth::All,
         ec2: Fact::Known(Ec2 {
             state: InstanceState::Running,
             launched_at: after(now, -86_400),

@@ -14,14 +14,17 @@ use crate::node::{
     NodeId,
 };
 use crate::policy::Mode;
+use crate::time::secs_between;
 
 mod factors;
 mod health;
+mod look;
 #[cfg(test)]
 pub(crate) mod samples;
 
 pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
+pub use look::{Depth, Look, Spare};
 
 /// A fact about the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,48 +86,6 @@ impl Blind {
     }
 }
 
-/// How closely to look.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Look {
-    /// The command that the incident began with, read again for its exact status.
-    pub command: Option<CommandId>,
-    /// Our last probe.
-    pub probe: Option<CommandId>,
-    /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
-    pub group: Option<AutoScalingGroupName>,
-    /// The container instance that the node was last seen as, or that an event named: spares the search for it.
-    pub container_instance: Option<(ClusterArn, ContainerInstanceArn)>,
-    /// The change calendar that the policy names.
-    pub calendar: Option<DocumentName>,
-    /// Only ECS told of the node, and the hold-down runs: Systems Manager need not be asked before ECS shows the agent as gone.
-    pub only_ecs: bool,
-    /// What nothing follows from in this look.
-    pub spare: Spare,
-    /// Everything waits for the SSM agent: while [`Observation::waits_for_ssm`], the rest may stay unread.
-    pub ssm_first: bool,
-    /// Also read what only a diagnosis needs: identity, network path, console, sessions, other work.
-    pub close: bool,
-}
-
-/// Facts that a look may leave unread, because nothing follows from them in the incident's phase. Never of a close look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "four services, each of which is asked or not")]
-pub struct Spare {
-    /// EC2's view.
-    pub ec2: bool,
-    /// Systems Manager's view.
-    pub ssm: bool,
-    /// ECS's view.
-    pub ecs: bool,
-    /// The Auto Scaling group's view.
-    pub asg: bool,
-}
-
-impl Spare {
-    /// Nothing is needed at all.
-    pub const ALL: Self = Self { ec2: true, ssm: true, ecs: true, asg: true };
-}
-
 /// Everything that was seen of a node at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observation {
@@ -133,6 +94,8 @@ pub struct Observation {
     /// When the first of the reads was sent: nothing in here that is the node's own is older. What surrounds it (its group's numbers,
     /// what it shares, sessions, other work, tasks) may be a minute older.
     pub at: Timestamp,
+    /// How far the look went, if it was a close one.
+    pub depth: Depth,
     /// EC2's view. Absent for a managed node and for an id that EC2 does not know.
     pub ec2: Fact<Ec2>,
     /// Systems Manager's view. Absent: not registered.
@@ -151,7 +114,7 @@ pub struct Observation {
     pub probe: Fact<Probe>,
     /// Live Session Manager sessions.
     pub sessions: Fact<u16>,
-    /// Somebody else's work on the node.
+    /// Somebody else's work on the node. Absent: none that a command could be, for the SSM agent is not connected.
     pub busy: Fact<Busy>,
     /// The tasks that would end with a disruptive remedy. Absent: no container instance. Close looks only.
     pub workload: Fact<Workload>,
@@ -189,6 +152,7 @@ impl Observation {
         Self {
             node,
             at,
+            depth: Depth::All,
             ec2: Fact::Unknown(unread),
             ssm: Fact::Unknown(unread),
             ecs: Fact::Unknown(unread),
@@ -205,24 +169,6 @@ impl Observation {
             network: Fact::Unknown(unread),
             console: Fact::Unknown(unread),
         }
-    }
-
-    /// Whether the node is so plainly well that a close look need go no further. Where a command could not be delivered, or the
-    /// host was asked, its answer decides, and then everything is needed.
-    #[must_use]
-    pub fn is_plainly_well(&self, look: &Look, now: Timestamp) -> bool {
-        let health = Health::of(self, now);
-        let heard = health.ssm == Standing::Well || look.only_ecs && health.ecs == Standing::Well;
-        health.is_well() && heard && look.command.is_none() && look.probe.is_none()
-    }
-
-    /// Whether the SSM agent is not connected, and a probe that is on its way is not answered either: nothing else decides then. Of a
-    /// close look only a probe that is on its way says that there is something to wait for.
-    #[must_use]
-    pub fn waits_for_ssm(&self, look: &Look) -> bool {
-        let away = self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected));
-        let waits = matches!(self.probe.known(), Some(Probe { answer: ProbeAnswer::Pending, .. }));
-        look.ssm_first && away && (waits || !look.close)
     }
 
     /// Whether every tag that may forbid something was read: the node's, its group's, its cluster's.
@@ -357,6 +303,14 @@ pub struct Ssm {
     pub platform: Platform,
     /// Defib's tags on a managed node, which only Systems Manager knows. Absent for an instance: EC2 has them.
     pub tags: Fact<Tags>,
+}
+
+impl Ssm {
+    /// Whether the agent pinged lately.
+    #[must_use]
+    pub fn answers(&self, now: Timestamp) -> bool {
+        self.ping == Ping::Online && secs_between(self.last_ping, now) <= PING_STALE_SECS
+    }
 }
 
 /// `PingStatus`.

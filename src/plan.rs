@@ -10,7 +10,7 @@ use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::guard::{Refusal, mode};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::{CommandId, DocumentName};
-use crate::observe::{Ec2, Fact, InstanceState, Look, Observation, PROBE_LOST_SECS, Spare};
+use crate::observe::{Depth, Ec2, Fact, InstanceState, Look, Observation, PROBE_LOST_SECS, Spare};
 use crate::policy::Policy;
 use crate::ports::{LastIncident, Rails};
 use crate::time::secs_between;
@@ -114,7 +114,10 @@ fn burnable(intent: &Intent) -> Timestamp {
 
 /// The look that fits an incident.
 fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: Timestamp) -> Look {
-    let probe: Option<CommandId> = incident.probe.as_ref().and_then(|probe| probe.command.clone());
+    // What was said before a remedy proves nothing after it.
+    let acted_at = acted_at(incident);
+    let probe = incident.probe.as_ref().filter(|probe| acted_at.is_none_or(|acted_at| probe.at > acted_at));
+    let probe: Option<CommandId> = probe.and_then(|probe| probe.command.clone());
     let place = &incident.place;
     // Once the hold-down is over the look is about the whole node.
     let watches = matches!(incident.phase, Phase::Watching { .. });
@@ -128,6 +131,31 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
         spare: if close { Spare::default() } else { spare(&incident.phase) },
         ssm_first: ssm_first(incident, now),
         close,
+        depth: Depth::Agents,
+        pinged_after: acted_at,
+        seen: None,
+    }
+}
+
+/// The deeper look that a plan asks for, in the same pass.
+#[must_use]
+pub fn deeper(incident: &Incident, seen: &Observation, policy: &Policy, depth: Depth, now: Timestamp) -> Look {
+    let calendar = policy.calendar.clone();
+    Look { depth, seen: Some(Box::new(seen.clone())), ..look(incident, calendar, true, now) }
+}
+
+/// Since when the proof of a remedy is waited for.
+fn acted_at(incident: &Incident) -> Option<Timestamp> {
+    match &incident.phase {
+        Phase::Verifying { since, .. } => Some(*since),
+        Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => None,
     }
 }
 

@@ -99,6 +99,8 @@ pub(super) struct Cache {
     pub ended: Kept<(CommandId, NodeId), InvocationStatus>,
     /// Probes that have ended. They never change.
     pub probes: Kept<CommandId, Probe>,
+    /// Probes that are on their way, for the rest of one look.
+    pub pending: Kept<CommandId, Probe>,
     /// Commands that this process sent, and when.
     pub sent: Kept<CommandId, Timestamp>,
     /// Commands whose bad end a sweep told.

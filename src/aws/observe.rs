@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use aws_sdk_ec2::types::Instance;
+use aws_sdk_ec2::types::{Instance, InstanceType};
 use jiff::Timestamp;
 
 use self::census::Census;
@@ -13,7 +13,9 @@ use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{Blind, Busy, Check, Connection, Ec2, Fact, Findings, InstanceState, Look, Observation, Ssm};
+use crate::observe::{
+    Blind, Busy, Check, Connection, Depth, Ec2, Fact, Findings, InstanceState, Look, Observation, Ssm,
+};
 
 pub(super) mod asg;
 pub(super) mod census;
@@ -40,6 +42,9 @@ impl Nodes {
     ///
     /// `now` is the moment before the first read is sent. Nothing in here fails: what could not be read is unknown.
     pub async fn observe(&self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
+        if let Some(before) = &look.seen {
+            return Box::pin(self.deeper(before, look, now)).await;
+        }
         let mut seen = nothing_of(node, look, now);
         if look.ssm_first && self.waits_for_ssm(&mut seen, look, now).await {
             return seen;
@@ -53,18 +58,57 @@ impl Nodes {
         seen
     }
 
-    /// Asks for the SSM agent and our probe alone, and whether there is anything else to ask for now.
+    /// Asks for our probe alone, or for the SSM agent's connection alone, and whether there is anything else to ask for now.
     async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
-        let Some(ssm) = self.away(seen.node, now).await else { return false };
+        let node = seen.node;
+        let ssm = if look.close { self.heard_of(node, now).await } else { self.away(node, now).await };
+        let Some(ssm) = ssm else { return false };
         // Where the proof is waited for, nothing can have been answered by an agent that is away.
-        let probe = if_asked(look.close, self.probe(seen.node, look.probe.as_ref(), now)).await;
-        let waits = Observation { ssm, probe, ..nothing_of(seen.node, look, now) };
+        let probe = if_asked(look.close, self.probe(node, look.probe.as_ref(), now)).await;
+        let waits = Observation { ssm, probe, ..nothing_of(node, look, now) };
         if !waits.waits_for_ssm(look) {
             return false;
         }
         let Observation { ssm, invocation, probe, .. } = waits;
-        *seen = Observation { ssm, invocation, probe, ..Observation::unread(seen.node, now) };
+        *seen = Observation { ssm, invocation, probe, ..Observation::unread(node, now) };
         true
+    }
+
+    /// What a deeper look adds to what the same pass has seen.
+    async fn deeper(&self, before: &Observation, look: &Look, now: Timestamp) -> Observation {
+        let node = before.node;
+        let mut seen = before.clone();
+        seen.depth = look.depth;
+        if let Fact::Known(ssm) = &mut seen.ssm
+            && ssm.connection == Fact::Unknown(Blind::NotRead)
+        {
+            ssm.connection = self.connection(node, now).await;
+        }
+        if look.depth >= Depth::Remedy && before.depth < Depth::Remedy {
+            (seen.sessions, seen.workload, seen.calendar, seen.console) = tokio::join!(
+                self.sessions(node, now),
+                self.workload(&seen.ecs, now),
+                self.calendar(look.calendar.as_ref(), now),
+                console_if(node, self.console(node, now)),
+            );
+        }
+        if look.depth == Depth::All
+            && let Fact::Known(ec2) = &mut seen.ec2
+        {
+            let stop = match self.instance_row(node).await {
+                Fact::Known(row) => {
+                    let gates = self.stop_gates(true, node, row.instance_type(), Further::default(), now).await;
+                    gates.and_then(|gates| ec2::instance(&row, gates).known().map(|ec2| ec2.stop).ok_or(Blind::Empty))
+                }
+                Fact::Absent => Err(Blind::Empty),
+                Fact::Unknown(blind) => Err(blind),
+            };
+            match stop {
+                Ok(stop) => ec2.stop = stop,
+                Err(blind) => seen.ec2 = Fact::Unknown(blind),
+            }
+        }
+        seen
     }
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
@@ -94,16 +138,17 @@ impl Nodes {
             Some(_) | None => None,
         };
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
-        let (ecs, ssm, invocation, probe, asg, checks) = tokio::join!(
+        // First, because what it says may make Systems Manager's view of the node needless.
+        seen.probe = if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)).await;
+        let (ecs, ssm, invocation, asg, checks) = tokio::join!(
             if_asked(!spare.ecs, self.ecs(node, look, now)),
-            if_asked(!spare.ssm && !look.only_ecs && !gone, self.ssm(node, state, look.close, now)),
+            if_asked(!spare.ssm && !look.only_ecs && !gone, self.ssm(seen, state, look, now)),
             self.invocation(node, look.command.as_ref(), now),
-            if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)),
             // A close look has it from the census.
             if_asked(!spare.asg && !look.close, self.asg(node, tagged.clone(), look, now)),
             self.checks_if(young && !look.close, node),
         );
-        (seen.ecs, seen.ssm, seen.invocation, seen.probe, seen.asg) = (ecs, ssm, invocation, probe, asg);
+        (seen.ecs, seen.ssm, seen.invocation, seen.asg) = (ecs, ssm, invocation, asg);
         if let Some(row) = &row {
             seen.ec2 = match checks {
                 Ok(checks) => {
@@ -123,7 +168,7 @@ impl Nodes {
             None => self.census(now, AROUND_SECS).await,
         };
         if look.only_ecs {
-            seen.ssm = self.ssm(node, state, look.close, now).await;
+            seen.ssm = self.ssm(seen, state, look, now).await;
             seen.ecs = self.with_fresh_tags(seen.ecs.clone(), now).await;
         }
         Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), census, now)).await;
@@ -138,19 +183,19 @@ impl Nodes {
         census: Result<Arc<Census>, Blind>,
         now: Timestamp,
     ) {
-        let node = seen.node;
+        let (node, deep) = (seen.node, look.depth >= Depth::Remedy);
+        seen.depth = look.depth;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
         let profile = row.and_then(ec2::profile).map(ToOwned::to_owned);
         let kind = row.and_then(Instance::instance_type);
-        let (sessions, busy, workload, calendar, identity, console, stop_protected, storage) = tokio::join!(
-            self.sessions(node, now),
-            self.commands_of_others(node, now),
-            self.workload(&seen.ecs, now),
-            self.calendar(look.calendar.as_ref(), now),
+        let (sessions, busy, workload, calendar, identity, console, stop) = tokio::join!(
+            if_asked(deep, self.sessions(node, now)),
+            self.others_work(seen, now),
+            if_asked(deep, self.workload(&seen.ecs, now)),
+            if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
             if_asked(row.is_some(), self.identity(profile.as_deref(), &seen.ssm, now)),
-            self.console(node, now),
-            self.stop_protected(node, now),
-            self.has_storage(kind, now),
+            if_asked(deep, self.console(node, now)),
+            self.stop_gates(look.depth == Depth::All, node, kind, further, now),
         );
         seen.asg = self.asg(node, tagged, look, now).await;
         // The checks lag behind by minutes anyway; those of a census are as good.
@@ -162,11 +207,8 @@ impl Nodes {
         (seen.identity, seen.console) = (identity, console);
         seen.busy = busy_with(seen, busy);
         if let Some(row) = row {
-            let read = checks.and_then(|checks| Ok((checks, stop_protected?, storage?)));
-            seen.ec2 = match read {
-                Ok((checks, stop_protected, storage)) => {
-                    ec2::instance(row, Further { checks, stop_protected: Some(stop_protected), storage: Some(storage) })
-                }
+            seen.ec2 = match checks.and_then(|checks| Ok(Further { checks, ..stop? })) {
+                Ok(further) => ec2::instance(row, further),
                 Err(blind) => Fact::Unknown(blind),
             };
         }
@@ -187,7 +229,7 @@ impl Nodes {
         let node = seen.node;
         let (ssm, ecs, invocation, probe) = tokio::join!(
             // Its tags are there and nowhere else, so it is asked also where only ECS told.
-            if_asked(!look.spare.ssm, self.ssm(node, None, look.close, now)),
+            if_asked(!look.spare.ssm, self.ssm(seen, None, look, now)),
             if_asked(!look.spare.ecs, self.ecs(node, look, now)),
             self.invocation(node, look.command.as_ref(), now),
             if_asked(!look.spare.ssm, self.probe(node, look.probe.as_ref(), now)),
@@ -200,12 +242,14 @@ impl Nodes {
         if look.only_ecs {
             seen.ecs = self.with_fresh_tags(seen.ecs.clone(), now).await;
         }
+        let deep = look.depth >= Depth::Remedy;
+        seen.depth = look.depth;
         let (census, sessions, busy, workload, calendar) = tokio::join!(
             self.census(now, AROUND_SECS),
-            self.sessions(node, now),
-            self.commands_of_others(node, now),
-            self.workload(&seen.ecs, now),
-            self.calendar(look.calendar.as_ref(), now),
+            if_asked(deep, self.sessions(node, now)),
+            self.others_work(seen, now),
+            if_asked(deep, self.workload(&seen.ecs, now)),
+            if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
         );
         (seen.sessions, seen.workload, seen.calendar) = (sessions, workload, calendar);
         seen.busy = busy_with(seen, busy);
@@ -226,6 +270,27 @@ impl Nodes {
         };
     }
 
+    /// Commands of others: none runs on a node whose SSM agent is not connected.
+    async fn others_work(&self, seen: &Observation, now: Timestamp) -> Fact<Busy> {
+        if seen.may_be_busy() { self.commands_of_others(seen.node, now).await } else { Fact::Absent }
+    }
+
+    /// What stands in the way of a stop; where nobody asked, only what is known already.
+    async fn stop_gates(
+        &self,
+        asked: bool,
+        node: NodeId,
+        kind: Option<&InstanceType>,
+        known: Further,
+        now: Timestamp,
+    ) -> Result<Further, Blind> {
+        if !asked {
+            return Ok(known);
+        }
+        let (stop_protected, storage) = tokio::join!(self.stop_protected(node, now), self.has_storage(kind, now));
+        Ok(Further { checks: None, stop_protected: Some(stop_protected?), storage: Some(storage?) })
+    }
+
     async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
         if asked { self.checks(node).await.map(Some) } else { Ok(None) }
     }
@@ -234,6 +299,11 @@ impl Nodes {
 /// A fact that is read only where something follows from it.
 async fn if_asked<T>(asked: bool, read: impl Future<Output = Fact<T>>) -> Fact<T> {
     if asked { read.await } else { not_read!() }
+}
+
+/// The console of an instance: a managed node has none.
+async fn console_if(node: NodeId, read: impl Future<Output = Fact<Findings>>) -> Fact<Findings> {
+    if node.is_instance() { read.await } else { Fact::Absent }
 }
 
 /// The group that the instance's tag names.
@@ -259,7 +329,9 @@ fn busy_with(seen: &Observation, commands: Fact<Busy>) -> Fact<Busy> {
 /// shows that the way is open: the node's own SSM agent is connected, or a neighbour of the same subnet and security groups is
 /// heard. Where both are silent the way is unknown, and nothing disruptive is done (S7, S8).
 fn network(ssm: &Fact<Ssm>, neighbour_answers: bool) -> Fact<Findings> {
-    let connected = ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::Connected));
+    // Where it was not asked, its ping is recent, and the host has answered or is asked next.
+    let heard = [Fact::Known(Connection::Connected), Fact::Unknown(Blind::NotRead)];
+    let connected = ssm.known().is_some_and(|ssm| heard.contains(&ssm.connection));
     if connected || neighbour_answers { Fact::Known(Findings::default()) } else { Fact::Unknown(Blind::NotRead) }
 }
 

@@ -335,12 +335,20 @@ impl Pass {
                 self.answered(answer)
             }
             (_, Some(incident)) => {
-                let plan = {
+                let node = incident.node;
+                let (plan, deeper) = {
                     let policy = self.context.policy_for(Some(seen), Some(&incident.place));
                     let incident = plan::informed(incident, loaded.last.as_ref());
-                    plan::decide(&incident, seen, &loaded.rails, &policy, now)
+                    let plan = plan::decide(&incident, seen, &loaded.rails, &policy, now);
+                    // Whatever answers may not know how to look any deeper: it is asked once for each depth.
+                    let deeper = plan.deeper.filter(|depth| *depth > seen.depth);
+                    let deeper = deeper.map(|depth| plan::deeper(&incident, seen, &policy, depth, now));
+                    (plan, deeper)
                 };
-                self.commit(plan)
+                match deeper {
+                    Some(look) => self.look(loaded, node, look, now),
+                    None => self.commit(plan),
+                }
             }
             (Trigger::Signal(signal), None) => match plan::open(signal, seen, &loaded, &self.context, now) {
                 Opening::Ignore(IgnoreReason::NotSeen) => self.done(Verdict::Retry(PortError::Transient)),

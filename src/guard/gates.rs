@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{GroupRefusal, NoWay, Refusal, Sight, StopRefusal};
 use crate::effect::Effect;
 use crate::incident::{Incident, Remedy};
-use crate::observe::{Busy, Fact, Health, Lifecycle, Observation, Platform, Standing};
+use crate::observe::{Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Standing};
 use crate::policy::{Policy, SessionsRule};
 use crate::time::{after, secs_between};
 
@@ -55,7 +55,11 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     planted!(UnknownIsDead => return Ok(()));
     seen_at_all(&seen.ec2, Sight::Ec2)?;
     seen_at_all(&seen.ssm, Sight::Ssm)?;
-    if let Some(ssm) = seen.ssm.known() {
+    // At no deeper look than this a host that answered our probe need not be connected as well.
+    let spared = |fact: Option<Blind>| seen.depth == Depth::Agents && fact == Some(Blind::NotRead);
+    if let Some(ssm) = seen.ssm.known()
+        && !spared(ssm.connection.blind())
+    {
         seen_at_all(&ssm.connection, Sight::Ssm)?;
     }
     seen_at_all(&seen.ecs, Sight::Ecs)?;
@@ -71,7 +75,9 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     if seen.node.is_instance() {
         seen_at_all(&seen.identity, Sight::Identity)?;
         seen_at_all(&seen.network, Sight::Network)?;
-        seen_at_all(&seen.console, Sight::Console)?;
+        if !spared(seen.console.blind()) {
+            seen_at_all(&seen.console, Sight::Console)?;
+        }
     }
     Ok(())
 }
@@ -195,7 +201,6 @@ pub fn through_standby(seen: &Observation, remedy: Remedy) -> bool {
 mod tests {
     use super::*;
     use crate::incident::{Attempt, AttemptResult, Symptom};
-    use crate::observe::Blind;
     use crate::observe::samples::{Seen, home, noon, seen, swept_ssm};
 
     type Hide = fn(&mut Observation, Blind);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Blind, Check, Connection, EcsStatus, Fact, InstanceState, Observation, Ping, ProbeAnswer};
+use super::{Blind, Check, Connection, EcsStatus, Fact, InstanceState, Observation, ProbeAnswer};
 use crate::time::secs_between;
 
 /// A ping older than this, in seconds, says that the SSM agent does not answer: agents ping every five minutes, so three
@@ -127,13 +127,11 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
         }
     }
     match connection {
-        Some(Connection::Connected)
-            if ssm.ping == Ping::Online && secs_between(ssm.last_ping, now) <= PING_STALE_SECS =>
-        {
-            Standing::Well
-        }
+        Some(Connection::Connected) if ssm.answers(now) => Standing::Well,
         // `notconnected`, or connected with a stale ping: a probe decides.
         Some(Connection::Connected | Connection::NotConnected) => Standing::Suspect,
+        // Nobody asked, because the host is asked next: until then its last ping decides.
+        None if ssm.connection == Fact::Unknown(Blind::NotRead) && ssm.answers(now) => Standing::Well,
         None => Standing::Unknown,
     }
 }

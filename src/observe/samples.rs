@@ -102,6 +102,7 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
     Seen(Observation {
         node: node_id(),
         at: now,
+        depth: crate::observe::Depth::All,
         ec2: Fact::Known(Ec2 {
             state: InstanceState::Running,
             launched_at: after(now, -86_400),

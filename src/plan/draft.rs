@@ -7,7 +7,7 @@ use crate::effect::{Effect, Intent, IntentState, SEND_WINDOW_SECS, Target};
 use crate::guard::breaker::Tried;
 use crate::guard::{Lasts, Refusal, Scope};
 use crate::incident::{AttemptResult, Ending, Event, Incident, OperatorWord, Outcome, Phase, Then};
-use crate::observe::{Health, Observation};
+use crate::observe::{Depth, Health, Observation};
 use crate::policy::Policy;
 use crate::ports::{Claims, Perform, Permits};
 use crate::report::ReportKind;
@@ -35,6 +35,8 @@ pub struct Plan {
     pub tried: Vec<Tried>,
     /// Puts the node into quarantine after so many disruptive remedies in a day, in the same transaction.
     pub quarantine: Option<u32>,
+    /// Nothing is decided yet: first a look that goes so far. Nothing else of the plan counts then.
+    pub deeper: Option<Depth>,
 }
 
 /// A plan in the making.
@@ -80,6 +82,11 @@ impl<'a> Draft<'a> {
         self.changed = true;
     }
 
+    /// The plan: look more closely, and decide then.
+    pub(super) fn deeper(self, depth: Depth) -> Plan {
+        Plan { deeper: Some(depth), ..self.plan(false) }
+    }
+
     fn plan(self, changed: bool) -> Plan {
         Plan {
             next: *self.next,
@@ -90,6 +97,7 @@ impl<'a> Draft<'a> {
             troubled: self.troubled,
             tried: self.tried,
             quarantine: self.quarantine,
+            deeper: None,
         }
     }
 

@@ -15,8 +15,8 @@ use crate::guard::mode::Reach;
 use crate::guard::{Refusal, Sight, calendar, fleet, gates, mode, ownership, shared, workload};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
-    ANSWER_FRESH_SECS, Blind, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, ProbeAnswer,
-    Standing,
+    ANSWER_FRESH_SECS, Blind, Depth, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, Probe,
+    ProbeAnswer, Standing,
 };
 use crate::policy::Mode;
 use crate::ports::{KillSwitch, Quarantine, Rails};
@@ -28,6 +28,8 @@ pub(super) const EXAMINE_SECS: i64 = 30 * 60;
 const LOOK_SECS: i64 = 20;
 /// Longer than any natural reconnect of an ECS container agent, in seconds: they take up to two minutes (facts/aws.md §5).
 const NATURAL_RECONNECT_SECS: i64 = 150;
+/// A probe that is this old, in seconds, is surely lost, whatever the call and the timer took, and still holds.
+const LOST_LOOK_SECS: i64 = PROBE_LOST_SECS + 10;
 /// Between two looks at a node whose SSM agent is silent, while the hold-down runs, in seconds.
 const SILENT_LOOK_SECS: i64 = 60;
 
@@ -112,6 +114,12 @@ pub(super) fn examine(
     if health.is_well() && !host_is_sick(&found) {
         return draft.end(Ending::SelfHealed);
     }
+    // What the host itself said just now outweighs a console; without it, the console is read before anything is decided.
+    let host_told = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
+        if secs_between(*sent_at, now) <= ANSWER_FRESH_SECS);
+    if !host_told && seen.depth < Depth::Remedy {
+        return draft.deeper(Depth::Remedy);
+    }
     draft.next.looks = draft.next.looks.saturating_add(1);
     if let Err(refusal) = gates::sight(seen) {
         if let Refusal::CannotSee { blind: Blind::Throttled | Blind::Unavailable, .. } = refusal
@@ -144,10 +152,11 @@ pub(super) fn examine(
             return draft.end(Ending::LadderExhausted);
         }
         Choice::Wait(refusal) => return draft.park(refusal),
+        Choice::Look(depth) => return draft.deeper(depth),
     };
     if let Some(wait_until) = patience(&draft, found.cause, remedy) {
-        // An agent that comes and goes may take a probe meanwhile, and then a gentler remedy.
-        let soon = draft.in_secs(SILENT_LOOK_SECS);
+        // An agent that comes and goes may take a probe meanwhile, and then a gentler remedy; the last one is lost in time.
+        let soon = draft.in_secs(SILENT_LOOK_SECS.max(secs_between(now, wait_until).saturating_sub(LOST_LOOK_SECS)));
         let wake = if health.ssm == Standing::Well { wait_until } else { wait_until.min(soon) };
         return draft.go(examining, Some(wake));
     }
@@ -158,6 +167,9 @@ pub(super) fn examine(
     if let Err(refusal) = mode::check(reach, remedy).and_then(|()| mode::check_cause(draft.policy, found.cause, remedy))
     {
         return draft.park(refusal);
+    }
+    if (remedy.is_disruptive() || remedy.ends_sessions()) && seen.depth < Depth::Remedy {
+        return draft.deeper(Depth::Remedy);
     }
     if remedy.is_disruptive() && !certain(&draft, health, &found) {
         // Signs of trouble are not enough to cycle a node (S1): further looks and another probe will tell.
@@ -303,13 +315,11 @@ fn probe_first<'a>(
         return ControlFlow::Continue(draft);
     }
     // One that is on its way is waited for, whatever else was read.
-    if health.ssm == Standing::Suspect
-        && let (Some(probe), Some(_)) = (seen.probe.known(), &draft.next.probe)
-        && probe.answer == ProbeAnswer::Pending
-        && secs_between(probe.sent_at, seen.at) <= PROBE_LOST_SECS
+    if let (Some(probe), Some(_)) = (seen.probe.known(), &draft.next.probe)
+        && seen.awaits_probe()
     {
         let phase = Phase::Examining { since, deadline, sending: None };
-        let wake = draft.in_secs(LOOK_SECS);
+        let wake = draft.in_secs(probe_wait_secs(seen, secs_between(probe.sent_at, now)));
         return ControlFlow::Break(draft.go(phase, Some(wake)));
     }
     // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
@@ -341,15 +351,7 @@ fn probe_first<'a>(
                 }
                 fresh
             }
-            ProbeAnswer::Undelivered => secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS,
-            ProbeAnswer::Pending => {
-                if secs_between(probe.sent_at, seen.at) <= PROBE_LOST_SECS {
-                    let phase = Phase::Examining { since, deadline, sending: None };
-                    let wake = draft.in_secs(LOOK_SECS);
-                    return ControlFlow::Break(draft.go(phase, Some(wake)));
-                }
-                secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS
-            }
+            ProbeAnswer::Undelivered | ProbeAnswer::Pending => secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS,
         },
         _ => false,
     };
@@ -362,8 +364,14 @@ fn probe_first<'a>(
     }
     let sending = draft.intend(Effect::Probe);
     draft.next.probe = Some(ProbeSent { at: now, command: None });
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(probe_wait_secs(seen, 0));
     ControlFlow::Break(draft.go(Phase::Examining { since, deadline, sending: Some(sending) }, Some(wake)))
+}
+
+/// How long to wait for the answer to a probe of this age, both in seconds: an agent that is not connected hardly takes it, and until
+/// it is lost nothing follows from it.
+fn probe_wait_secs(seen: &Observation, age_secs: i64) -> i64 {
+    if seen.may_be_busy() { LOOK_SECS } else { LOST_LOOK_SECS.saturating_sub(age_secs).max(LOOK_SECS) }
 }
 
 /// One line a probe.

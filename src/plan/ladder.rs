@@ -8,7 +8,7 @@ use crate::event::SignalKind;
 use crate::guard::mode::{check_cause, least_mode};
 use crate::guard::{GroupRefusal, Refusal, gates};
 use crate::incident::{AttemptResult, Incident, Remedy};
-use crate::observe::{Health, Observation, Standing};
+use crate::observe::{Depth, Health, Observation, Standing};
 use crate::policy::{Mode, Policy};
 
 use Remedy::{FreeDisk, Reboot, Replace, RestartEcsAgent, RestartRuntime, RestartSsmAgent, StopStart};
@@ -112,6 +112,8 @@ pub enum Choice {
     Exhausted,
     /// The next remedy has to wait for the group.
     Wait(Refusal),
+    /// Whether the next remedy can be carried out shows only in a deeper look.
+    Look(Depth),
 }
 
 /// The next remedy for a node.
@@ -141,6 +143,9 @@ pub fn choose(
         }
         if !relevant(incident, health, cause, remedy) || spent(incident, policy, remedy) {
             continue;
+        }
+        if remedy == StopStart && seen.depth < Depth::All && seen.ec2.known().is_some() {
+            return Choice::Look(Depth::All);
         }
         if gates::way(seen, health, remedy).is_err() {
             continue;

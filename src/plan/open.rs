@@ -9,7 +9,7 @@ use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{Refusal, mode, ownership};
 use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
-use crate::observe::{Blind, Fact, Health, InstanceState, InvocationStatus, Look, Observation, Spare};
+use crate::observe::{Blind, Depth, Fact, Health, InstanceState, InvocationStatus, Look, Observation, Spare};
 use crate::policy::Mode;
 use crate::ports::Loaded;
 use crate::time::{after, secs_between};
@@ -244,6 +244,7 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
 pub(super) fn close_look(incident: Option<&Incident>, now: Timestamp) -> Look {
     incident.map_or(Look { close: true, ..Look::default() }, |incident| Look {
         ssm_first: false,
+        depth: Depth::All,
         ..look(incident, None, true, now)
     })
 }

@@ -16,8 +16,10 @@ use crate::policy::Policy;
 use crate::ports::Rails;
 use crate::time::{after, secs_between};
 
-/// Between two looks, in seconds.
+/// Between two looks at least, in seconds: what answers soon is seen soon, and later looks come after half the time that passed.
 const LOOK_SECS: i64 = 20;
+/// Between two looks at most, in seconds.
+const LOOK_MAX_SECS: i64 = 120;
 /// How long a proof must hold, in seconds: ECS agents connect and drop again.
 const STABLE_SECS: i64 = 60;
 
@@ -36,12 +38,27 @@ fn budget_secs(remedy: Remedy) -> i64 {
     }
 }
 
+/// When to look for the proof first, in seconds after the remedy: not before it can be there. An agent needs some ten seconds to
+/// start after the ten that its restart waits, a host a minute.
+fn first_look_secs(remedy: Remedy) -> i64 {
+    match remedy {
+        Remedy::FreeDisk => LOOK_SECS,
+        Remedy::RestartSsmAgent | Remedy::RestartEcsAgent | Remedy::RestartRuntime => 40,
+        Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
+    }
+}
+
+/// Until the next look, in seconds.
+fn next_look_secs(since: Timestamp, now: Timestamp) -> i64 {
+    (secs_between(since, now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
+}
+
 /// Starts to wait for the proof.
 pub(super) fn begin(draft: Draft<'_>, remedy: Remedy) -> Plan {
     let acted = draft.next.attempts.last().and_then(|attempt| attempt.acted_at);
     let since = acted.unwrap_or(draft.now);
     let deadline = after(draft.now, budget_secs(remedy));
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(first_look_secs(remedy));
     draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
 }
 
@@ -87,7 +104,8 @@ pub(super) fn verifying(
         let wake = draft.in_secs(0);
         return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
     }
-    let wake = draft.in_secs(LOOK_SECS);
+    let secs = if waits_for_host(&draft, seen, since) { LOOK_SECS } else { next_look_secs(since, now) };
+    let wake = draft.in_secs(secs).min(deadline);
     draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
 }
 
@@ -159,7 +177,9 @@ fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -
                 return Proof::NotYet;
             }
             match (&seen.ssm, host(seen, since)) {
-                (Fact::Known(_), Some((booted_at, _))) => when(booted_at > since),
+                (Fact::Known(_), Some((booted_at, _))) if booted_at > since => Proof::Seen,
+                // It answered before it went down: it is asked again.
+                (Fact::Known(_), Some(_)) if ssm_is_back(seen, since) => Proof::AskHost,
                 // The host can be asked as soon as its agent pinged after the reboot.
                 (Fact::Known(_), None) if ssm_is_back(seen, since) => Proof::AskHost,
                 (Fact::Known(_) | Fact::Unknown(_), _) => Proof::NotYet,
@@ -216,13 +236,7 @@ fn ask_host(
     deadline: Timestamp,
 ) -> Option<Plan> {
     let now = draft.now;
-    let waiting = draft
-        .next
-        .probe
-        .as_ref()
-        .is_some_and(|probe| probe.at > since && secs_between(probe.at, now) <= PROBE_LOST_SECS)
-        && !matches!(seen.probe.known(), Some(Probe { answer: ProbeAnswer::Undelivered, .. }));
-    if waiting {
+    if waits_for_host(draft, seen, since) {
         return None;
     }
     let sending = draft.intend(Effect::Probe);
@@ -230,6 +244,16 @@ fn ask_host(
     let phase = Phase::Verifying { remedy, since, deadline, proven_since: None, sending: Some(sending) };
     let wake = draft.in_secs(LOOK_SECS);
     Some(draft.clone().go(phase, Some(wake)))
+}
+
+/// Whether a probe that was sent after the remedy is still on its way.
+fn waits_for_host(draft: &Draft<'_>, seen: &Observation, since: Timestamp) -> bool {
+    let sent = draft.next.probe.as_ref().filter(|probe| probe.at > since);
+    sent.is_some_and(|probe| secs_between(probe.at, draft.now) <= PROBE_LOST_SECS)
+        && !matches!(
+            seen.probe.known(),
+            Some(Probe { answer: ProbeAnswer::Undelivered | ProbeAnswer::Answered { .. }, .. })
+        )
 }
 
 /// Lines for states that people wait for.

@@ -6,8 +6,8 @@ use defib::effect::Effect;
 use defib::event::{HealthCheck, Signal, SignalKind, SweptAgent};
 use defib::node::{ClusterArn, CommandId, ContainerInstanceArn, NodeId};
 use defib::observe::{
-    Blind, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Look, Observation, Ping,
-    Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags, Workload,
+    Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Look, Observation,
+    Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags, Workload,
 };
 use defib::ports::Performed;
 use defib::time::{after, secs_between};
@@ -224,6 +224,15 @@ impl Node {
 
     /// What AWS shows of it.
     pub(crate) fn look(&self, look: &Look, now: Timestamp) -> Observation {
+        let seen = self.shown(look, now);
+        match &look.seen {
+            Some(before) => before.as_ref().clone().completed(seen),
+            None => seen,
+        }
+    }
+
+    fn shown(&self, look: &Look, now: Timestamp) -> Observation {
+        let deep = look.close && look.depth >= Depth::Remedy;
         let close =
             |fact: Fact<defib::observe::Findings>| if look.close { fact } else { Fact::Unknown(Blind::NotRead) };
         let nothing = || close(Fact::Known(Arc::from([])));
@@ -234,6 +243,7 @@ impl Node {
         Observation {
             node: self.id,
             at: now,
+            depth: if look.close { look.depth } else { Depth::All },
             ec2: Fact::Known(self.ec2()),
             ssm,
             ecs,
@@ -249,15 +259,15 @@ impl Node {
             }),
             // It shares nothing, runs no task that needs regard, and no calendar is named.
             factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 2 }),
-            workload: if look.close { Fact::Known(Workload::default()) } else { Fact::Unknown(Blind::NotRead) },
+            workload: if deep { Fact::Known(Workload::default()) } else { Fact::Unknown(Blind::NotRead) },
             calendar: Fact::Absent,
             invocation: Fact::Absent,
             probe: self.probe(look, now),
-            sessions: if look.close { Fact::Known(0) } else { Fact::Unknown(Blind::NotRead) },
+            sessions: if deep { Fact::Known(0) } else { Fact::Unknown(Blind::NotRead) },
             busy: if look.close { Fact::Known(Busy::Idle) } else { Fact::Unknown(Blind::NotRead) },
             identity: nothing(),
             network: nothing(),
-            console: nothing(),
+            console: if deep { nothing() } else { Fact::Unknown(Blind::NotRead) },
         }
     }
 

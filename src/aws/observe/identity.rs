@@ -18,7 +18,12 @@ impl Nodes {
     /// no business of the profile's.
     pub(super) async fn identity(&self, profile: Option<&str>, ssm: &Fact<Ssm>, now: Timestamp) -> Fact<Findings> {
         match ssm {
-            Fact::Known(ssm) if ssm.connection == Fact::Known(Connection::Connected) => return nothing(),
+            // Where the connection was not asked for, its ping is recent.
+            Fact::Known(Ssm {
+                connection: Fact::Known(Connection::Connected) | Fact::Unknown(Blind::NotRead), ..
+            }) => {
+                return nothing();
+            }
             Fact::Known(_) | Fact::Absent => {}
             Fact::Unknown(blind) => return Fact::Unknown(*blind),
         }

@@ -36,6 +36,9 @@ impl Nodes {
         if let Some(known) = self.cache.probes.ever(command) {
             return Fact::Known(known);
         }
+        if let Some(pending) = self.cache.pending.get(command, now, 0) {
+            return Fact::Known(pending);
+        }
         let row = match self.command_row(node, command, true).await {
             Ok(Some(row)) => row,
             Ok(None) => return self.not_listed(command, now),
@@ -56,8 +59,12 @@ impl Nodes {
             }
         }
         let fact = answer(status, &output, sent_at);
-        if let Fact::Known(Probe { answer: ProbeAnswer::Answered { .. } | ProbeAnswer::Undelivered, .. }) = &fact {
-            fact.known().cloned().into_iter().for_each(|probe| self.cache.probes.put(command.clone(), now, probe));
+        if let Fact::Known(probe) = &fact {
+            let kept = match probe.answer {
+                ProbeAnswer::Answered { .. } | ProbeAnswer::Undelivered => &self.cache.probes,
+                ProbeAnswer::Pending => &self.cache.pending,
+            };
+            kept.put(command.clone(), now, probe.clone());
         }
         fact
     }

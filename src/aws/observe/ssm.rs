@@ -11,7 +11,9 @@ use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
 use crate::node::{DocumentName, NodeId};
-use crate::observe::{Blind, Calendar, Connection, Fact, InstanceState, PING_STALE_SECS, Ping, Platform, Ssm, Tags};
+use crate::observe::{
+    Blind, Calendar, Connection, Fact, InstanceState, Look, Observation, PING_STALE_SECS, Ping, Platform, Ssm, Tags,
+};
 use crate::time::secs_between;
 
 /// The row of an agent that is not connected holds for so long, in seconds: it pings no more.
@@ -24,14 +26,20 @@ impl Nodes {
     /// not listed (facts/aws.md §2.1).
     pub(super) async fn ssm(
         &self,
-        node: NodeId,
+        seen: &Observation,
         state: Option<InstanceState>,
-        close: bool,
+        look: &Look,
         now: Timestamp,
     ) -> Fact<Ssm> {
+        let node = seen.node;
         // A row changes with each ping, every five minutes; only the proof of a remedy waits for the very next one.
-        let kept = if close { self.cache.rows.get(&node, now, AROUND_SECS) } else { None };
+        let held = if look.close { AROUND_SECS } else { PING_STALE_SECS };
+        let kept = self.cache.rows.get(&node, now, held);
+        let kept = kept.filter(|row| look.close || look.pinged_after.is_some_and(|since| row.last_ping > since));
         if let Some(row) = kept {
+            if row.answers(now) && seen.may_spare_connection(look, now) {
+                return row.seen(not_asked(), self.managed_tags(node, now).await);
+            }
             let (connection, tags) = tokio::join!(self.connection(node, now), self.managed_tags(node, now));
             if connection != Fact::Known(Connection::Connected) || row.answers(now) {
                 return row.seen(connection, tags);
@@ -42,6 +50,12 @@ impl Nodes {
         let (row, connection, tags) =
             tokio::join!(self.information(node, now), self.connection(node, now), self.managed_tags(node, now));
         view(row, node, state, connection, tags)
+    }
+
+    /// What is known of an agent without asking; none: nobody has heard of it.
+    pub(super) async fn heard_of(&self, node: NodeId, now: Timestamp) -> Option<Fact<Ssm>> {
+        let row = self.cache.rows.get(&node, now, AWAY_SECS)?;
+        Some(row.seen(not_asked(), self.managed_tags(node, now).await))
     }
 
     /// An agent that was heard before and is not connected now; none: it is, or nobody knows.
@@ -77,7 +91,7 @@ impl Nodes {
         Ok(Some(row))
     }
 
-    async fn connection(&self, node: NodeId, now: Timestamp) -> Fact<Connection> {
+    pub(super) async fn connection(&self, node: NodeId, now: Timestamp) -> Fact<Connection> {
         if let Some(known) = self.cache.connections.get(&node, now, 0) {
             return Fact::Known(known);
         }
@@ -156,6 +170,11 @@ impl Nodes {
         }
         fact
     }
+}
+
+/// The connection is not asked for: something else decides.
+fn not_asked() -> Fact<Connection> {
+    Fact::Unknown(Blind::NotRead)
 }
 
 /// A node's row, as far as it matters.

@@ -5,7 +5,7 @@ use crate::diagnose::Channel;
 use crate::guard::Sight;
 use crate::incident::Approval;
 use crate::observe::samples::finding;
-use crate::observe::{Blind, Busy, Check, Fact, InvocationStatus, Probe, ProbeAnswer};
+use crate::observe::{Blind, Busy, Check, Depth, Fact, InvocationStatus, Probe, ProbeAnswer};
 
 fn probe(age: i64, answer: ProbeAnswer) -> impl Fn(Seen) -> Seen {
     move |seen| {
@@ -256,4 +256,63 @@ fn an_answering_node_on_which_somebody_works_is_not_even_asked() {
     let plan = disconnected().patient().plan(|seen| seen.ecs_lost().busy(Busy::Command));
     assert_eq!(parked(&plan), Some(&Refusal::OtherWork { work: Busy::Command }));
     assert_eq!(effect(&plan), None);
+}
+
+/// A look that goes no deeper than this, told by `tell`.
+fn plan_at(case: &Case, depth: Depth, tell: fn(Seen) -> Seen) -> Plan {
+    case.plan(|seen| {
+        tell(seen).with(|seen| {
+            let unread = Blind::NotRead;
+            seen.depth = depth;
+            if depth < Depth::Remedy {
+                (seen.sessions, seen.workload) = (Fact::Unknown(unread), Fact::Unknown(unread));
+                (seen.calendar, seen.console) = (Fact::Unknown(unread), Fact::Unknown(unread));
+            }
+        })
+    })
+}
+
+#[test]
+fn an_agent_that_the_host_names_is_restarted_without_a_deeper_look() {
+    let plan = plan_at(&disconnected().patient(), Depth::Agents, ecs_lost);
+    assert_eq!((effect(&plan), plan.deeper), (Some(Effect::RestartEcsAgent), None));
+}
+
+#[test]
+fn what_nobody_names_and_what_ends_work_is_looked_at_more_closely_first() {
+    let deeper = |case: &Case, depth, tell| {
+        let plan = plan_at(case, depth, tell);
+        (plan.deeper, effect(&plan))
+    };
+    let silent = silent().patient();
+    assert_eq!(deeper(&silent, Depth::Agents, dead), (Some(Depth::Remedy), None), "its console may tell");
+    assert_eq!(deeper(&silent, Depth::Remedy, dead), (None, Some(Effect::Reboot)));
+    let ends_work: fn(Seen) -> Seen = |seen| seen.ecs_lost().host_says(&[Cause::HostKernelHang]);
+    let lost = disconnected().patient();
+    assert_eq!(deeper(&lost, Depth::Agents, ends_work), (Some(Depth::Remedy), None));
+    let hardware: fn(Seen) -> Seen = |seen| seen.ssm_silent().hardware_failing();
+    assert_eq!(deeper(&silent, Depth::Remedy, hardware), (Some(Depth::All), None), "may it be stopped?");
+    assert_eq!(deeper(&silent, Depth::All, hardware), (None, Some(Effect::Stop)));
+}
+
+#[test]
+fn a_sessions_end_is_looked_for_before_the_ssm_agent_is_restarted() {
+    let crash: fn(Seen) -> Seen = |seen| seen.host_says(&[Cause::SsmAgentWorkerCrash]);
+    let plan = plan_at(&silent().patient(), Depth::Agents, crash);
+    assert_eq!(plan.deeper, Some(Depth::Remedy));
+}
+
+#[test]
+fn a_deeper_look_adds_to_the_first_one_and_takes_nothing_back() {
+    let first = seen(noon()).ecs_lost().with(|seen| {
+        seen.depth = Depth::Agents;
+        seen.console = Fact::Unknown(Blind::NotRead);
+        seen.sessions = Fact::Unknown(Blind::NotRead);
+        seen.busy = Fact::Unknown(Blind::Throttled);
+    });
+    let second = seen(after(noon(), 3)).in_cluster().sessions(2).console_says(Cause::HostKernelHang);
+    let both = (*first).clone().completed((*second).clone());
+    assert_eq!((both.at, both.depth), (noon(), Depth::All));
+    assert_eq!((&both.ecs, &both.busy), (&first.ecs, &first.busy));
+    assert_eq!((&both.console, &both.sessions), (&second.console, &second.sessions));
 }

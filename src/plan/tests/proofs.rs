@@ -86,8 +86,29 @@ fn each_remedy_has_its_own_time_to_help() {
         let plan = super::super::verify::begin(draft, remedy);
         let Phase::Verifying { since, deadline, proven_since, .. } = plan.next.phase else { panic!("{:?}", plan.next) };
         assert_eq!((since, deadline), (then(&case, 0), after(case.now, secs)), "{remedy}");
-        assert_eq!((proven_since, plan.next.wake_at), (None, Some(after(case.now, 20))), "{remedy}");
+        let first = match remedy {
+            Remedy::FreeDisk => 20,
+            Remedy::RestartSsmAgent | Remedy::RestartEcsAgent | Remedy::RestartRuntime => 40,
+            Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
+        };
+        assert_eq!((proven_since, plan.next.wake_at), (None, Some(after(case.now, first))), "{remedy}");
     }
+}
+
+#[test]
+fn looks_for_the_proof_are_taken_after_half_the_time_that_passed() {
+    let case = sent(Remedy::Reboot);
+    let wait = |secs: i64| {
+        let later = Case { now: then(&case, secs), ..case.clone() };
+        secs_between(later.now, later.plan(Seen::ssm_silent).next.wake_at.unwrap())
+    };
+    assert_eq!([30, 60, 100, 200, 400].map(wait), [20, 30, 50, 100, 120]);
+    let deadline = match case.incident.phase {
+        Phase::Verifying { deadline, .. } => deadline,
+        ref phase => panic!("{phase:?}"),
+    };
+    let last = Case { now: after(deadline, -50), ..case.clone() };
+    assert_eq!(last.plan(Seen::ssm_silent).next.wake_at, Some(deadline));
 }
 
 #[test]
@@ -186,7 +207,7 @@ fn a_reboot_is_proven_by_a_boot_after_it() {
     };
     assert!(is_seen(&case, host(1)));
     for booted in [0, -1] {
-        assert!(!is_seen(&case, host(booted)), "{booted}");
+        assert!(asks_host(&case, host(booted)), "it answered before it went down {booted}");
     }
     assert!(asks_host(&case, pinged(&case, 1)));
     assert!(!asks_host(&case, pinged(&case, 0)), "it has not pinged since");

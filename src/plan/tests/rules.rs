@@ -179,6 +179,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
             Observation {
                 node,
                 at,
+                depth: crate::observe::Depth::All,
                 ec2,
                 ssm,
                 ecs,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
+    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
     InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
@@ -16,6 +16,14 @@ const TERMINATED_VISIBLE_SECS: Secs = 3_600;
 impl World {
     /// Looks at a node as AWS shows it.
     pub fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
+        let seen = self.look(node, look, now);
+        match &look.seen {
+            Some(before) => before.as_ref().clone().completed(seen),
+            None => seen,
+        }
+    }
+
+    fn look(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         self.advance(now);
         self.take_census();
         let mut seen = Observation::of_nothing(node, now);
@@ -61,8 +69,7 @@ impl World {
             .as_ref()
             .and_then(|member| self.fleets.get(member.group))
             .is_some_and(|fleet| fleet.refreshing);
-        seen.busy =
-            Fact::Known(if refreshing { crate::observe::Busy::Deployment } else { Self::busy_now(machine, self.now) });
+        seen.busy = Fact::Known(if refreshing { Busy::Deployment } else { Self::busy_now(machine, self.now) });
         seen.workload =
             if Self::service_down(machine) { Fact::Unknown(Blind::Unavailable) } else { self.workload(machine) };
         seen.calendar = self.calendar(look.calendar.as_ref());
@@ -198,7 +205,12 @@ impl World {
 fn leave_out(seen: &mut Observation, look: &Look) {
     let unread = Blind::NotRead;
     if seen.waits_for_ssm(look) {
-        let (ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
+        let (mut ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
+        if let Fact::Known(ssm) = &mut ssm
+            && look.close
+        {
+            ssm.connection = Fact::Unknown(unread);
+        }
         *seen = Observation { ssm, invocation, probe, ..Observation::unread(seen.node, seen.at) };
     }
     let Spare { ec2, ssm, ecs, asg } = look.spare;
@@ -230,6 +242,8 @@ fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
     }
     if !seen.is_plainly_well(look, now) {
         seen.ssm = ssm;
+        seen.depth = look.depth;
+        not_so_deep(seen, look, now);
         return;
     }
     seen.sessions = Fact::Unknown(unread);
@@ -239,6 +253,29 @@ fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
     seen.identity = Fact::Unknown(unread);
     seen.network = Fact::Unknown(unread);
     seen.console = Fact::Unknown(unread);
+}
+
+/// Leaves out what only a deeper look reads.
+fn not_so_deep(seen: &mut Observation, look: &Look, now: Timestamp) {
+    let unread = Blind::NotRead;
+    if !seen.may_be_busy() && seen.busy != Fact::Known(Busy::Deployment) {
+        seen.busy = Fact::Absent;
+    }
+    let spares = seen.may_spare_connection(look, now);
+    if let Fact::Known(ssm) = &mut seen.ssm
+        && spares
+        && ssm.answers(now)
+    {
+        ssm.connection = Fact::Unknown(unread);
+    }
+    if look.depth < Depth::Remedy {
+        seen.sessions = Fact::Unknown(unread);
+        seen.workload = Fact::Unknown(unread);
+        seen.calendar = Fact::Unknown(unread);
+        if seen.node.is_instance() {
+            seen.console = Fact::Unknown(unread);
+        }
+    }
 }
 
 /// Whether the desired capacity was lowered for a member like this.

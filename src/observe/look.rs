@@ -1,0 +1,146 @@
+//! How closely a node is looked at, and what a look may leave unread because nothing follows from it.
+
+use jiff::Timestamp;
+
+use super::{
+    ANSWER_FRESH_SECS, Blind, Connection, Ec2, Fact, Health, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Ssm,
+    Standing,
+};
+use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName};
+use crate::time::secs_between;
+
+/// How closely to look.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Look {
+    /// The command that the incident began with, read again for its exact status.
+    pub command: Option<CommandId>,
+    /// Our last probe.
+    pub probe: Option<CommandId>,
+    /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
+    pub group: Option<AutoScalingGroupName>,
+    /// The container instance that the node was last seen as, or that an event named: spares the search for it.
+    pub container_instance: Option<(ClusterArn, ContainerInstanceArn)>,
+    /// The change calendar that the policy names.
+    pub calendar: Option<DocumentName>,
+    /// Only ECS told of the node, and the hold-down runs: Systems Manager need not be asked before ECS shows the agent as gone.
+    pub only_ecs: bool,
+    /// What nothing follows from in this look.
+    pub spare: Spare,
+    /// Everything waits for our probe, or for the SSM agent: while [`Observation::waits_for_ssm`], the rest may stay unread.
+    pub ssm_first: bool,
+    /// Also read what only a diagnosis needs: identity, network path, other work; and what `depth` says.
+    pub close: bool,
+    /// How far a close look goes.
+    pub depth: Depth,
+    /// A moment after which the SSM agent must have pinged: a row that shows such a ping need not be read again.
+    pub pinged_after: Option<Timestamp>,
+    /// What the same pass has seen already: only what a deeper look adds to it is read.
+    pub seen: Option<Box<Observation>>,
+}
+
+/// How far a close look goes. A remedy that needs more is preceded, in the same pass, by a deeper look at the same node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Depth {
+    /// The agents, the role, the way to AWS, others' work and the group: enough to ask the host, or to restart an agent that it names.
+    Agents,
+    /// Also sessions, tasks, the change calendar and the console.
+    Remedy,
+    /// Also what stands in the way of a stop and start.
+    #[default]
+    All,
+}
+
+/// Facts that a look may leave unread, because nothing follows from them in the incident's phase. Never of a close look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "four services, each of which is asked or not")]
+pub struct Spare {
+    /// EC2's view.
+    pub ec2: bool,
+    /// Systems Manager's view.
+    pub ssm: bool,
+    /// ECS's view.
+    pub ecs: bool,
+    /// The Auto Scaling group's view.
+    pub asg: bool,
+}
+
+impl Spare {
+    /// Nothing is needed at all.
+    pub const ALL: Self = Self { ec2: true, ssm: true, ecs: true, asg: true };
+}
+
+impl Observation {
+    /// Whether the node is so plainly well that a close look need go no further. Where a command could not be delivered, or the
+    /// host was asked, its answer decides, and then everything is needed.
+    #[must_use]
+    pub fn is_plainly_well(&self, look: &Look, now: Timestamp) -> bool {
+        let health = Health::of(self, now);
+        let heard = health.ssm == Standing::Well || look.only_ecs && health.ecs == Standing::Well;
+        health.is_well() && heard && look.command.is_none() && look.probe.is_none()
+    }
+
+    /// Whether there is but one thing to wait for, so that the rest may stay unread: in a close look the answer to a probe that is on its
+    /// way; in another one, the connection of an SSM agent that was away.
+    #[must_use]
+    pub fn waits_for_ssm(&self, look: &Look) -> bool {
+        let away = self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected));
+        look.ssm_first && if look.close { self.ssm.known().is_some() && self.awaits_probe() } else { away }
+    }
+
+    /// Whether a probe is on its way that is not lost yet.
+    #[must_use]
+    pub fn awaits_probe(&self) -> bool {
+        matches!(self.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Pending })
+            if secs_between(*sent_at, self.at) <= PROBE_LOST_SECS)
+    }
+
+    /// Whether the SSM agent's connection may stay unread in a close look: the host has answered our probe, or is sent one next, and
+    /// its last ping is recent.
+    #[must_use]
+    pub fn may_spare_connection(&self, look: &Look, now: Timestamp) -> bool {
+        let answered = matches!(self.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
+            if secs_between(*sent_at, now) <= ANSWER_FRESH_SECS);
+        look.close
+            && look.depth == Depth::Agents
+            && self.node.is_instance()
+            && (answered || look.only_ecs && look.probe.is_none())
+    }
+
+    /// Whether a command of somebody else can be running: not on a node whose SSM agent is not connected.
+    #[must_use]
+    pub fn may_be_busy(&self) -> bool {
+        !self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected))
+    }
+
+    /// What was seen, completed by a deeper look of the same pass. The moment stays that of the first reads.
+    #[must_use]
+    pub fn completed(self, deeper: Self) -> Self {
+        fn fill<T>(had: Fact<T>, read: Fact<T>) -> Fact<T> {
+            if had.blind() == Some(Blind::NotRead) { read } else { had }
+        }
+        let ssm = match (self.ssm, deeper.ssm) {
+            (Fact::Known(had), Fact::Known(read)) => {
+                Fact::Known(Ssm { connection: fill(had.connection, read.connection), ..had })
+            }
+            (had, read) => fill(had, read),
+        };
+        let ec2 = match (self.ec2, deeper.ec2) {
+            (Fact::Known(had), Fact::Known(read)) if deeper.depth == Depth::All => {
+                Fact::Known(Ec2 { stop: read.stop, ..had })
+            }
+            (had, _) => had,
+        };
+        Self {
+            depth: deeper.depth,
+            ec2,
+            ssm,
+            sessions: fill(self.sessions, deeper.sessions),
+            workload: fill(self.workload, deeper.workload),
+            calendar: fill(self.calendar, deeper.calendar),
+            identity: fill(self.identity, deeper.identity),
+            network: fill(self.network, deeper.network),
+            console: fill(self.console, deeper.console),
+            ..self
+        }
+    }
+}
