@@ -3,6 +3,7 @@
 //! Nothing outside this module knows a type of the SDK. Reads are retried within a budget that all of them share; what changes
 //! something is sent once.
 
+pub mod black_box;
 mod cache;
 pub mod clients;
 mod driver;

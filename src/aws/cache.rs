@@ -12,7 +12,7 @@ use super::observe::asg::Seen as Members;
 use super::observe::census::Census;
 use super::observe::ssm::Row as SsmRow;
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
-use crate::observe::{Busy, Calendar, Connection, Fact, InvocationStatus, Probe, Tags, Workload};
+use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, Tags, Workload};
 use crate::time::secs_between;
 
 /// Where a node is, and what of it hardly changes, holds for so long, in seconds.
@@ -62,6 +62,15 @@ impl<K: Ord, V: Clone> Kept<K, V> {
     }
 }
 
+/// A console output.
+#[derive(Debug, Clone)]
+pub(super) struct Console {
+    /// Its newest part, as the instance printed it.
+    pub text: Arc<str>,
+    /// What it says.
+    pub findings: Findings,
+}
+
 /// Everything that the process remembers.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -85,8 +94,10 @@ pub(super) struct Cache {
     pub busy: Kept<NodeId, Busy>,
     /// The tasks on a container instance.
     pub workloads: Kept<ContainerInstanceArn, Workload>,
-    /// When the console was read.
-    pub consoles: Kept<NodeId, ()>,
+    /// Console outputs.
+    pub consoles: Kept<NodeId, Console>,
+    /// What hosts last answered to a probe, as they printed it.
+    pub probe_texts: Kept<NodeId, (CommandId, Arc<str>)>,
     /// Change calendars.
     pub calendars: Kept<DocumentName, Fact<Calendar>>,
     /// Who is connected, for the rest of one look.

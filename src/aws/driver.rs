@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use super::black_box;
 use super::clients::Clients;
 use super::ledger::Ledger;
 use super::nodes::{Documents, Nodes};
@@ -21,7 +22,7 @@ use crate::node::{DisplayName, Home};
 use crate::policy::Policy;
 use crate::policy::library::Library;
 use crate::policy::standing::standing;
-use crate::ports::{Found, PortError, Survey};
+use crate::ports::{Found, Performed, PortError, Survey};
 use crate::report::StackInfo;
 use crate::telemetry::metrics::{self, Metrics};
 
@@ -172,7 +173,16 @@ impl Account {
             }
             Request::Observe(node, look) => Answer::Observed(Arc::new(self.nodes.observe(*node, look, now).await)),
             Request::Commit(commit) => self.ledger.commit(commit, now).await.map_or_else(failed, Answer::Committed),
-            Request::Perform(perform) => Answer::Performed(self.nodes.perform(perform, now).await),
+            Request::Perform(perform) => {
+                // Nothing is sent whose evidence is lost with it: the plan tries again, or climbs no further.
+                if black_box::is_due(perform.effect)
+                    && let Err(error) = self.ledger.keep(perform, &self.nodes.black_box(perform, now)).await
+                {
+                    tracing::warn!("the evidence could not be kept, so nothing was sent: {error}");
+                    return Answer::Performed(Performed::TooLate);
+                }
+                Answer::Performed(self.nodes.perform(perform, now).await)
+            }
             Request::Publish(item) => self.topic.report(item, stack).await.map_or_else(failed, |()| Answer::Ok),
             Request::MarkSent(id) => self.ledger.mark_sent(*id).await.map_or_else(failed, |()| Answer::Ok),
             Request::Survey => {

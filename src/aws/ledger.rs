@@ -20,6 +20,7 @@ use crate::ports::{self, KillSwitch, Loaded, OutboxItem, PortError, Rails, Repor
 use crate::storm::{Around, Bulletin, DigestId};
 
 mod account;
+mod evidence;
 mod commit;
 mod keys;
 mod policy;

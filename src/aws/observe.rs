@@ -20,6 +20,7 @@ use crate::observe::{
 pub(super) mod asg;
 pub(super) mod census;
 pub(super) mod commands;
+mod console;
 mod ec2;
 mod ecs;
 mod identity;

@@ -15,6 +15,26 @@ pub fn excerpt(text: &str) -> String {
     excerpt_of(text, EXCERPT_MAX)
 }
 
+/// The end of a text of many lines, each of them as safe as an excerpt, at most so many characters in all.
+#[must_use]
+pub fn page(text: &str, most: usize) -> String {
+    let (mut lines, mut left) = (Vec::new(), most);
+    for line in text.lines().rev() {
+        let line = excerpt(line);
+        let length = line.chars().count().saturating_add(1);
+        if length > left {
+            break;
+        }
+        left -= length;
+        // Empty lines at the end say nothing.
+        if !(line.is_empty() && lines.is_empty()) {
+            lines.push(line);
+        }
+    }
+    lines.reverse();
+    lines.join("\n")
+}
+
 /// The same, cut shorter.
 #[must_use]
 pub(super) fn excerpt_of(text: &str, most: usize) -> String {

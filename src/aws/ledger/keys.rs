@@ -1,6 +1,7 @@
 //! Where everything lies in the table.
 
 use crate::aws::table::Key;
+use crate::effect::IntentId;
 use crate::guard::Scope;
 use crate::incident::IncidentId;
 use crate::node::NodeId;
@@ -39,6 +40,16 @@ pub(super) fn held(id: IncidentId) -> Key {
 /// Which execution of the timer drives an incident.
 pub(super) fn timer(id: IncidentId) -> Key {
     key(format!("incident#{id}"), "timer")
+}
+
+/// What a node showed before an effect of an incident was sent.
+pub(super) fn evidence(id: IncidentId, intent: IntentId) -> Key {
+    key(format!("incident#{id}"), format!("evidence#{intent}"))
+}
+
+/// Where all of that lies.
+pub(super) fn evidence_of(id: IncidentId) -> (String, &'static str) {
+    (format!("incident#{id}"), "evidence#")
 }
 
 /// What is kept of a node.

@@ -89,20 +89,6 @@ impl Nodes {
         Ok(value)
     }
 
-    /// Whether the console output can be read.
-    ///
-    /// What it says is matched by nobody yet, so a console that was read holds no findings.
-    pub(super) async fn console(&self, node: NodeId, now: Timestamp) -> Fact<crate::observe::Findings> {
-        if self.cache.consoles.get(&node, now, PLACE_SECS).is_none() {
-            let answer = self.clients.ec2.get_console_output().instance_id(node.to_string()).send().await;
-            if let Err(error) = answer {
-                return Fact::Unknown(Fault::of("GetConsoleOutput", &error).blind());
-            }
-            self.cache.consoles.put(node, now, ());
-        }
-        Fact::Known(crate::observe::Findings::default())
-    }
-
     /// What is known of the gates of a stop without another call.
     pub(super) fn gates_known(&self, node: NodeId, row: &Instance, now: Timestamp) -> Further {
         let kind = row.instance_type().map(|kind| kind.as_str().to_owned());

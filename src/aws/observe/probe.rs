@@ -4,6 +4,7 @@
 //! shown of it is redacted (S12).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -65,6 +66,11 @@ impl Nodes {
                 ProbeAnswer::Pending => &self.cache.pending,
             };
             kept.put(command.clone(), now, probe.clone());
+            if matches!(probe.answer, ProbeAnswer::Answered { .. }) {
+                let end = output.floor_char_boundary(BYTES_MAX);
+                let text = Arc::from(output.get(..end).unwrap_or_default());
+                self.cache.probe_texts.put(node, now, (command.clone(), text));
+            }
         }
         fact
     }

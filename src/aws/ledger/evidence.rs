@@ -1,0 +1,37 @@
+//! What nodes showed right before something disruptive was done to them: items of their own, beside the incident's record.
+
+use super::super::black_box::BlackBox;
+use super::super::table::{Expect, Transacted, Write};
+use super::{CLOSED_KEPT_DAYS, Ledger, keys, text};
+use crate::incident::IncidentId;
+use crate::ports::{Perform, PortError};
+use crate::time::after;
+
+impl Ledger {
+    /// Keeps evidence. The same effect's again takes its place.
+    ///
+    /// # Errors
+    /// The table did not take it.
+    pub async fn keep(&self, perform: &Perform, seen: &BlackBox) -> Result<(), PortError> {
+        let key = keys::evidence(perform.incident, perform.intent);
+        let expires_at = Some(after(seen.at, CLOSED_KEPT_DAYS * 24 * 3_600));
+        let put = Write::Put { key, body: text(seen)?, expect: Expect::Anything, expires_at };
+        match self.table.transact(&[put]).await? {
+            Transacted::Saved => Ok(()),
+            Transacted::Again | Transacted::Unknown => Err(PortError::Transient),
+        }
+    }
+
+    /// The evidence of an incident, the oldest first.
+    ///
+    /// # Errors
+    /// The table did not answer. What cannot be read any more is left out.
+    pub async fn evidence(&self, id: IncidentId) -> Result<Vec<BlackBox>, PortError> {
+        let (pk, begins) = keys::evidence_of(id);
+        let items = self.table.query(&pk, begins).await?;
+        let read = items.iter().filter_map(|(_, stored)| serde_json::from_str(&stored.body).ok());
+        let mut boxes: Vec<BlackBox> = read.collect();
+        boxes.sort_by_key(|seen| seen.at);
+        Ok(boxes)
+    }
+}
