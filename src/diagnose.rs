@@ -6,11 +6,15 @@ use crate::observe::Findings;
 
 mod advice;
 mod cause;
+pub mod check_line;
 mod finding;
+pub mod iam;
+pub mod path;
 mod rank;
 
 pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, sentence};
 pub use cause::{Cause, Family, NoSuchCause};
+pub use check_line::{Agents, CheckLine, Mark};
 pub use finding::{Channel, Finding, Severity};
 pub use rank::diagnose;
 
