@@ -18,6 +18,8 @@ mod model;
 mod names;
 mod report;
 mod routes;
+#[cfg(test)]
+pub(crate) mod samples;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::acl::{self, ANSWERS, ANSWERS_TO_HOSTS, Way};
-use super::cidr::{Cidr, Family, Ranges};
+use super::cidr::{self, Cidr, Family, Ranges};
 use super::groups;
 use super::hop::{Check, Hop};
 use super::ids::{NatGatewayId, SecurityGroupId, SubnetId};
@@ -196,8 +196,13 @@ impl Walker<'_> {
                     }),
                 ]
             }
-            Target::InternetGateway(id) => vec![clear(), Hop::clear(Check::PublicAddress, id)],
-            Target::EgressOnly(_) if family == Family::V6 => vec![clear()],
+            Target::InternetGateway(id) => vec![
+                clear().blocks(inward(&addresses, family), || nothing_private(table, &from, id)),
+                Hop::clear(Check::PublicAddress, id),
+            ],
+            Target::EgressOnly(id) if family == Family::V6 => {
+                vec![clear().blocks(inward(&addresses, family), || nothing_private(table, &from, id))]
+            }
             Target::EgressOnly(id) => vec![clear().blocks(addresses, || {
                 let fault = format!("{} sends {from} to {id}, which passes only IPv6", table.id);
                 (fault, format!("route {from} of {} to an internet or NAT gateway", table.id))
@@ -284,7 +289,9 @@ impl Walker<'_> {
                     blocks(format!("sends {} to {}, which is gone (blackhole)", destination(route), target(route)))
                 }
                 Some(route) => match &route.target {
-                    Target::InternetGateway(_) => clear(),
+                    Target::InternetGateway(gateway) => clear().blocks(inward(&addresses, self.family()), || {
+                        nothing_private(table, &destination(route), gateway)
+                    }),
                     Target::Nat(other) if other != id => {
                         clear().hides(addresses.clone(), || beyond(table, &destination(route), other))
                     }
@@ -324,6 +331,16 @@ fn blackhole(table: &RouteTable, route: &Route, addresses: &Ranges) -> Option<Ho
 
 fn replace_nat(table: &RouteTable, from: &str) -> String {
     format!("route {from} of {} to a public NAT gateway that is available", table.id)
+}
+
+/// Addresses that no packet reaches past a gateway to the internet.
+fn inward(addresses: &Ranges, family: Family) -> Ranges {
+    addresses.minus(&cidr::public(family))
+}
+
+fn nothing_private(table: &RouteTable, from: &str, id: &dyn fmt::Display) -> (String, String) {
+    let fault = format!("{} sends {from} to {id}, past which there are no private addresses", table.id);
+    (fault, format!("add a route to the private network to {}", table.id))
 }
 
 fn beyond(table: &RouteTable, from: &str, id: &dyn fmt::Display) -> String {
