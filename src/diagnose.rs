@@ -9,8 +9,11 @@ mod cause;
 pub mod check_line;
 mod finding;
 pub mod iam;
+pub mod identity;
 pub mod path;
+pub mod platform;
 mod rank;
+pub mod ssm_view;
 
 pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, sentence};
 pub use cause::{Cause, Family, NoSuchCause};

@@ -1,5 +1,7 @@
 //! Network ACLs: by number, without memory.
 
+use std::net::IpAddr;
+
 use super::cidr::{Family, Ranges};
 use super::ids::SubnetId;
 use super::model::{AclEntry, NetworkAcl, Ports, Protocol, Surroundings};
@@ -55,16 +57,8 @@ pub(super) struct Answers {
 
 /// Judges answers to ports, of which those in `must` all have to be open for a client to be sure.
 pub(super) fn answers(acl: &NetworkAcl, way: Way, family: Family, protocol: Protocol, must: Ports) -> Answers {
-    // Between two borders of the rules all ports fare alike.
-    let borders = relevant(acl, way, family, protocol)
-        .filter(|entry| entry.protocol != Protocol::All)
-        .flat_map(|entry| [Some(entry.ports.first), entry.ports.last.checked_add(1)])
-        .flatten();
-    let mut ports: Vec<u16> = borders.chain([ANSWERS.first, must.first]).filter(|port| ANSWERS.holds(*port)).collect();
-    ports.sort_unstable();
-    ports.dedup();
     let mut answers = Answers { whole: Ranges::all(family), some: Ranges::none() };
-    for port in ports {
+    for port in ports(&[(acl, way)], family, protocol, must) {
         let open = allowed(acl, way, family, protocol, port);
         if must.holds(port) {
             answers.whole = answers.whole.and(&open);
@@ -72,6 +66,32 @@ pub(super) fn answers(acl: &NetworkAcl, way: Way, family: Family, protocol: Prot
         answers.some = answers.some.or(&open);
     }
     answers
+}
+
+/// Addresses whose answers pass both a subnet on their way out to the host and the host's own subnet on their way in, at one and
+/// the same port.
+pub(super) fn answers_past(
+    other: &NetworkAcl,
+    own: &NetworkAcl,
+    host: IpAddr,
+    protocol: Protocol,
+    must: Ports,
+) -> Ranges {
+    let family = Family::of(host);
+    let ports = ports(&[(other, Way::Out), (own, Way::In)], family, protocol, must);
+    let open = ports.into_iter().filter(|port| allowed(other, Way::Out, family, protocol, *port).holds(host));
+    open.fold(Ranges::none(), |sum, port| sum.or(&allowed(own, Way::In, family, protocol, port)))
+}
+
+/// One port of each stretch in which all ports fare alike: the rules' borders.
+fn ports(acls: &[(&NetworkAcl, Way)], family: Family, protocol: Protocol, must: Ports) -> Vec<u16> {
+    let entries = acls.iter().flat_map(|(acl, way)| relevant(acl, *way, family, protocol));
+    let narrow = entries.filter(|entry| entry.protocol != Protocol::All);
+    let borders = narrow.flat_map(|entry| [Some(entry.ports.first), entry.ports.last.checked_add(1)]).flatten();
+    let mut ports: Vec<u16> = borders.chain([ANSWERS.first, must.first]).filter(|port| ANSWERS.holds(*port)).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 fn relevant(acl: &NetworkAcl, way: Way, family: Family, protocol: Protocol) -> impl Iterator<Item = &AclEntry> {

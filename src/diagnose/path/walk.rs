@@ -123,8 +123,24 @@ impl Walker<'_> {
             let fault = format!("{} of {subnet} lets no {flow} in from {}", acl.id, self.address);
             (fault, format!("allow {flow} in from {} in {}", self.host.subnet, acl.id))
         });
-        let come = clear().blocks(all_if(!some), || {
-            let fault = format!("{} of {subnet} lets no answers out to {}", acl.id, self.address);
+        // Both borders may let some answers through, and yet none to one and the same port.
+        let refused = match acl::of(self.around, &self.host.subnet) {
+            Ok(own) if some => {
+                let own_some = acl::answers(own, Way::In, family, self.protocol, ANSWERS_TO_HOSTS).some;
+                let past = acl::answers_past(acl, own, self.address, self.protocol, ANSWERS_TO_HOSTS);
+                to.and(&own_some).minus(&past)
+            }
+            Ok(_) | Err(_) => all_if(!some),
+        };
+        let come = clear().blocks(refused, || {
+            let fault = if some {
+                format!(
+                    "{} of {subnet} and the network ACL of {} let no answer to the same port",
+                    acl.id, self.host.subnet
+                )
+            } else {
+                format!("{} of {subnet} lets no answers out to {}", acl.id, self.address)
+            };
             (fault, format!("allow {} out to ports 1024-65535 of {} in {}", self.word(), self.host.subnet, acl.id))
         });
         let come = come.hides(all_if(some && !whole), || {
