@@ -6,11 +6,18 @@ use crate::observe::Findings;
 
 mod advice;
 mod cause;
+pub mod check_line;
 mod finding;
+pub mod iam;
+pub mod identity;
+pub mod path;
+pub mod platform;
 mod rank;
+pub mod ssm_view;
 
 pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, sentence};
 pub use cause::{Cause, Family, NoSuchCause};
+pub use check_line::{Agents, CheckLine, Mark};
 pub use finding::{Channel, Finding, Severity};
 pub use rank::diagnose;
 

@@ -1,0 +1,204 @@
+//! The way to one service: its leads, its verdict, and what was passed.
+
+use std::sync::Arc;
+
+use super::cidr::{self, Family, Ranges};
+use super::hop::{Check, Hop, Obstacle, Verdict};
+use super::model::{Destination, Host, Protocol, Surroundings};
+use super::names::{self, Lead, Resolver};
+use super::routes;
+use super::service::Service;
+use super::walk::Walker;
+use crate::diagnose::{Cause, Mark};
+use crate::observe::{Blind, Fact};
+
+/// The way to one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The service.
+    pub service: Service,
+    /// Whether packets arrive, and the answers come back.
+    pub verdict: Verdict,
+    /// The family of addresses that it was judged by first.
+    pub family: Option<Family>,
+    /// What a host with both families finds by IPv6.
+    pub by_v6: Option<Verdict>,
+    /// What was passed, each check with what came of it.
+    pub passed: Vec<Passed>,
+}
+
+/// A place that was passed, or not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Passed {
+    /// The check.
+    pub check: Check,
+    /// What came of it, for this place alone.
+    pub mark: Mark,
+    /// The thing itself, by its id.
+    pub at: Arc<str>,
+    /// What was seen; empty where nothing is in the way.
+    pub text: Arc<str>,
+    /// What a person changes; empty where nothing is in the way.
+    pub fix: Arc<str>,
+}
+
+/// Where an agent's packets to a service go, and what is on the way.
+struct Judged {
+    verdict: Verdict,
+    passed: Vec<Passed>,
+}
+
+/// Judges the way to a service.
+pub(super) fn way(host: &Host, around: &Surroundings, service: Service) -> Way {
+    let by = |family| walker(host, around, service, family).map(|walker| judge(&walker, service));
+    let (v4, v6) = (by(Family::V4), by(Family::V6));
+    let of = |family, judged: Judged, by_v6| Way {
+        service,
+        verdict: judged.verdict,
+        family: Some(family),
+        by_v6,
+        passed: judged.passed,
+    };
+    match (v4, v6) {
+        (Some(v4), None) => of(Family::V4, v4, None),
+        (None, Some(v6)) => of(Family::V6, v6, None),
+        // Clients try both: one open way is enough, and without any the agent is cut off.
+        (Some(v4), Some(v6)) => {
+            let by_v6 = Some(v6.verdict.clone());
+            let verdict = match (&v4.verdict, v6.verdict) {
+                (Verdict::Unknown { .. }, Verdict::Open) => Verdict::Open,
+                (Verdict::Open | Verdict::Unknown { .. }, _) => v4.verdict.clone(),
+                (Verdict::Blocked(_), Verdict::Blocked(_)) => v4.verdict.clone(),
+                (Verdict::Blocked(_), other) => other,
+            };
+            of(Family::V4, Judged { verdict, passed: v4.passed }, by_v6)
+        }
+        (None, None) => {
+            let verdict = Verdict::unknown("the instance's address is not known", Some(Blind::Empty));
+            Way { service, verdict, family: None, by_v6: None, passed: Vec::new() }
+        }
+    }
+}
+
+fn walker<'a>(host: &'a Host, around: &'a Surroundings, service: Service, family: Family) -> Option<Walker<'a>> {
+    let address = host.address(family)?;
+    Some(Walker { host, around, address, protocol: Protocol::Tcp, port: 443, service: Some(service) })
+}
+
+fn judge(walker: &Walker<'_>, service: Service) -> Judged {
+    let resolver = names::resolver(walker.around);
+    let asking = names::asking(walker, &resolver);
+    let everything = Ranges::all(walker.family());
+    let mut passed = vec![note(&asking, &everything)];
+    let mut ways = Vec::new();
+    for lead in names::leads(walker, service, &resolver) {
+        let verdict = match lead {
+            Lead::Public => {
+                let (to, hops) = to_public(walker, service);
+                passed.extend(hops.iter().map(|hop| note(hop, &to)));
+                let verdict = Verdict::of(&to, &hops);
+                ways.extend(elsewhere(walker, &verdict));
+                because_idle(walker, service, &resolver, verdict, &mut passed)
+            }
+            Lead::Endpoint(endpoint) => {
+                let (to, hops) = walker.to_endpoint(endpoint);
+                passed.extend(hops.iter().map(|hop| note(hop, &to)));
+                Verdict::of(&to, &hops)
+            }
+            Lead::Unseen(what, blind) => Verdict::Unknown { what, blind },
+        };
+        ways.push(verdict);
+    }
+    // A name that does not resolve leads nowhere.
+    let verdict = match (Verdict::of(&everything, std::slice::from_ref(&asking)), Verdict::either(ways)) {
+        (blocked @ Verdict::Blocked(_), _) => blocked,
+        (_, blocked @ Verdict::Blocked(_)) => blocked,
+        (Verdict::Open, way) => way,
+        (dark @ Verdict::Unknown { .. }, _) => dark,
+    };
+    passed.sort_unstable();
+    passed.dedup();
+    Judged { verdict, passed }
+}
+
+/// From the host to a service's public addresses.
+fn to_public(walker: &Walker<'_>, service: Service) -> (Ranges, Vec<Hop>) {
+    let family = walker.family();
+    let mut to = cidr::public(family);
+    let mut before = Vec::new();
+    if let Ok(table) = routes::of(walker.around, &walker.host.subnet) {
+        to = to.minus(&routes::local(table, family));
+        // Behind a gateway endpoint the addresses are known: those of its list.
+        let own = table.routes.iter().find_map(|route| match &route.to {
+            Destination::List(list) => routes::gateway(walker.around, &route.target)
+                .is_some_and(|endpoint| routes::serves(walker.around, endpoint, Some(service)))
+                .then_some(list),
+            Destination::Block(_) => None,
+        });
+        match own.map(|list| (list, super::groups::entries(walker.around, list))) {
+            None => {}
+            Some((_, Ok(blocks))) => {
+                let known = Ranges::of(blocks.iter().copied(), family);
+                // A list without addresses of the family says nothing about where they are.
+                if !known.is_empty() {
+                    to = known;
+                }
+            }
+            Some((list, Err(blind))) => before.push(Hop::clear(Check::Route, list).unread(to.clone(), list, blind)),
+        }
+    }
+    if family == Family::V6 {
+        before.push(Hop::clear(Check::V6, &walker.host.subnet).hides(to.clone(), || {
+            format!("{service} has IPv6 addresses only under its dual-stack name, which agents use when told to")
+        }));
+    }
+    before.extend(walker.out(&to));
+    (to, before)
+}
+
+/// Where the public addresses are blocked, a private zone or a forwarding rule that cannot be seen may lead the name into another
+/// network, if there is a way to one.
+fn elsewhere(walker: &Walker<'_>, public: &Verdict) -> Option<Verdict> {
+    let seen = matches!(walker.around.dns.zones, Fact::Known(_) | Fact::Absent);
+    if seen || !matches!(public, Verdict::Blocked(_)) {
+        return None;
+    }
+    let table = routes::of(walker.around, &walker.host.subnet).ok()?;
+    let to = cidr::private(walker.family()).minus(&routes::local(table, walker.family()));
+    let asks = Walker { service: None, ..*walker };
+    match Verdict::of(&to, &asks.out(&to)) {
+        Verdict::Blocked(_) => None,
+        Verdict::Open | Verdict::Unknown { .. } => {
+            Some(Verdict::unknown("the name may lead to endpoints in another network, which cannot be seen", None))
+        }
+    }
+}
+
+/// Names the idle endpoint as the reason why a way to public addresses matters at all.
+fn because_idle(
+    walker: &Walker<'_>,
+    service: Service,
+    resolver: &Resolver,
+    public: Verdict,
+    passed: &mut Vec<Passed>,
+) -> Verdict {
+    let Some((fault, fix)) = names::idle(walker, service, resolver) else { return public };
+    let Verdict::Blocked(obstacle) = public else {
+        return public;
+    };
+    let why: Arc<str> = format!("{fault}, and to its public addresses {}", obstacle.why).into();
+    let (at, fix): (Arc<str>, Arc<str>) = (walker.around.vpc.as_str().into(), fix.into());
+    let note = Passed { check: Check::Names, mark: Mark::Fail, at: at.clone(), text: fault.into(), fix: fix.clone() };
+    passed.push(note);
+    Verdict::Blocked(Obstacle { check: Check::Names, at, why, fix, cause: Cause::NetworkDns })
+}
+
+fn note(hop: &Hop, to: &Ranges) -> Passed {
+    let mark = hop.mark(to);
+    let (text, fix) = match mark {
+        Mark::Ok => ("", ""),
+        Mark::Unknown => (hop.doubt.as_str(), ""),
+        Mark::Warn | Mark::Fail => (hop.fault.as_str(), hop.fix.as_str()),
+    };
+    Passed { check: hop.check, mark, at: hop.at.clone(), text: text.into(), fix: fix.into() }
+}
