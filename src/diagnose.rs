@@ -8,6 +8,7 @@ mod advice;
 mod cause;
 mod finding;
 mod rank;
+pub mod text;
 
 pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, sentence};
 pub use cause::{Cause, Family, NoSuchCause};
