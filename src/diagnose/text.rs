@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Cause, Channel, Finding, Helps, Severity, advice, sentence};
 
 mod books;
+mod combine;
 mod judge;
 mod lines;
 mod place;
@@ -250,6 +251,7 @@ impl Desk {
         let tail = books.tail();
         let (mut sightings, works) = books.close();
         self.weigh(&mut sightings);
+        combine::combine(&mut sightings);
         let judgement = judge::judge(&mut sightings, works);
         let mut findings: Vec<Told> = sightings.iter().take(FINDINGS_MAX).map(told).collect();
         if judgement.cause == Cause::Unknown && findings.is_empty() {

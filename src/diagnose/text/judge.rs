@@ -113,12 +113,13 @@ fn quiet(sightings: &[Sighting], works: bool) -> Judgement {
     Judgement { cause, also, confidence, reboot, restart }
 }
 
+/// A plain no has it; whoever does not know has no say.
 fn boldness(helps: Helps) -> u8 {
     match helps {
         Helps::No => 0,
-        Helps::Unknown => 1,
-        Helps::AfterFix => 2,
-        Helps::Yes => 3,
+        Helps::AfterFix => 1,
+        Helps::Yes => 2,
+        Helps::Unknown => 3,
     }
 }
 

@@ -11,6 +11,7 @@ mod docker;
 mod json;
 mod load;
 mod probe;
+mod shell;
 mod processes;
 mod unit;
 
@@ -23,6 +24,7 @@ pub struct Shapes {
     load: load::Load,
     units: unit::Units,
     sections: probe::Sections,
+    shell: shell::Shell,
     processes: processes::Processes,
     containers: docker::Containers,
     checks: diagnostics::Table,
@@ -39,6 +41,7 @@ impl Shapes {
         self.load.line(line, books);
         self.units.line(line, books);
         self.sections.line(line);
+        self.shell.line(line, books);
         self.processes.line(line, books);
         self.containers.line(line, books);
         self.checks.line(line, books);

@@ -71,7 +71,7 @@ fn introspection(line: &str, code: i32, agent: Option<&str>, books: &mut Books) 
         }
         0 => ("host.ecs-not-registered", Cause::Unknown, Weight::Symptom, Helps::Unknown, Helps::Unknown),
         28 | 52 | 56 if running => {
-            ("host.introspection-slow", Cause::EcsAgentHung, Weight::Cause, Helps::Unknown, Helps::Unknown)
+            ("host.introspection-slow", Cause::EcsAgentHung, Weight::Cause, Helps::Unknown, Helps::Yes)
         }
         7 if running => ("host.introspection-refused", Cause::EcsAgentHung, Weight::Cause, Helps::No, Helps::No),
         _ => match agent {
