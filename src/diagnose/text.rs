@@ -233,7 +233,8 @@ impl Desk {
             if let Some(heals) = signature.heals {
                 self.books.success(place, heals);
             } else if !self.books.again(&signature.id, place, stamp.at) {
-                self.books.note(sighting(signature, place, line), stamp.at);
+                let at = self.library.position(number, &self.lower).unwrap_or_default();
+                self.books.note(sighting(signature, place, around(line, at)), stamp.at);
             }
         }
         self.books.keep(line);
@@ -280,6 +281,25 @@ impl Desk {
             if seldom || slow {
                 sighting.weight = Weight::Noise;
             }
+        }
+    }
+}
+
+/// The part of a long line around a message. It begins with a word, and never with what a name for a secret stands before.
+fn around(line: &str, at: usize) -> &str {
+    const BEFORE: usize = 160;
+    if line.len() <= crate::report::redact::EXCERPT_MAX || at <= BEFORE {
+        return line;
+    }
+    let mut from = line.floor_char_boundary(at.saturating_sub(BEFORE).min(line.len()));
+    loop {
+        let rest = line.get(from..).unwrap_or_default();
+        let Some(space) = rest.find(char::is_whitespace) else { return line };
+        from += space + 1;
+        let before = line.get(..from).unwrap_or_default().split_whitespace().next_back().unwrap_or_default().to_ascii_lowercase();
+        let named = before.ends_with([':', '=']) || ["pass", "secret", "token", "key", "auth", "bearer", "cred"].iter().any(|name| before.contains(name));
+        if !named {
+            return line.get(from..).unwrap_or(line);
         }
     }
 }

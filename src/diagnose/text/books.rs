@@ -219,7 +219,8 @@ impl Books {
                     && ends(success.heals, sighting.cause)
             });
         }
-        (sightings, !successes.is_empty())
+        // That something was started says nothing about how it fares: silence is not health (facts/host.md §7.2).
+        (sightings, successes.iter().any(|success| success.heals != Heals::Start))
     }
 }
 

@@ -127,7 +127,7 @@ fn boldness(helps: Helps) -> u8 {
 fn reboot_for(cause: Cause) -> Helps {
     match cause {
         // A unit that somebody stopped, and a root that an agent finds read-only, need a look first.
-        Cause::HostReadOnlyRoot | Cause::SsmAgentStopped | Cause::SsmAgentUpdateStuck => Helps::Unknown,
+        Cause::HostReadOnlyRoot | Cause::SsmAgentStopped => Helps::Unknown,
         other => reboot_helps(other),
     }
 }

@@ -219,6 +219,13 @@ impl Library {
         }
     }
 
+    /// Where in a line in lower case a signature's words begin, as far as its keys tell.
+    #[must_use]
+    pub fn position(&self, signature: usize, line: &str) -> Option<usize> {
+        let patterns = self.keys.iter().filter(|key| key.signature == signature).map(|key| &key.pattern);
+        patterns.filter(|pattern| pattern.is_in(line)).filter_map(|pattern| line.find(pattern.key())).min()
+    }
+
     fn lets(&self, signature: usize, line: &str) -> bool {
         let holds = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_in(line));
         let with = self.with.get(signature).is_none_or(|patterns| patterns.is_empty() || holds(patterns));

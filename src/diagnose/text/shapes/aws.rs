@@ -292,6 +292,7 @@ fn metadata_credentials(value: &Value, books: &mut Books) {
 fn introspection(value: &Value, books: &mut Books) {
     if value["ContainerInstanceArn"].is_string() {
         books.success(Place::Ecs, Heals::Start);
+        books.success(Place::Ecs, Heals::Nothing);
     } else {
         let text = format!("the ECS agent has not registered: {value}");
         books.note(

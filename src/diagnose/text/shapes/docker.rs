@@ -65,6 +65,7 @@ pub(super) fn container(status: &str, evidence: &str, books: &mut Books) {
             note(books, "ecs-agent.container-young", Cause::EcsAgentCrashLoop, Weight::Noise, Helps::No, Helps::No);
         } else {
             books.success(Place::Ecs, Heals::Start);
+            books.success(Place::Ecs, Heals::Nothing);
         }
     } else if status.starts_with("Restarting") {
         note(

@@ -67,6 +67,7 @@ fn introspection(line: &str, code: i32, agent: Option<&str>, books: &mut Books) 
     let (id, cause, weight, reboot, restart) = match code {
         0 if line.contains("\"ContainerInstanceArn\":\"arn") => {
             books.success(Place::Ecs, Heals::Start);
+            books.success(Place::Ecs, Heals::Nothing);
             return;
         }
         0 => ("host.ecs-not-registered", Cause::Unknown, Weight::Symptom, Helps::Unknown, Helps::Unknown),
