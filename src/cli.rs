@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::node::{AccountId, Region};
 
+mod diagnose;
 mod docs;
 mod duel;
 mod event;
@@ -83,6 +84,7 @@ enum Output {
 enum Command {
     Simulate(simulate::SimulateArgs),
     Event(event::EventArgs),
+    Diagnose(diagnose::DiagnoseArgs),
     Soak(soak::SoakArgs),
     Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),
@@ -100,6 +102,7 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
         Command::Event(args) => event::run(args, &cli.global, &ui),
+        Command::Diagnose(args) => diagnose::run(args, &ui),
         Command::Soak(args) => soak::run(args, &ui),
         Command::Duel(args) => duel::run(args, &ui),
         Command::Policy(args) => policy::run(args, &ui),

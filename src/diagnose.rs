@@ -14,6 +14,7 @@ pub mod path;
 pub mod platform;
 mod rank;
 pub mod ssm_view;
+pub mod text;
 
 pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, sentence};
 pub use cause::{Cause, Family, NoSuchCause};

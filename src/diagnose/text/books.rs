@@ -1,0 +1,322 @@
+//! What was seen so far, each kind of it once: how often, when first and last, and whether something later took it back.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use super::super::{Cause, Family, Helps};
+use super::place::{Moment, Place};
+use super::signature::{Component, Heals, Weight};
+use crate::report::redact;
+
+/// At most so many kinds of evidence are kept; what a text shows beyond that is only counted.
+const SIGHTINGS_MAX: usize = 512;
+/// The last lines that are shown when nothing was recognised.
+const TAIL_MAX: usize = 6;
+
+/// One kind of evidence, and how often it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The signature's id, or the look's own name.
+    pub id: String,
+    /// Who says so.
+    pub component: Component,
+    /// Where the line came from.
+    pub place: Place,
+    /// What it points to.
+    pub cause: Cause,
+    /// How it weighs.
+    pub weight: Weight,
+    /// What else it may mean.
+    pub also: Vec<Cause>,
+    /// The first line of the kind, redacted, in at most 400 characters.
+    pub evidence: String,
+    /// What it means.
+    pub meaning: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Whether a reboot helps, where that differs from what holds for the cause.
+    pub reboot: Option<Helps>,
+    /// Whether a restart of the agent helps, where that differs from what holds for the cause.
+    pub restart: Option<Helps>,
+    /// How often.
+    pub count: u64,
+    /// The number of the first line.
+    pub first_line: u64,
+    /// The number of the last line.
+    pub last_line: u64,
+    /// When it was seen first, as far as the lines say so.
+    pub first_at: Option<Moment>,
+    /// When it was seen last.
+    pub last_at: Option<Moment>,
+    /// Something later shows that it is over.
+    pub over: bool,
+}
+
+impl Sighting {
+    /// Evidence of a cause, in the words of the look that found it.
+    #[must_use]
+    pub fn new(id: &str, component: Component, cause: Cause, weight: Weight, evidence: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            component,
+            place: Place::Unknown,
+            cause,
+            weight,
+            also: Vec::new(),
+            evidence: redact::excerpt(evidence),
+            meaning: String::new(),
+            remedy: String::new(),
+            reboot: None,
+            restart: None,
+            count: 1,
+            first_line: 0,
+            last_line: 0,
+            first_at: None,
+            last_at: None,
+            over: false,
+        }
+    }
+
+    /// The same, of another origin.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The same, with what may help.
+    #[must_use]
+    pub fn helped(self, reboot: Helps, restart: Helps) -> Self {
+        Self { reboot: Some(reboot), restart: Some(restart), ..self }
+    }
+
+    /// The same, with what it may be as well.
+    #[must_use]
+    pub fn or(self, also: &[Cause]) -> Self {
+        Self { also: also.to_vec(), ..self }
+    }
+
+    /// How often a minute, over the time in which it was seen; `None` where the lines do not say when.
+    #[must_use]
+    pub fn per_minute(&self) -> Option<u64> {
+        let secs = self.last_at?.since(self.first_at?)?;
+        // A burst of one second is not thirty times as many in a minute.
+        Some(self.count.saturating_mul(60) / secs.max(10))
+    }
+}
+
+/// A success that a line told of.
+#[derive(Debug, Clone, Copy)]
+struct Success {
+    place: Place,
+    heals: Heals,
+    line: u64,
+}
+
+/// Everything that was seen.
+#[derive(Debug, Default)]
+pub struct Books {
+    sightings: BTreeMap<(String, Place), Sighting>,
+    successes: Vec<Success>,
+    tail: VecDeque<Seen>,
+    line: u64,
+    /// What was left out for want of room.
+    pub left_out: u64,
+}
+
+/// A line of the tail, and how often it came with other figures.
+#[derive(Debug, Clone)]
+struct Seen {
+    shape: u64,
+    text: String,
+    count: u64,
+}
+
+impl Books {
+    /// Counts a line.
+    pub fn next_line(&mut self) {
+        self.line = self.line.saturating_add(1);
+    }
+
+    /// The number of the present line.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Counts a sighting that was made before, without building it anew; `false` when it is the first of its kind.
+    pub fn again(&mut self, id: &str, place: Place, at: Option<Moment>) -> bool {
+        // A key of its own is only built for what matched, which is rare beside what did not.
+        let Some(known) = self.sightings.get_mut(&(id.to_owned(), place)) else { return false };
+        known.count = known.count.saturating_add(1);
+        known.last_line = self.line;
+        known.last_at = at.or(known.last_at);
+        true
+    }
+
+    /// Writes down a sighting.
+    pub fn note(&mut self, mut sighting: Sighting, at: Option<Moment>) {
+        if self.again(&sighting.id, sighting.place, at) {
+            return;
+        }
+        if self.sightings.len() >= SIGHTINGS_MAX {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        (sighting.first_line, sighting.last_line) = (self.line, self.line);
+        (sighting.first_at, sighting.last_at) = (at, at);
+        self.sightings.insert((sighting.id.clone(), sighting.place), sighting);
+    }
+
+    /// Writes down that something works.
+    pub fn success(&mut self, place: Place, heals: Heals) {
+        let line = self.line;
+        if let Some(known) = self.successes.iter_mut().find(|known| known.place == place && known.heals == heals) {
+            known.line = line;
+        } else if self.successes.len() < SIGHTINGS_MAX {
+            self.successes.push(Success { place, heals, line });
+        }
+    }
+
+    /// Keeps a line for the case that nothing is recognised. Lines that differ in figures only are kept once.
+    pub fn keep(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        let shape = shape(line);
+        if let Some(at) = self.tail.iter().position(|seen| seen.shape == shape) {
+            if let Some(mut seen) = self.tail.remove(at) {
+                seen.count = seen.count.saturating_add(1);
+                self.tail.push_back(seen);
+            }
+            return;
+        }
+        // The oldest gives its room to the newest.
+        let mut text = if self.tail.len() >= TAIL_MAX {
+            self.tail.pop_front().map(|seen| seen.text).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        text.clear();
+        text.extend(line.chars().take(redact::EXCERPT_MAX));
+        self.tail.push_back(Seen { shape, text, count: 1 });
+    }
+
+    /// The last lines, redacted, each with how often it came.
+    #[must_use]
+    pub fn tail(&self) -> Vec<(String, u64)> {
+        self.tail.iter().map(|seen| (redact::excerpt(&seen.text), seen.count)).collect()
+    }
+
+    /// Everything that was seen, with what is over marked as such, and whether anything was seen to work.
+    #[must_use]
+    pub fn close(self) -> (Vec<Sighting>, bool) {
+        let successes = self.successes;
+        let mut sightings: Vec<Sighting> = self.sightings.into_values().collect();
+        for sighting in &mut sightings {
+            sighting.over = successes.iter().any(|success| {
+                success.line > sighting.last_line
+                    && concerns(success.place, sighting.place)
+                    && ends(success.heals, sighting.cause)
+            });
+        }
+        // That something was started says nothing about how it fares: silence is not health (facts/host.md §7.2).
+        (sightings, successes.iter().any(|success| success.heals != Heals::Start))
+    }
+}
+
+/// Whether a success there says something about trouble here.
+fn concerns(success: Place, trouble: Place) -> bool {
+    success == trouble
+        || (success == Place::Unknown && trouble != Place::Plugin)
+        || trouble == Place::Unknown
+        || (trouble == Place::Systemd && matches!(success, Place::Ssm | Place::Ecs | Place::Docker))
+}
+
+/// Whether a success of that kind ends trouble of this kind.
+fn ends(heals: Heals, cause: Cause) -> bool {
+    match heals {
+        Heals::Connection => {
+            matches!(cause.family(), Family::Identity | Family::Network | Family::Clock)
+                || matches!(
+                    cause,
+                    Cause::SsmAgentHibernating
+                        | Cause::SsmAgentStopped
+                        | Cause::SsmAgentHung
+                        | Cause::EcsAgentStopped
+                        | Cause::EcsAgentHung
+                        | Cause::EcsAgentCrashLoop
+                        | Cause::EcsAgentDeregistered
+                        | Cause::ServiceUnavailable
+                        | Cause::SessionClientGaveUp
+                )
+        }
+        Heals::Start => matches!(cause, Cause::SsmAgentStopped | Cause::EcsAgentStopped),
+        Heals::Runtime => matches!(cause, Cause::RuntimeDockerDown | Cause::RuntimeDockerHung),
+        Heals::Nothing => false,
+    }
+}
+
+/// The same number for lines that differ in figures only (FNV-1a).
+fn shape(line: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in line.bytes().take(512).filter(|byte| !byte.is_ascii_digit()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(cause: Cause, place: Place) -> Sighting {
+        Sighting::new("x", Component::Agent, cause, Weight::Cause, "x").at(place)
+    }
+
+    #[test]
+    fn a_later_success_takes_back_what_it_disproves_and_nothing_else() {
+        let over = |cause, success_first: bool| {
+            let mut books = Books::default();
+            for step in 0..2 {
+                books.next_line();
+                if (step == 0) == success_first {
+                    books.success(Place::Ssm, Heals::Connection);
+                } else {
+                    books.note(trouble(cause, Place::Ssm), None);
+                }
+            }
+            books.close().0[0].over
+        };
+        assert!(over(Cause::NetworkDns, false));
+        assert!(!over(Cause::NetworkDns, true), "what comes after is new");
+        assert!(!over(Cause::HostDiskFull, false));
+    }
+
+    #[test]
+    fn what_comes_again_is_counted_and_its_rate_is_known() {
+        let mut books = Books::default();
+        for second in 0..60 {
+            books.next_line();
+            let at = super::super::place::stamp(&format!("2026-11-21 03:10:{second:02}.0 INFO x")).at;
+            books.note(trouble(Cause::NetworkDns, Place::Ssm), at);
+        }
+        let (seen, _) = books.close();
+        assert_eq!((seen.len(), seen[0].count, seen[0].per_minute()), (1, 60, Some(61)));
+        assert_eq!((seen[0].first_line, seen[0].last_line), (1, 60));
+    }
+
+    #[test]
+    fn the_tail_holds_lines_that_differ_not_a_flood_of_one() {
+        let mut books = Books::default();
+        books.keep("first");
+        for n in 0..100_000 {
+            books.keep(&format!("request {n} failed"));
+        }
+        books.keep("last");
+        let tail = books.tail();
+        assert_eq!(
+            tail.iter().map(|(text, count)| (text.as_str(), *count)).collect::<Vec<_>>(),
+            [("first", 1), ("request 0 failed", 100_000), ("last", 1)]
+        );
+    }
+}

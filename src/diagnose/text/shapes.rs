@@ -1,0 +1,65 @@
+//! Output that has a shape is read as what it is: tables, units, JSON.
+
+use super::books::Books;
+use super::place::Place;
+
+mod aws;
+mod clock;
+mod diagnostics;
+mod disk;
+mod docker;
+mod json;
+mod load;
+mod probe;
+mod shell;
+mod processes;
+mod unit;
+
+pub use json::{Block, Taken, read};
+
+/// The readers of shapes. Each sees every line.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    disk: disk::Disk,
+    load: load::Load,
+    units: unit::Units,
+    sections: probe::Sections,
+    shell: shell::Shell,
+    processes: processes::Processes,
+    containers: docker::Containers,
+    checks: diagnostics::Table,
+}
+
+impl Shapes {
+    /// Looks at a line.
+    pub fn look(&mut self, line: &str, books: &mut Books) {
+        // Most lines of a log are longer than any line of a table, and none of the shapes needs them.
+        if line.len() > 2_048 {
+            return;
+        }
+        self.disk.line(line, books);
+        self.load.line(line, books);
+        self.units.line(line, books);
+        self.sections.line(line);
+        self.shell.line(line, books);
+        self.processes.line(line, books);
+        self.containers.line(line, books);
+        self.checks.line(line, books);
+        clock::line(line, books);
+    }
+
+    /// Says what only the end shows.
+    pub fn finish(&mut self, place: Place, books: &mut Books) {
+        self.disk.finish(books);
+        self.load.finish(books);
+        self.sections.finish(books);
+        self.units.finish(place, books);
+        self.checks.finish(books);
+    }
+}
+
+/// The number at the beginning of a text, such as `97` of `97%`.
+fn leading_number(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}

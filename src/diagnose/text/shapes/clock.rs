@@ -1,0 +1,39 @@
+//! What chrony, ntpd and timedatectl say of the clock.
+
+use super::super::super::Cause;
+use super::super::books::{Books, Sighting};
+use super::super::signature::{Component, Weight};
+
+/// AWS refuses signatures that are more than five minutes off; a clock that is a minute off is on its way there.
+const OFF_SECS: f64 = 60.0;
+/// So much is worth a look.
+const A_BIT_OFF_SECS: f64 = 1.0;
+
+/// Looks for a clock that is off by a figure.
+pub(super) fn line(line: &str, books: &mut Books) {
+    let offset = if let Some((_, rest)) = line.split_once("System time") {
+        // `System time     : 312.1 seconds slow of NTP time`
+        rest.split_once(':').filter(|(_, rest)| rest.contains("seconds")).and_then(|(_, rest)| number(rest))
+    } else if let Some((_, rest)) = line.split_once("System clock wrong by") {
+        number(rest)
+    } else if let Some((_, rest)) = line.split_once("System clock was stepped by") {
+        number(rest)
+    } else if let Some((_, rest)) = line.split_once("Can't synchronise: clock off by") {
+        number(rest)
+    } else {
+        None
+    };
+    if let Some(offset) = offset.filter(|offset| offset.abs() >= A_BIT_OFF_SECS) {
+        let text = format!("the clock was off by {offset} s: {line}");
+        let (id, weight) = if offset.abs() >= OFF_SECS {
+            ("host.clock-off", Weight::Cause)
+        } else {
+            ("host.clock-a-bit-off", Weight::Symptom)
+        };
+        books.note(Sighting::new(id, Component::Host, Cause::ClockSkew, weight, &text), None);
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.split_whitespace().next()?.trim_end_matches(',').parse().ok()
+}

@@ -1,0 +1,202 @@
+//! JSON in a text: what is known by its form is read as that; of anything else the words count.
+
+use serde_json::Value;
+
+use super::super::books::Books;
+use super::{aws, diagnostics, docker, probe};
+
+/// A longer piece of JSON is read as lines.
+const BLOCK_MAX: usize = 2 * 1024 * 1024;
+
+/// Collects lines until a JSON value is whole.
+#[derive(Debug, Default)]
+pub struct Block {
+    text: String,
+    /// The brackets that are open.
+    open: Vec<u8>,
+    in_string: bool,
+    escaped: bool,
+}
+
+/// What became of a line.
+#[derive(Debug, PartialEq)]
+pub enum Taken {
+    /// It is no JSON.
+    No,
+    /// It belongs to a value that goes on.
+    More,
+    /// With it a value is whole.
+    Whole(Value),
+    /// It was no JSON after all; these are the lines.
+    Back(String),
+}
+
+impl Block {
+    /// Takes a line, if it belongs to JSON.
+    pub fn take(&mut self, line: &str) -> Taken {
+        if self.text.is_empty() {
+            let start = line.trim_start();
+            let object = start.starts_with("{\"") || start.trim_end() == "{";
+            let list = start.trim_end() == "[" || start.starts_with("[{");
+            if !object && !list {
+                return Taken::No;
+            }
+        }
+        let whole = self.scan(line);
+        self.text.push_str(line);
+        self.text.push('\n');
+        if whole {
+            let text = self.reset();
+            let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+            return match values.next() {
+                Some(Ok(value)) => Taken::Whole(value),
+                Some(Err(_)) | None => Taken::Back(text),
+            };
+        }
+        if self.text.len() > BLOCK_MAX { Taken::Back(self.reset()) } else { Taken::More }
+    }
+
+    /// What never became whole: the end of it was cut off. Often it can be read all the same, with its brackets closed.
+    pub fn finish(&mut self) -> Taken {
+        if self.text.is_empty() {
+            return Taken::No;
+        }
+        let mut closed = self.text.trim_end().trim_end_matches(',').to_owned();
+        if self.in_string {
+            closed.push('"');
+        }
+        closed.extend(self.open.iter().rev().map(|&byte| char::from(byte)));
+        let text = self.reset();
+        match serde_json::from_str(&closed) {
+            Ok(value) => Taken::Whole(value),
+            Err(_) => Taken::Back(text),
+        }
+    }
+
+    fn reset(&mut self) -> String {
+        let text = std::mem::take(&mut self.text);
+        *self = Self::default();
+        text
+    }
+
+    /// Whether the outermost bracket closes in this line.
+    fn scan(&mut self, line: &str) -> bool {
+        for byte in line.bytes() {
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' => self.open.push(b'}'),
+                b'[' => self.open.push(b']'),
+                b'}' | b']' => {
+                    self.open.pop();
+                    if self.open.is_empty() {
+                        return true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+/// Reads a value by its form, and gives back the words in it that should be read as lines.
+#[must_use]
+pub fn read(value: &Value, books: &mut Books) -> Vec<String> {
+    if let Some(checks) = value["DiagnosticsOutput"].as_array() {
+        for check in checks {
+            let text = |name: &str| check[name].as_str().unwrap_or_default();
+            diagnostics::check(text("Check"), text("Status"), text("Note"), books);
+        }
+        return Vec::new();
+    }
+    if probe::own(value, books) {
+        return Vec::new();
+    }
+    if let Some(line) = log_line(value) {
+        return vec![line];
+    }
+    inspected(value, books);
+    aws::read(value, books);
+    let mut words = Vec::new();
+    collect(value, 0, &mut words);
+    words
+}
+
+/// A log line as an object: `{"level":"error","time":…,"msg":…}`, or docker's `{"log":…}`.
+fn log_line(value: &Value) -> Option<String> {
+    if let Some(log) = value["log"].as_str() {
+        return Some(log.to_owned());
+    }
+    let message = value["msg"]
+        .as_str()
+        .or_else(|| value["message"].as_str())
+        .filter(|_| value["level"].is_string() || value["time"].is_string())?;
+    let text = |name: &str| value[name].as_str().unwrap_or_default();
+    Some(format!("level={} time={} msg=\"{message}\" error=\"{}\"", text("level"), text("time"), text("error")))
+}
+
+/// `docker inspect` of the ECS agent's container.
+fn inspected(value: &Value, books: &mut Books) {
+    for container in value.as_array().into_iter().flatten().chain(std::iter::once(value)) {
+        let state = &container["State"];
+        let name = container["Name"].as_str().unwrap_or_default();
+        let agent = name.contains("ecs-agent")
+            || container["Config"]["Image"].as_str().is_some_and(|image| image.contains("amazon-ecs-agent"));
+        if !agent || !state.is_object() {
+            continue;
+        }
+        let code = state["ExitCode"].as_i64().unwrap_or_default();
+        let health = state["Health"]["Status"].as_str().unwrap_or_default();
+        let status = match state["Status"].as_str().unwrap_or_default() {
+            "running" if health == "unhealthy" => "Up (unhealthy)".to_owned(),
+            "running" => "Up".to_owned(),
+            "paused" => "Up (Paused)".to_owned(),
+            "restarting" => format!("Restarting ({code})"),
+            "exited" | "dead" => format!("Exited ({code})"),
+            other => other.to_owned(),
+        };
+        docker::container(&status, &format!("{name} is {status}"), books);
+    }
+}
+
+/// The words of a value: sentences, and the output that AWS passes on.
+fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
+    if depth > 24 || words.len() > 4_096 {
+        return;
+    }
+    match value {
+        Value::String(text) if text.len() > 7 => words.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, depth + 1, words)),
+        Value::Object(fields) => fields.values().for_each(|item| collect(item, depth + 1, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_over_many_lines_is_put_together_and_what_is_none_is_given_back() {
+        let mut block = Block::default();
+        assert_eq!(block.take("{"), Taken::More);
+        assert_eq!(block.take("  \"a\": \"}\\\"\""), Taken::More);
+        assert_eq!(block.take("}"), Taken::Whole(serde_json::json!({"a": "}\""})));
+        assert_eq!(block.take("[  12.3] kernel"), Taken::No);
+        assert_eq!(block.take("{\"a\":1} rc=0"), Taken::Whole(serde_json::json!({"a": 1})));
+        assert_eq!(block.take("{\"a\":x}"), Taken::Back("{\"a\":x}\n".to_owned()));
+        assert_eq!(block.take("{\"a\":"), Taken::More);
+        assert_eq!(block.finish(), Taken::Back("{\"a\":\n".to_owned()));
+        assert_eq!(block.take("{\"a\": [{\"b\": \"c\"},"), Taken::More);
+        assert_eq!(block.finish(), Taken::Whole(serde_json::json!({"a": [{"b": "c"}]})));
+    }
+}

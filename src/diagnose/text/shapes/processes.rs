@@ -1,0 +1,97 @@
+//! `ps`: processes that are stopped, or wait for a disk for good.
+
+use super::super::super::{Cause, Helps};
+use super::super::books::{Books, Sighting};
+use super::super::place::Place;
+use super::super::signature::{Component, Weight};
+
+/// Workers that run at once, at most (facts/host.md §1).
+const WORKERS_MAX: u32 = 5;
+
+/// Reads `ps`.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    workers: u32,
+}
+
+impl Processes {
+    pub(super) fn line(&mut self, line: &str, books: &mut Books) {
+        let words: Vec<&str> = line.split_whitespace().take(12).collect();
+        let Some(at) = words.iter().position(|word| is_state(word)) else { return };
+        // Before the state stand a process's number and the like.
+        let numbered = words.iter().take(at).any(|word| word.parse::<u32>().is_ok());
+        let command = words.get(at + 1..).unwrap_or_default().join(" ");
+        let state = words.get(at).and_then(|word| word.chars().next());
+        if !numbered || command.is_empty() {
+            return;
+        }
+        let agent = ["amazon-ssm-agent", "ssm-agent-worker"].iter().any(|name| command.contains(name));
+        if command.contains("ssm-document-worker") || command.contains("ssm-document-w") {
+            self.workers += 1;
+            if self.workers >= WORKERS_MAX {
+                let text = format!("{} document workers run at once: {line}", self.workers);
+                let cause = Cause::SsmAgentWorkersExhausted;
+                books.note(
+                    Sighting::new("host.workers-full", Component::SsmAgent, cause, Weight::Cause, &text).at(Place::Ssm),
+                    None,
+                );
+            }
+        }
+        match state {
+            Some('T') if agent => {
+                let text = format!("the SSM agent's process is stopped by a signal: {line}");
+                let sighting = Sighting::new(
+                    "host.agent-stopped-by-signal",
+                    Component::SsmAgent,
+                    Cause::SsmAgentHung,
+                    Weight::Cause,
+                    &text,
+                );
+                books.note(sighting.at(Place::Ssm).helped(Helps::Yes, Helps::Yes), None);
+            }
+            Some('T') if command.contains("amazon-ecs-agent") || command.contains("/agent") => {
+                let text = format!("the ECS agent's process is stopped by a signal: {line}");
+                let sighting = Sighting::new(
+                    "host.agent-stopped-by-signal",
+                    Component::EcsAgent,
+                    Cause::EcsAgentHung,
+                    Weight::Cause,
+                    &text,
+                );
+                books.note(sighting.at(Place::Ecs).helped(Helps::Unknown, Helps::Yes), None);
+            }
+            Some('T' | 'D') if command.contains("dockerd") || command.contains("containerd") => {
+                let text = format!("docker's process does not run on: {line}");
+                let sighting = Sighting::new(
+                    "host.docker-stuck",
+                    Component::Docker,
+                    Cause::RuntimeDockerHung,
+                    Weight::Cause,
+                    &text,
+                );
+                books.note(sighting.at(Place::Docker), None);
+            }
+            Some('D') if agent => {
+                let text = format!("the SSM agent waits for a disk: {line}");
+                books.note(
+                    Sighting::new(
+                        "host.agent-waits-for-disk",
+                        Component::SsmAgent,
+                        Cause::HostIoStalled,
+                        Weight::Symptom,
+                        &text,
+                    ),
+                    None,
+                );
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// `Ssl`, `T`, `D+`: one letter for the state, then marks.
+fn is_state(word: &str) -> bool {
+    let mut letters = word.chars();
+    let state = letters.next().is_some_and(|c| "DRSTtZI".contains(c));
+    word.len() <= 5 && state && letters.all(|c| "<NLsl+".contains(c))
+}

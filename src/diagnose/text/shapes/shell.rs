@@ -1,0 +1,83 @@
+//! What a person typed and what came of it: the command names the target, curl's and timeout's codes say what is wrong.
+
+use super::super::super::{Cause, Helps};
+use super::super::books::{Books, Sighting};
+use super::super::place::Place;
+use super::super::signature::{Component, Weight};
+
+/// What was asked last.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    #[default]
+    Unknown,
+    Metadata,
+    EcsAgent,
+    Docker,
+    Aws,
+}
+
+/// Reads a person's terminal.
+#[derive(Debug, Default)]
+pub(super) struct Shell {
+    target: Target,
+}
+
+impl Shell {
+    pub(super) fn line(&mut self, line: &str, books: &mut Books) {
+        let trimmed = line.trim();
+        if let Some((_, rest)) = trimmed.split_once("curl: (") {
+            let code = rest.split_once(')').and_then(|(code, _)| code.parse::<u32>().ok());
+            self.named_in(rest);
+            if let Some(code) = code {
+                self.curl(code, trimmed, books);
+            }
+            return;
+        }
+        self.named_in(trimmed);
+        let code = trimmed.strip_prefix("rc=").or_else(|| trimmed.strip_prefix("exit code ")).unwrap_or(trimmed);
+        if self.target == Target::Docker && code == "124" {
+            let sighting =
+                Sighting::new("host.docker-timeout", Component::Docker, Cause::RuntimeDockerHung, Weight::Cause, "a docker command ran into its time limit");
+            books.note(sighting.at(Place::Docker), None);
+        }
+    }
+
+    fn named_in(&mut self, line: &str) {
+        let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark)) || line.contains(" port ");
+        if !typed {
+            return;
+        }
+        if line.contains("169.254.169.254") {
+            self.target = Target::Metadata;
+        } else if line.contains(":51678") || line.contains(" port 51678") {
+            self.target = Target::EcsAgent;
+        } else if line.contains("amazonaws.com") {
+            self.target = Target::Aws;
+        } else if line.contains("docker ps") || line.contains("docker info") || line.contains("docker version") || line.contains("ctr ") {
+            self.target = Target::Docker;
+        }
+    }
+
+    /// Codes of curl: <https://curl.se/libcurl/c/libcurl-errors.html>.
+    fn curl(&self, code: u32, line: &str, books: &mut Books) {
+        let (id, cause, component, place) = match (self.target, code) {
+            (_, 5) => ("curl.proxy", Cause::NetworkProxy, Component::Agent, Place::Unknown),
+            (_, 56) if line.contains("407") || line.contains("from proxy") => {
+                ("curl.proxy", Cause::NetworkProxy, Component::Agent, Place::Unknown)
+            }
+            (_, 35 | 51 | 53 | 58 | 59 | 60 | 77 | 83) => ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown),
+            (_, 6) => ("curl.name", Cause::NetworkDns, Component::Agent, Place::Unknown),
+            (Target::Metadata, 7 | 28 | 52 | 56) => ("curl.metadata", Cause::IdentityImdsUnreachable, Component::Agent, Place::Unknown),
+            (Target::EcsAgent, 28 | 52 | 56) => ("curl.ecs-agent", Cause::EcsAgentHung, Component::EcsAgent, Place::Ecs),
+            // Refused: the sections of a probe, or the unit, say whether it runs.
+            (Target::EcsAgent | Target::Docker, _) => return,
+            (Target::Aws | Target::Unknown, 7 | 28 | 52 | 55 | 56) => {
+                ("curl.unreachable", Cause::NetworkUnreachable, Component::Agent, Place::Unknown)
+            }
+            (Target::Metadata | Target::Aws | Target::Unknown | Target::EcsAgent, _) => return,
+        };
+        let sighting = Sighting::new(id, component, cause, Weight::Cause, line).at(place);
+        let sighting = if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
+        books.note(sighting, None);
+    }
+}
