@@ -73,13 +73,11 @@ impl Paths {
     /// The read that failed on a silent agent's way, if one did.
     #[must_use]
     pub fn blind(&self, silent: Agents) -> Option<Blind> {
-        let vital = self.ways.iter().filter(|way| way.service.need(silent) == Some(Need::Vital));
-        vital
-            .filter_map(|way| match &way.verdict {
-                Verdict::Unknown { blind, .. } => *blind,
-                Verdict::Open | Verdict::Blocked(_) => None,
-            })
-            .next()
+        let mut vital = self.ways.iter().filter(|way| way.service.need(silent) == Some(Need::Vital));
+        vital.find_map(|way| match &way.verdict {
+            Verdict::Unknown { blind, .. } => *blind,
+            Verdict::Open | Verdict::Blocked(_) => None,
+        })
     }
 
     /// The findings alone; see [`Self::channel`].

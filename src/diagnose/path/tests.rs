@@ -3,6 +3,9 @@ use super::*;
 use crate::diagnose::{Agents, Cause, Channel, Mark, Severity};
 use crate::observe::{Blind, Fact};
 
+type Told = fn() -> Sample;
+type Hide = fn(&mut Surroundings);
+
 const SSM: Agents = Agents { ssm: true, ecs: false };
 
 fn lines(sample: &Sample, id: &str) -> Vec<String> {
@@ -274,7 +277,7 @@ fn endpoint_policies_allow_deny_or_stay_unclear() {
 
 #[test]
 fn private_dns_needs_itself_and_two_attributes_of_the_vpc() {
-    let cases: [(fn() -> Sample, &str); 3] = [
+    let cases: [(Told, &str); 3] = [
         (
             || isolated().endpoints(|one| one.private_dns = false),
             "private DNS of vpce-ssm is off, so ssm does not resolve to it",
@@ -365,7 +368,7 @@ fn a_gateway_endpoint_takes_the_addresses_of_its_service_alone() {
 #[test]
 fn what_was_not_read_is_neither_open_nor_blocked() {
     let why = Blind::Denied;
-    let hide: [(&str, fn(&mut Surroundings)); 8] = [
+    let hide: [(&str, Hide); 8] = [
         ("groups", |around| around.groups = Fact::Unknown(Blind::Denied)),
         ("ACLs", |around| around.acls = Fact::Unknown(Blind::Denied)),
         ("tables", |around| around.tables = Fact::Unknown(Blind::Denied)),

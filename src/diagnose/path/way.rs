@@ -101,7 +101,7 @@ fn judge(walker: &Walker<'_>, service: Service) -> Judged {
                 because_idle(walker, service, &resolver, verdict, &mut passed)
             }
             Lead::Endpoint(endpoint) => {
-                let (to, hops) = walker.to_endpoint(endpoint);
+                let (to, hops) = walker.towards(endpoint);
                 passed.extend(hops.iter().map(|hop| note(hop, &to)));
                 Verdict::of(&to, &hops)
             }
