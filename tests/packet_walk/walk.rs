@@ -145,7 +145,7 @@ impl<'a> Feet<'a> {
         let mut numbers = vec![0, last];
         for block in self.blocks.iter().filter(|block| block.family() == family) {
             let (first, end) = block.borders();
-            numbers.extend([first, end, end.saturating_add(1), first.saturating_sub(1), first / 2 + end / 2]);
+            numbers.extend([first, end, end.saturating_add(1)]);
         }
         // The borders of what is special, each with the address before it.
         let special: Vec<u128> = match family {

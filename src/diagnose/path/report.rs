@@ -7,7 +7,7 @@ use super::hop::{Check, Obstacle, Verdict};
 use super::model::{Host, Surroundings};
 use super::service::{Need, Service};
 use super::walk::listed;
-use super::way::{Passed, Way, way};
+use super::way::{Passed, Way, ways};
 use crate::diagnose::{Agents, Channel, CheckLine, Finding, Mark, Severity, check_line};
 use crate::observe::{Blind, Fact, Findings};
 
@@ -23,7 +23,7 @@ pub struct Paths {
 #[must_use]
 pub fn paths(host: &Host, around: &Surroundings) -> Paths {
     let both_families = host.v4.is_some() && host.v6.is_some();
-    Paths { ways: Service::ALL.into_iter().map(|service| way(host, around, service)).collect(), both_families }
+    Paths { ways: ways(host, around), both_families }
 }
 
 impl Paths {

@@ -406,7 +406,7 @@ fn an_instance_with_ipv6_alone_is_never_called_open_without_an_endpoint() {
     };
     for target in ["igw-1", "eigw-1"] {
         let open = only_v6(target);
-        assert!(open.ssm().starts_with("unknown: ssm has IPv6 addresses only under its dual-stack name"));
+        assert!(open.ssm().starts_with("unknown: services have IPv6 addresses only"));
         assert_eq!(
             lines(&open, "N12"),
             ["UNKNOWN N12 the instance has only IPv6: 0 of 10 services are certainly reached"]
@@ -421,7 +421,7 @@ fn an_instance_with_ipv6_alone_is_never_called_open_without_an_endpoint() {
 fn an_instance_with_both_families_is_cut_off_only_where_both_are() {
     let both = private().with(|host, _| host.v6 = Some(id("2600:1f00::10"))).routes(&[("::/0", "eigw-1")]);
     let v6_out = both.clone().outbound(vec![rule("-1", None, "0.0.0.0/0"), rule("-1", None, "::/0")]);
-    assert!(v6_out.ssm().starts_with("unknown: ssm has IPv6 addresses only"), "{}", v6_out.ssm());
+    assert!(v6_out.ssm().starts_with("unknown: services have IPv6 addresses only"), "{}", v6_out.ssm());
     assert!(lines(&v6_out, "N12")[0].starts_with("UNKNOWN N12 by IPv4"), "{:?}", lines(&v6_out, "N12"));
     assert_eq!(both.ssm(), "N01 rtb-1: rtb-1 has no route out");
     let open = private().with(|host, _| host.v6 = Some(id("2600:1f00::10")));
