@@ -30,6 +30,7 @@ pub enum Grant {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent part of a statement")]
 struct Statement {
     allow: bool,
     /// Names of services under `Principal`.

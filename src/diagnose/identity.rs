@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Agents, Cause, Channel, CheckLine, Finding, Mark, Severity};
+use super::{Agents, Cause, Channel, CheckLine, Finding, Severity};
 use crate::node::{BadName, ResourceName};
 use crate::observe::{Blind, Fact, Findings};
 use crate::time::moment;
@@ -74,7 +74,7 @@ pub enum HostManagement {
 pub struct Metadata {
     /// `HttpEndpoint` is enabled.
     pub enabled: bool,
-    /// `HttpTokens` is required: IMDSv2 alone.
+    /// `HttpTokens` is required: `IMDSv2` alone.
     pub tokens_required: bool,
     /// `HttpPutResponseHopLimit`.
     pub hop_limit: u8,
@@ -98,8 +98,8 @@ impl FromStr for AgentVersion {
 
 impl fmt::Display for AgentVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.0;
-        write!(f, "{a}.{b}.{c}.{d}")
+        let [major, minor, patch, build] = self.0;
+        write!(f, "{major}.{minor}.{patch}.{build}")
     }
 }
 
@@ -216,6 +216,6 @@ pub fn managed(activation: &Fact<Activation>, registered: &Fact<AgentVersion>, n
 
 /// The worst mark of some lines.
 #[cfg(test)]
-fn worst(lines: &[CheckLine]) -> Option<Mark> {
+fn worst(lines: &[CheckLine]) -> Option<super::Mark> {
     lines.iter().map(|line| line.verdict).max()
 }

@@ -310,7 +310,7 @@ impl Maker {
     fn nats(&mut self) -> BTreeMap<defib::diagnose::path::NatGatewayId, NatGateway> {
         let mut all = BTreeMap::new();
         for n in 0..2 {
-            let subnet = if self.wild() { self.rng.usize(0..SUBNETS + 1) } else { 2 + n };
+            let subnet = if self.wild() { self.rng.usize(0..=SUBNETS) } else { 2 + n };
             let nat = NatGateway {
                 state: self.lifetime(),
                 subnet: (subnet < SUBNETS).then(|| parse(&format!("subnet-{subnet}"))),

@@ -1,11 +1,12 @@
 //! The slow way: one packet after the other, one rule after the other. It shares no code with what it judges.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use defib::diagnose::path::{
     Cidr, Destination, Endpoint, EndpointKind, Family, GroupRule, Lifetime, NameServer, Peer, Protocol, Route,
-    RouteTable, SecurityGroupId, Service, SubnetId, Surroundings, Target,
+    RouteTable, SecurityGroup, SecurityGroupId, Service, SubnetId, Surroundings, Target,
 };
 use defib::observe::Fact;
 
@@ -144,7 +145,7 @@ impl<'a> Feet<'a> {
         let mut numbers = vec![0, last];
         for block in self.blocks.iter().filter(|block| block.family() == family) {
             let (first, end) = block.borders();
-            numbers.extend([first, end, end.saturating_add(1), first.saturating_sub(1), first / 2 + end / 2]);
+            numbers.extend([first, end, end.saturating_add(1)]);
         }
         // The borders of what is special, each with the address before it.
         let special: Vec<u128> = match family {
@@ -191,7 +192,7 @@ impl<'a> Feet<'a> {
 
     fn by_family(&self, own: IpAddr, service: Service) -> Fate {
         let family = Family::of(own);
-        let asked = self.asking(own);
+        let asked = self.asking();
         let mut fates = Vec::new();
         if let Fact::Known(zones) = &self.around.dns.zones
             && zones.iter().any(|zone| **zone == *format!("{service}.us-east-1.amazonaws.com"))
@@ -269,14 +270,14 @@ impl<'a> Feet<'a> {
     }
 
     /// What becomes of the question for a name.
-    fn asking(&self, own: IpAddr) -> Fate {
+    fn asking(&self) -> Fate {
         match self.amazon() {
             None => Dark,
             Some(true) => self.around.dns.support.known().map_or(Dark, |on| lives(*on)),
             Some(false) => {
                 let servers = self.around.dns.servers.known().unwrap();
                 let dead = servers.iter().all(|server| match server {
-                    NameServer::Address(at) if !self.is_amazon(*server) => self.to_server(own, *at) == Dies,
+                    NameServer::Address(at) if !self.is_amazon(*server) => self.to_server(*at) == Dies,
                     _ => false,
                 });
                 if dead { Dies } else { Dark }
@@ -284,20 +285,22 @@ impl<'a> Feet<'a> {
         }
     }
 
-    fn to_server(&self, _own: IpAddr, server: IpAddr) -> Fate {
+    fn to_server(&self, server: IpAddr) -> Fate {
         let Some(own) = self.case.host.address(Family::of(server)) else { return Dies };
         let about = About { protocol: Protocol::Udp, port: 53, service: None, peers: None };
         let near = self.around.subnets.known().and_then(|all| all.get(&self.case.host.subnet));
         match near.map(|subnet| subnet.blocks.iter().any(|block| inside(*block, server))) {
-            Some(true) => self.groups_out(own, server, about),
-            Some(false) => self.by_ports(|port| self.out(own, server, port, about)),
-            None => self.groups_out(own, server, about).max(Dark),
+            Some(true) => self.groups_out(server, about),
+            Some(false) => self.by_ports(|port, onward| self.out((own, server), port, about, onward)),
+            None => self.groups_out(server, about).max(Dark),
         }
     }
 
     /// One answer port after the other. Hosts choose from 32768 on; some choose from 1024 on.
-    fn by_ports(&self, fate: impl Fn(u16) -> Fate) -> Fate {
-        let each: Vec<(u16, Fate)> = self.ports.iter().map(|port| (*port, fate(*port))).collect();
+    fn by_ports(&self, fate: impl Fn(u16, &OnceCell<Fate>) -> Fate) -> Fate {
+        // What a NAT gateway makes of the packet is the same for each port of the host.
+        let onward = OnceCell::new();
+        let each: Vec<(u16, Fate)> = self.ports.iter().map(|port| (*port, fate(*port, &onward))).collect();
         if each.iter().all(|(_, fate)| *fate == Dies) {
             Dies
         } else if each.iter().filter(|(port, _)| *port >= 32_768).all(|(_, fate)| *fate == Arrives) {
@@ -337,7 +340,7 @@ impl<'a> Feet<'a> {
             }
             Some(_) | None => public,
         };
-        let fates = to.into_iter().map(|at| self.by_ports(|port| self.out(own, at, port, about)));
+        let fates = to.into_iter().map(|at| self.by_ports(|port, onward| self.out((own, at), port, about, onward)));
         let fate = alike(fates).unwrap();
         if fate == Arrives && (unread || family == Family::V6) { Dark } else { fate }
     }
@@ -352,7 +355,7 @@ impl<'a> Feet<'a> {
             })
         };
         let to = self.samples(Family::of(own), |at| is_private(at) && !local(at));
-        to.into_iter().any(|at| self.by_ports(|port| self.out(own, at, port, about)) != Dies)
+        to.into_iter().any(|at| self.by_ports(|port, onward| self.out((own, at), port, about, onward)) != Dies)
     }
 
     fn to_endpoint(&self, own: IpAddr, service: Service, endpoint: &Endpoint) -> Fate {
@@ -375,15 +378,15 @@ impl<'a> Feet<'a> {
         to.retain(|(_, at)| Family::of(*at) == family && has_family);
         let about = About { protocol: Protocol::Tcp, port: 443, service: Some(service), peers: Some(&endpoint.groups) };
         let fates = to.iter().map(|(subnet, at)| {
-            self.by_ports(|port| {
-                let mut fate = self.groups_out(own, *at, about);
+            self.by_ports(|port, onward| {
+                let mut fate = self.groups_out(*at, about);
                 fate = fate
-                    .max(self.state(endpoint))
-                    .max(self.policy(endpoint, service))
+                    .max(Self::state(endpoint))
+                    .max(Self::policy(endpoint, service))
                     .max(self.groups_in(own, endpoint));
                 if *subnet != self.case.host.subnet {
                     fate = fate.max(self.crosses_out(&self.case.host.subnet, *at, port, about));
-                    fate = fate.max(self.route(own, *at, port, about));
+                    fate = fate.max(self.route((own, *at), port, about, onward));
                     fate = fate.max(self.crosses_in(subnet, own, port, about));
                 }
                 fate
@@ -393,7 +396,7 @@ impl<'a> Feet<'a> {
         alike(fates).unwrap_or(Dies)
     }
 
-    fn state(&self, endpoint: &Endpoint) -> Fate {
+    fn state(endpoint: &Endpoint) -> Fate {
         match endpoint.state {
             Lifetime::Available => Arrives,
             Lifetime::Coming => Dark,
@@ -401,13 +404,13 @@ impl<'a> Feet<'a> {
         }
     }
 
-    fn policy(&self, endpoint: &Endpoint, service: Service) -> Fate {
+    fn policy(endpoint: &Endpoint, service: Service) -> Fate {
         endpoint.policy.as_ref().map_or(Arrives, |text| policy_says(text, service).map_or(Dark, lives))
     }
 
     /// Out of the host, out of its subnet, along the routes.
-    fn out(&self, own: IpAddr, to: IpAddr, port: u16, about: About<'_>) -> Fate {
-        let groups = self.groups_out(own, to, about);
+    fn out(&self, (own, to): (IpAddr, IpAddr), port: u16, about: About<'_>, onward: &OnceCell<Fate>) -> Fate {
+        let groups = self.groups_out(to, about);
         if groups == Dies {
             return Dies;
         }
@@ -415,22 +418,22 @@ impl<'a> Feet<'a> {
         if acl == Dies {
             return Dies;
         }
-        groups.max(acl).max(self.route(own, to, port, about))
+        groups.max(acl).max(self.route((own, to), port, about, onward))
     }
 
-    fn groups_out(&self, _own: IpAddr, to: IpAddr, about: About<'_>) -> Fate {
-        self.any_group(&self.case.host.groups, |rules| &rules.1, to, about)
+    fn groups_out(&self, to: IpAddr, about: About<'_>) -> Fate {
+        self.any_group(&self.case.host.groups, |group| &group.outbound, to, about)
     }
 
     fn groups_in(&self, own: IpAddr, endpoint: &Endpoint) -> Fate {
         let about = About { protocol: Protocol::Tcp, port: 443, service: None, peers: Some(&self.case.host.groups) };
-        self.any_group(&endpoint.groups, |rules| &rules.0, own, about)
+        self.any_group(&endpoint.groups, |group| &group.inbound, own, about)
     }
 
     fn any_group(
         &self,
         groups: &BTreeSet<SecurityGroupId>,
-        side: impl for<'r> Fn(&'r (&'r [GroupRule], &'r [GroupRule])) -> &'r [GroupRule],
+        side: impl Fn(&SecurityGroup) -> &Vec<GroupRule>,
         other: IpAddr,
         about: About<'_>,
     ) -> Fate {
@@ -440,8 +443,7 @@ impl<'a> Feet<'a> {
                 best = best.min(Dark);
                 continue;
             };
-            let rules = (&*group.inbound, &*group.outbound);
-            for rule in side(&rules) {
+            for rule in side(group) {
                 let matches = rule.protocol == Protocol::All
                     || rule.protocol == about.protocol && (rule.ports.first..=rule.ports.last).contains(&about.port);
                 for peer in rule.peers.iter().filter(|_| matches) {
@@ -534,7 +536,7 @@ impl<'a> Feet<'a> {
         Ok(best.map(|(_, route)| route))
     }
 
-    fn route(&self, own: IpAddr, to: IpAddr, port: u16, about: About<'_>) -> Fate {
+    fn route(&self, (own, to): (IpAddr, IpAddr), port: u16, about: About<'_>, onward: &OnceCell<Fate>) -> Fate {
         let Some(table) = self.table(&self.case.host.subnet) else { return Dark };
         let Ok(route) = self.choose(table, to, about) else { return Dark };
         let Some(route) = route.filter(|route| route.active) else { return Dies };
@@ -544,8 +546,8 @@ impl<'a> Feet<'a> {
             Target::EgressOnly(_) => lives(own.is_ipv6() && is_public(to)),
             Target::Beyond(_) => Dark,
             Target::Endpoint(_) => gateway(self.around, &route.target).map_or(Dark, |endpoint| {
-                let policy = about.service.map_or(Arrives, |service| self.policy(endpoint, service));
-                self.state(endpoint).max(policy)
+                let policy = about.service.map_or(Arrives, |service| Self::policy(endpoint, service));
+                Self::state(endpoint).max(policy)
             }),
             Target::Nat(id) => {
                 let Some(nats) = self.around.nats.known() else { return Dark };
@@ -569,8 +571,11 @@ impl<'a> Feet<'a> {
                 let Some(subnet) = &nat.subnet else { return Dark };
                 let into = self.crosses_in(subnet, own, port, about);
                 // The NAT gateway chooses a port of its own, and any may be its choice.
-                let onward = alike(self.ports.iter().map(|port| self.crosses_out(subnet, to, *port, about))).unwrap();
-                into.max(onward).max(self.past_nat(route, subnet, to, about))
+                let past = *onward.get_or_init(|| {
+                    let out = alike(self.ports.iter().map(|port| self.crosses_out(subnet, to, *port, about))).unwrap();
+                    out.max(self.past_nat(route, subnet, to, about))
+                });
+                into.max(past)
             }
         }
     }

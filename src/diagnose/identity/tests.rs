@@ -1,4 +1,5 @@
 use super::*;
+use crate::diagnose::Mark;
 use crate::time::after;
 
 const SSM: Agents = Agents { ssm: true, ecs: false };
@@ -35,6 +36,8 @@ fn role(name: &str, service: &str) -> Role {
     let decisions = Fact::Known(ACTIONS.iter().map(|action| allowed(action)).collect());
     Role { name: name.parse().unwrap(), trust: trusting(service), boundary: Fact::Absent, decisions }
 }
+
+type Change = fn(&mut Decision);
 
 /// An instance with a role that holds everything.
 fn whole() -> InstanceIdentity {
@@ -137,7 +140,7 @@ fn what_was_not_read_is_unknown_and_no_cause() {
 
 #[test]
 fn each_refusal_of_a_vital_action_is_named_with_its_reason() {
-    let cases: [(fn(&mut Decision), &str); 4] = [
+    let cases: [(Change, &str); 4] = [
         (|one| one.effect = Effect::ImplicitDeny, "no policy allows it"),
         (|one| one.effect = Effect::ExplicitDeny, "a policy denies it"),
         (

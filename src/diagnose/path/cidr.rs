@@ -183,8 +183,14 @@ impl Ranges {
     /// What is in both.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        let both = self.iter().flat_map(|(a, b)| other.iter().map(move |(c, d)| (a.max(c), b.min(d))));
-        both.filter(|(first, last)| first <= last).collect()
+        let both = self.iter().flat_map(|range| other.overlapping(range));
+        both.collect()
+    }
+
+    /// The parts of a range that are in this set.
+    fn overlapping(&self, (first, last): (u128, u128)) -> impl Iterator<Item = (u128, u128)> {
+        let near = self.iter().skip_while(move |(_, to)| *to < first).take_while(move |(from, _)| *from <= last);
+        near.map(move |(from, to)| (from.max(first), to.min(last)))
     }
 
     /// What is in this set and not in the other.
@@ -219,13 +225,14 @@ impl Ranges {
     /// Whether every address of the other set is in this one.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        other.minus(self).is_empty()
+        // Ranges do not touch, so one range is in one range or not at all.
+        other.iter().all(|(first, last)| self.iter().any(|(from, to)| from <= first && last <= to))
     }
 
     /// Whether some address is in both.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
-        !self.and(other).is_empty()
+        self.iter().any(|range| other.overlapping(range).next().is_some())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::observe::{Blind, Fact};
 
 impl Walker<'_> {
     /// From the host to an interface endpoint: where its network interfaces are, and what is on the way.
-    pub(super) fn to_endpoint(&self, endpoint: &Endpoint) -> (Ranges, Vec<Hop>) {
+    pub(super) fn towards(&self, endpoint: &Endpoint) -> (Ranges, Vec<Hop>) {
         let family = self.family();
         let everything = Ranges::all(family);
         let clear = || Hop::clear(Check::EndpointInterfaces, &endpoint.id);

@@ -7,7 +7,7 @@ use super::hop::{Check, Obstacle, Verdict};
 use super::model::{Host, Surroundings};
 use super::service::{Need, Service};
 use super::walk::listed;
-use super::way::{Passed, Way, way};
+use super::way::{Passed, Way, ways};
 use crate::diagnose::{Agents, Channel, CheckLine, Finding, Mark, Severity, check_line};
 use crate::observe::{Blind, Fact, Findings};
 
@@ -23,7 +23,7 @@ pub struct Paths {
 #[must_use]
 pub fn paths(host: &Host, around: &Surroundings) -> Paths {
     let both_families = host.v4.is_some() && host.v6.is_some();
-    Paths { ways: Service::ALL.into_iter().map(|service| way(host, around, service)).collect(), both_families }
+    Paths { ways: ways(host, around), both_families }
 }
 
 impl Paths {
@@ -73,13 +73,11 @@ impl Paths {
     /// The read that failed on a silent agent's way, if one did.
     #[must_use]
     pub fn blind(&self, silent: Agents) -> Option<Blind> {
-        let vital = self.ways.iter().filter(|way| way.service.need(silent) == Some(Need::Vital));
-        vital
-            .filter_map(|way| match &way.verdict {
-                Verdict::Unknown { blind, .. } => *blind,
-                Verdict::Open | Verdict::Blocked(_) => None,
-            })
-            .next()
+        let mut vital = self.ways.iter().filter(|way| way.service.need(silent) == Some(Need::Vital));
+        vital.find_map(|way| match &way.verdict {
+            Verdict::Unknown { blind, .. } => *blind,
+            Verdict::Open | Verdict::Blocked(_) => None,
+        })
     }
 
     /// The findings alone; see [`Self::channel`].

@@ -3,6 +3,9 @@ use super::*;
 use crate::diagnose::{Agents, Cause, Channel, Mark, Severity};
 use crate::observe::{Blind, Fact};
 
+type Told = fn() -> Sample;
+type Hide = fn(&mut Surroundings);
+
 const SSM: Agents = Agents { ssm: true, ecs: false };
 
 fn lines(sample: &Sample, id: &str) -> Vec<String> {
@@ -274,7 +277,7 @@ fn endpoint_policies_allow_deny_or_stay_unclear() {
 
 #[test]
 fn private_dns_needs_itself_and_two_attributes_of_the_vpc() {
-    let cases: [(fn() -> Sample, &str); 3] = [
+    let cases: [(Told, &str); 3] = [
         (
             || isolated().endpoints(|one| one.private_dns = false),
             "private DNS of vpce-ssm is off, so ssm does not resolve to it",
@@ -365,7 +368,7 @@ fn a_gateway_endpoint_takes_the_addresses_of_its_service_alone() {
 #[test]
 fn what_was_not_read_is_neither_open_nor_blocked() {
     let why = Blind::Denied;
-    let hide: [(&str, fn(&mut Surroundings)); 8] = [
+    let hide: [(&str, Hide); 8] = [
         ("groups", |around| around.groups = Fact::Unknown(Blind::Denied)),
         ("ACLs", |around| around.acls = Fact::Unknown(Blind::Denied)),
         ("tables", |around| around.tables = Fact::Unknown(Blind::Denied)),
@@ -403,7 +406,7 @@ fn an_instance_with_ipv6_alone_is_never_called_open_without_an_endpoint() {
     };
     for target in ["igw-1", "eigw-1"] {
         let open = only_v6(target);
-        assert!(open.ssm().starts_with("unknown: ssm has IPv6 addresses only under its dual-stack name"));
+        assert!(open.ssm().starts_with("unknown: services have IPv6 addresses only"));
         assert_eq!(
             lines(&open, "N12"),
             ["UNKNOWN N12 the instance has only IPv6: 0 of 10 services are certainly reached"]
@@ -418,7 +421,7 @@ fn an_instance_with_ipv6_alone_is_never_called_open_without_an_endpoint() {
 fn an_instance_with_both_families_is_cut_off_only_where_both_are() {
     let both = private().with(|host, _| host.v6 = Some(id("2600:1f00::10"))).routes(&[("::/0", "eigw-1")]);
     let v6_out = both.clone().outbound(vec![rule("-1", None, "0.0.0.0/0"), rule("-1", None, "::/0")]);
-    assert!(v6_out.ssm().starts_with("unknown: ssm has IPv6 addresses only"), "{}", v6_out.ssm());
+    assert!(v6_out.ssm().starts_with("unknown: services have IPv6 addresses only"), "{}", v6_out.ssm());
     assert!(lines(&v6_out, "N12")[0].starts_with("UNKNOWN N12 by IPv4"), "{:?}", lines(&v6_out, "N12"));
     assert_eq!(both.ssm(), "N01 rtb-1: rtb-1 has no route out");
     let open = private().with(|host, _| host.v6 = Some(id("2600:1f00::10")));

@@ -81,7 +81,7 @@ impl Walker<'_> {
     fn border(&self, subnet: &SubnetId, to: &Ranges, must: Ports) -> Vec<Hop> {
         let acl = match acl::of(self.around, subnet) {
             Ok(acl) => acl,
-            Err(blind) => return vec![self.unread_acl(subnet, to, blind)],
+            Err(blind) => return vec![unread_acl(subnet, to, blind)],
         };
         let (family, flow) = (self.family(), self.flow());
         let clear = || Hop::clear(Check::Acl, &acl.id);
@@ -111,7 +111,7 @@ impl Walker<'_> {
     pub(super) fn enters(&self, subnet: &SubnetId, to: &Ranges) -> Vec<Hop> {
         let acl = match acl::of(self.around, subnet) {
             Ok(acl) => acl,
-            Err(blind) => return vec![self.unread_acl(subnet, to, blind)],
+            Err(blind) => return vec![unread_acl(subnet, to, blind)],
         };
         let (family, flow) = (self.family(), self.flow());
         let clear = || Hop::clear(Check::Acl, &acl.id);
@@ -155,10 +155,6 @@ impl Walker<'_> {
             Protocol::Udp => "UDP",
             Protocol::Tcp | Protocol::All | Protocol::Other => "TCP",
         }
-    }
-
-    fn unread_acl(&self, subnet: &SubnetId, to: &Ranges, blind: Blind) -> Hop {
-        Hop::clear(Check::Acl, subnet).unread(to.clone(), &format_args!("the network ACL of {subnet}"), blind)
     }
 
     /// The host's route table, and the gateways that it leads to.
@@ -332,6 +328,10 @@ impl Walker<'_> {
             Fact::Unknown(blind) => Err(*blind),
         }
     }
+}
+
+fn unread_acl(subnet: &SubnetId, to: &Ranges, blind: Blind) -> Hop {
+    Hop::clear(Check::Acl, subnet).unread(to.clone(), &format_args!("the network ACL of {subnet}"), blind)
 }
 
 fn blackhole(table: &RouteTable, route: &Route, addresses: &Ranges) -> Option<Hop> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::cidr::{self, Family, Ranges};
+use super::groups;
 use super::hop::{Check, Hop, Obstacle, Verdict};
-use super::model::{Destination, Host, Protocol, Surroundings};
+use super::model::{Destination, EndpointKind, Host, Protocol, Surroundings};
 use super::names::{self, Lead, Resolver};
 use super::routes;
 use super::service::Service;
@@ -48,10 +49,14 @@ struct Judged {
     passed: Vec<Passed>,
 }
 
-/// Judges the way to a service.
-pub(super) fn way(host: &Host, around: &Surroundings, service: Service) -> Way {
-    let by = |family| walker(host, around, service, family).map(|walker| judge(&walker, service));
-    let (v4, v6) = (by(Family::V4), by(Family::V6));
+/// Judges the way to each service.
+pub(super) fn ways(host: &Host, around: &Surroundings) -> Vec<Way> {
+    let grounds = [Family::V4, Family::V6].map(|family| Ground::of(host, around, family));
+    Service::ALL.into_iter().map(|service| way(&grounds, service)).collect()
+}
+
+fn way(grounds: &[Option<Ground<'_>>; 2], service: Service) -> Way {
+    let [v4, v6] = grounds.each_ref().map(|ground| ground.as_ref().map(|ground| ground.judge(service)));
     let of = |family, judged: Judged, by_v6| Way {
         service,
         verdict: judged.verdict,
@@ -80,62 +85,100 @@ pub(super) fn way(host: &Host, around: &Surroundings, service: Service) -> Way {
     }
 }
 
-fn walker<'a>(host: &'a Host, around: &'a Surroundings, service: Service, family: Family) -> Option<Walker<'a>> {
-    let address = host.address(family)?;
-    Some(Walker { host, around, address, protocol: Protocol::Tcp, port: 443, service: Some(service) })
+/// What the ways to all services by one family have in common.
+struct Ground<'a> {
+    walker: Walker<'a>,
+    resolver: Resolver,
+    asked: Verdict,
+    asking: Passed,
+    /// The way to public addresses, for services without a gateway endpoint.
+    public: Public,
 }
 
-fn judge(walker: &Walker<'_>, service: Service) -> Judged {
-    let resolver = names::resolver(walker.around);
-    let asking = names::asking(walker, &resolver);
-    let everything = Ranges::all(walker.family());
-    let mut passed = vec![note(&asking, &everything)];
-    let mut ways = Vec::new();
-    for lead in names::leads(walker, service, &resolver) {
-        let verdict = match lead {
-            Lead::Public => {
-                let (to, hops) = to_public(walker, service);
-                passed.extend(hops.iter().map(|hop| note(hop, &to)));
-                let verdict = Verdict::of(&to, &hops);
-                ways.extend(elsewhere(walker, &verdict));
-                because_idle(walker, service, &resolver, verdict, &mut passed)
-            }
-            Lead::Endpoint(endpoint) => {
-                let (to, hops) = walker.to_endpoint(endpoint);
-                passed.extend(hops.iter().map(|hop| note(hop, &to)));
-                Verdict::of(&to, &hops)
-            }
-            Lead::Unseen(what, blind) => Verdict::Unknown { what, blind },
-        };
-        ways.push(verdict);
+/// The way to public addresses.
+#[derive(Clone)]
+struct Public {
+    verdict: Verdict,
+    /// Where the name may lead instead.
+    elsewhere: Option<Verdict>,
+    passed: Vec<Passed>,
+}
+
+impl<'a> Ground<'a> {
+    fn of(host: &'a Host, around: &'a Surroundings, family: Family) -> Option<Self> {
+        let address = host.address(family)?;
+        let walker = Walker { host, around, address, protocol: Protocol::Tcp, port: 443, service: None };
+        let resolver = names::resolver(around);
+        let asking = names::asking(&walker, &resolver);
+        let everything = Ranges::all(family);
+        let asked = Verdict::of(&everything, std::slice::from_ref(&asking));
+        let public = public(&walker);
+        Some(Self { walker, resolver, asked, asking: note(&asking, &everything), public })
     }
-    // A name that does not resolve leads nowhere.
-    let verdict = match (Verdict::of(&everything, std::slice::from_ref(&asking)), Verdict::either(ways)) {
-        (blocked @ Verdict::Blocked(_), _) => blocked,
-        (_, blocked @ Verdict::Blocked(_)) => blocked,
-        (Verdict::Open, way) => way,
-        (dark @ Verdict::Unknown { .. }, _) => dark,
-    };
-    passed.sort_unstable();
-    passed.dedup();
-    Judged { verdict, passed }
+
+    fn judge(&self, service: Service) -> Judged {
+        let walker = Walker { service: Some(service), ..self.walker };
+        let mut passed = vec![self.asking.clone()];
+        let mut ways = Vec::new();
+        for lead in names::leads(&walker, service, &self.resolver) {
+            let verdict = match lead {
+                Lead::Public => {
+                    let public = if has_gateway(&walker, service) { public(&walker) } else { self.public.clone() };
+                    passed.extend(public.passed);
+                    ways.extend(public.elsewhere);
+                    because_idle(&walker, service, &self.resolver, public.verdict, &mut passed)
+                }
+                Lead::Endpoint(endpoint) => {
+                    let (to, hops) = walker.towards(endpoint);
+                    passed.extend(hops.iter().map(|hop| note(hop, &to)));
+                    Verdict::of(&to, &hops)
+                }
+                Lead::Unseen(what, blind) => Verdict::Unknown { what, blind },
+            };
+            ways.push(verdict);
+        }
+        // A name that does not resolve leads nowhere.
+        let verdict = match (self.asked.clone(), Verdict::either(ways)) {
+            (blocked @ Verdict::Blocked(_), _) => blocked,
+            (_, blocked @ Verdict::Blocked(_)) => blocked,
+            (Verdict::Open, way) => way,
+            (dark @ Verdict::Unknown { .. }, _) => dark,
+        };
+        passed.sort_unstable();
+        passed.dedup();
+        Judged { verdict, passed }
+    }
+}
+
+/// Whether a gateway endpoint takes the service's addresses.
+fn has_gateway(walker: &Walker<'_>, service: Service) -> bool {
+    let endpoints = walker.around.endpoints.known().into_iter().flatten();
+    let mut gateways = endpoints.filter(|endpoint| endpoint.kind == EndpointKind::Gateway);
+    gateways.any(|endpoint| routes::serves(walker.around, endpoint, Some(service)))
+}
+
+fn public(walker: &Walker<'_>) -> Public {
+    let (to, hops) = to_public(walker);
+    let verdict = Verdict::of(&to, &hops);
+    let elsewhere = elsewhere(walker, &verdict);
+    Public { verdict, elsewhere, passed: hops.iter().map(|hop| note(hop, &to)).collect() }
 }
 
 /// From the host to a service's public addresses.
-fn to_public(walker: &Walker<'_>, service: Service) -> (Ranges, Vec<Hop>) {
+fn to_public(walker: &Walker<'_>) -> (Ranges, Vec<Hop>) {
     let family = walker.family();
     let mut to = cidr::public(family);
-    let mut before = Vec::new();
+    let mut hops = Vec::new();
     if let Ok(table) = routes::of(walker.around, &walker.host.subnet) {
         to = to.minus(&routes::local(table, family));
         // Behind a gateway endpoint the addresses are known: those of its list.
         let own = table.routes.iter().find_map(|route| match &route.to {
             Destination::List(list) => routes::gateway(walker.around, &route.target)
-                .is_some_and(|endpoint| routes::serves(walker.around, endpoint, Some(service)))
+                .is_some_and(|endpoint| routes::serves(walker.around, endpoint, walker.service))
                 .then_some(list),
             Destination::Block(_) => None,
         });
-        match own.map(|list| (list, super::groups::entries(walker.around, list))) {
+        match own.map(|list| (list, groups::entries(walker.around, list))) {
             None => {}
             Some((_, Ok(blocks))) => {
                 let known = Ranges::of(blocks.iter().copied(), family);
@@ -144,16 +187,16 @@ fn to_public(walker: &Walker<'_>, service: Service) -> (Ranges, Vec<Hop>) {
                     to = known;
                 }
             }
-            Some((list, Err(blind))) => before.push(Hop::clear(Check::Route, list).unread(to.clone(), list, blind)),
+            Some((list, Err(blind))) => hops.push(Hop::clear(Check::Route, list).unread(to.clone(), list, blind)),
         }
     }
     if family == Family::V6 {
-        before.push(Hop::clear(Check::V6, &walker.host.subnet).hides(to.clone(), || {
-            format!("{service} has IPv6 addresses only under its dual-stack name, which agents use when told to")
+        hops.push(Hop::clear(Check::V6, &walker.host.subnet).hides(to.clone(), || {
+            "services have IPv6 addresses only under their dual-stack names, which agents use when told to".to_owned()
         }));
     }
-    before.extend(walker.out(&to));
-    (to, before)
+    hops.extend(walker.out(&to));
+    (to, hops)
 }
 
 /// Where the public addresses are blocked, a private zone or a forwarding rule that cannot be seen may lead the name into another
