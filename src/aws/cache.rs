@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use super::observe::asg::Seen as Members;
 use super::observe::census::Census;
 use super::observe::ssm::Row as SsmRow;
+use crate::diagnose::identity::{HostManagement, Profile, Role};
+use crate::diagnose::path::{Surroundings, VpcId};
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
 use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, Tags, Workload};
 use crate::time::secs_between;
@@ -86,8 +88,14 @@ pub(super) struct Cache {
     pub stop_protected: Kept<NodeId, bool>,
     /// Whether an instance type has instance storage. It never changes.
     pub storage: Kept<String, bool>,
-    /// Whether an instance profile holds a role; none where there is no such profile.
-    pub profiles: Kept<String, Option<bool>>,
+    /// Instance profiles with their roles; none where there is no such profile.
+    pub profiles: Kept<String, Option<Profile>>,
+    /// Roles by their names; none where there is no such role.
+    pub roles: Kept<String, Option<Role>>,
+    /// Default Host Management of the account and region.
+    pub host_management: Kept<(), Fact<HostManagement>>,
+    /// What surrounds the instances of a VPC.
+    pub surroundings: Kept<VpcId, Arc<Surroundings>>,
     /// Live sessions.
     pub sessions: Kept<NodeId, u16>,
     /// Somebody else's work.

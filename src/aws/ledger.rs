@@ -20,8 +20,8 @@ use crate::ports::{self, KillSwitch, Loaded, OutboxItem, PortError, Rails, Repor
 use crate::storm::{Around, Bulletin, DigestId};
 
 mod account;
-mod evidence;
 mod commit;
+mod evidence;
 mod keys;
 mod policy;
 mod sweep;

@@ -12,10 +12,33 @@ use self::census::Census;
 use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
+use crate::diagnose::Agents;
+use crate::diagnose::path::paths;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
     Blind, Busy, Check, Connection, Depth, Ec2, Fact, Findings, InstanceState, Look, Observation, Ssm,
 };
+
+/// Reads every page of a list, or none of it. `$request` makes the request for a page from its token.
+macro_rules! every_page {
+    ($operation:literal, $rows:ident, $most:expr, |$token:ident| $request:expr) => {{
+        let (mut all, mut next) = (Vec::new(), None::<String>);
+        let mut whole = false;
+        for _ in 0..$most {
+            let $token = next.take();
+            let answer = $request.send().await;
+            let output = answer.map_err(|error| crate::aws::fault::Fault::of($operation, &error).blind())?;
+            // AWS writes an empty list; one that is missing is no answer.
+            all.extend(output.$rows.ok_or(crate::observe::Blind::Empty)?);
+            next = output.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                whole = true;
+                break;
+            }
+        }
+        if whole { Ok(all) } else { Err(crate::observe::Blind::Empty) }
+    }};
+}
 
 pub(super) mod asg;
 pub(super) mod census;
@@ -27,6 +50,7 @@ mod identity;
 mod probe;
 pub(super) mod ssm;
 mod take;
+mod vpc;
 mod workload;
 
 pub(super) use commands::invocation_status;
@@ -187,14 +211,14 @@ impl Nodes {
         let (node, deep) = (seen.node, look.depth >= Depth::Remedy);
         seen.depth = look.depth;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
-        let profile = row.and_then(ec2::profile).map(ToOwned::to_owned);
+        let silent = silent(seen, now);
         let kind = row.and_then(Instance::instance_type);
         let (sessions, busy, workload, calendar, identity, console, stop) = tokio::join!(
             if_asked(deep, self.sessions(node, now)),
             self.others_work(seen, now),
             if_asked(deep, self.workload(&seen.ecs, now)),
             if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
-            if_asked(row.is_some(), self.identity(profile.as_deref(), &seen.ssm, now)),
+            self.identity_if(row, silent, now),
             if_asked(deep, self.console(node, now)),
             self.stop_gates(look.depth == Depth::All, node, kind, further, now),
         );
@@ -216,11 +240,11 @@ impl Nodes {
         match census {
             Ok(census) => {
                 (seen.group, seen.factors) = (census.group(node), census.factors(node));
-                seen.network = network(&seen.ssm, census.neighbour_answers(node));
+                seen.network = self.network(row, silent, census.neighbour_answers(node), now).await;
             }
             Err(blind) => {
                 (seen.group, seen.factors) = (Fact::Unknown(blind), Fact::Unknown(blind));
-                seen.network = network(&seen.ssm, false);
+                seen.network = self.network(row, silent, false, now).await;
             }
         }
     }
@@ -269,6 +293,36 @@ impl Nodes {
             Some(census) => (census.group(seen.node), census.factors(seen.node)),
             None => (Fact::Unknown(unread), Fact::Unknown(unread)),
         };
+    }
+
+    /// Findings about the way from the node to AWS.
+    ///
+    /// Where both agents answer there is a way. A neighbour of the same subnet and security groups that is heard shows the way of the SSM
+    /// agent where a read fails; so does the node's own SSM agent for its ECS agent's (S7, S8).
+    async fn network(
+        &self,
+        row: Option<&Instance>,
+        silent: Agents,
+        neighbour_answers: bool,
+        now: Timestamp,
+    ) -> Fact<Findings> {
+        let open = || Fact::Known(Findings::default());
+        if !silent.ssm && !silent.ecs {
+            return open();
+        }
+        let judged = match row.and_then(|row| Some((vpc::host(row)?, vpc::vpc_of(row)?))) {
+            Some((host, vpc)) => paths(&host, &*self.surroundings(&vpc, now).await).channel(silent),
+            None => Fact::Unknown(Blind::Empty),
+        };
+        let heard = neighbour_answers || !silent.ssm;
+        if heard && judged.blind().is_some() { open() } else { judged }
+    }
+
+    async fn identity_if(&self, row: Option<&Instance>, silent: Agents, now: Timestamp) -> Fact<Findings> {
+        match row {
+            Some(row) => self.identity(row, silent, now).await,
+            None => not_read!(),
+        }
     }
 
     /// Commands of others: none runs on a node whose SSM agent is not connected.
@@ -324,16 +378,12 @@ fn busy_with(seen: &Observation, commands: Fact<Busy>) -> Fact<Busy> {
     }
 }
 
-/// Findings about the way from the node to AWS.
-///
-/// Security groups, routes and endpoints are evaluated by nobody yet, so "nothing found" may only be said where something else
-/// shows that the way is open: the node's own SSM agent is connected, or a neighbour of the same subnet and security groups is
-/// heard. Where both are silent the way is unknown, and nothing disruptive is done (S7, S8).
-fn network(ssm: &Fact<Ssm>, neighbour_answers: bool) -> Fact<Findings> {
-    // Where it was not asked, its ping is recent, and the host has answered or is asked next.
-    let heard = [Fact::Known(Connection::Connected), Fact::Unknown(Blind::NotRead)];
-    let connected = ssm.known().is_some_and(|ssm| heard.contains(&ssm.connection));
-    if connected || neighbour_answers { Fact::Known(Findings::default()) } else { Fact::Unknown(Blind::NotRead) }
+/// The agents that do not answer.
+fn silent(seen: &Observation, now: Timestamp) -> Agents {
+    let health = Health::of(seen, now);
+    let is = |standing| !matches!(standing, Standing::Well | Standing::NotPresent);
+    let never = seen.ssm == Fact::Absent && seen.ecs == Fact::Absent;
+    Agents { ssm: is(health.ssm) || never, ecs: is(health.ecs) || never }
 }
 
 /// What is seen of an id that AWS does not know, before what the look names was asked for.
@@ -351,22 +401,20 @@ fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::Cause;
     use crate::node::CommandId;
     use crate::observe::samples::{COMMAND, noon, seen};
 
-    fn found(fact: &Fact<Findings>) -> Option<Vec<Cause>> {
-        fact.known().map(|findings| findings.iter().map(|finding| finding.cause).collect())
-    }
-
     #[test]
-    fn the_way_to_aws_counts_as_open_only_where_somebody_was_heard() {
-        let connected = seen(noon()).ssm.clone();
-        let silent = seen(noon()).ssm_doubtful().ssm.clone();
-        assert_eq!(found(&network(&connected, false)), Some(Vec::new()));
-        assert_eq!(found(&network(&silent, true)), Some(Vec::new()));
-        assert_eq!(network(&silent, false), Fact::Unknown(Blind::NotRead));
-        assert_eq!(network(&Fact::Unknown(Blind::Denied), false), Fact::Unknown(Blind::NotRead));
+    fn who_is_silent_is_whom_nobody_hears() {
+        let who = |seen: &Observation| {
+            let Agents { ssm, ecs } = silent(seen, noon());
+            (ssm, ecs)
+        };
+        assert_eq!(who(&seen(noon()).in_cluster()), (false, false));
+        assert_eq!(who(&seen(noon()).ecs_lost()), (false, true));
+        assert_eq!(who(&seen(noon()).ssm_doubtful()), (true, false));
+        let never = seen(noon()).with(|seen| seen.ssm = Fact::Absent);
+        assert_eq!(who(&never), (true, true), "it runs, and nobody ever heard of it");
     }
 
     #[test]

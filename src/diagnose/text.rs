@@ -296,8 +296,15 @@ fn around(line: &str, at: usize) -> &str {
         let rest = line.get(from..).unwrap_or_default();
         let Some(space) = rest.find(char::is_whitespace) else { return line };
         from += space + 1;
-        let before = line.get(..from).unwrap_or_default().split_whitespace().next_back().unwrap_or_default().to_ascii_lowercase();
-        let named = before.ends_with([':', '=']) || ["pass", "secret", "token", "key", "auth", "bearer", "cred"].iter().any(|name| before.contains(name));
+        let before = line
+            .get(..from)
+            .unwrap_or_default()
+            .split_whitespace()
+            .next_back()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let named = before.ends_with([':', '='])
+            || ["pass", "secret", "token", "key", "auth", "bearer", "cred"].iter().any(|name| before.contains(name));
         if !named {
             return line.get(from..).unwrap_or(line);
         }

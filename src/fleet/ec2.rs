@@ -14,6 +14,7 @@ use crate::sim::machine::{Machine, moment};
 
 mod facts;
 mod filter;
+mod network;
 mod power;
 mod status;
 
@@ -30,7 +31,7 @@ pub(super) fn call(fleet: &mut Fleet, operation: &str, form: &Form) -> Option<An
         "RebootInstances" => fleet.reboot_instances(form),
         "StopInstances" => fleet.stop_instances(form),
         "StartInstances" => fleet.start_instances(form),
-        _ => return None,
+        _ => return network::call(fleet, operation, form),
     })
 }
 
@@ -111,8 +112,8 @@ impl Fleet {
                 "instance-type" => vec![self.instance_type(machine)],
                 "instance-lifecycle" => machine.spec.stop.spot.then(|| "spot".to_owned()).into_iter().collect(),
                 "availability-zone" => machine.zone.iter().map(ToString::to_string).collect(),
-                "subnet-id" => vec![Self::subnet(machine)],
-                "vpc-id" => vec![VPC.to_owned()],
+                "subnet-id" => vec![network::subnet(machine)],
+                "vpc-id" => vec![network::vpc(machine).to_owned()],
                 "image-id" => vec![Self::image(machine)],
                 "private-ip-address" => vec![Self::private_address(machine)],
                 "root-device-type" => vec![root_device(machine).to_owned()],
@@ -201,11 +202,11 @@ impl Fleet {
         if gone {
             return answer;
         }
-        fields.insert("vpcId".to_owned(), json!(VPC));
-        fields.insert("subnetId".to_owned(), json!(Self::subnet(machine)));
+        fields.insert("vpcId".to_owned(), json!(network::vpc(machine)));
+        fields.insert("subnetId".to_owned(), json!(network::subnet(machine)));
         fields.insert("privateIpAddress".to_owned(), json!(address));
         fields.insert("sourceDestCheck".to_owned(), json!(true));
-        fields.insert("groupSet".to_owned(), json!([group()]));
+        fields.insert("groupSet".to_owned(), json!([network::group(machine)]));
         let public =
             (gates.public_address_changes && machine.state == InstanceState::Running).then(|| public_address(machine));
         if let Some(public) = &public {
@@ -225,8 +226,8 @@ impl Fleet {
             public.map(|public| json!({ "publicIp": public, "publicDnsName": "", "ipOwnerId": "amazon" }));
         json!({
             "networkInterfaceId": format!("eni-{}", digits(machine.id, 4, 17)),
-            "subnetId": Self::subnet(machine),
-            "vpcId": VPC,
+            "subnetId": network::subnet(machine),
+            "vpcId": network::vpc(machine),
             "ownerId": self.world.home.account,
             "status": "in-use",
             "description": "",
@@ -235,7 +236,7 @@ impl Fleet {
             "privateDnsName": self.computer_name(machine),
             "sourceDestCheck": true,
             "interfaceType": "interface",
-            "groupSet": [group()],
+            "groupSet": [network::group(machine)],
             "attachment": {
                 "attachmentId": format!("eni-attach-{}", digits(machine.id, 5, 17)),
                 "deviceIndex": 0, "status": "attached", "attachTime": millis(machine.launched_at),
@@ -245,13 +246,6 @@ impl Fleet {
             "privateIpAddressesSet": [{ "privateIpAddress": address, "primary": true, "association": association }],
         })
     }
-}
-
-/// The one VPC of the account.
-const VPC: &str = "vpc-0d5b11c0de0000001";
-
-fn group() -> Value {
-    json!({ "groupId": "sg-0d5b11c0de0000001", "groupName": "nodes" })
 }
 
 /// An id that is one of an instance.

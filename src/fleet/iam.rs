@@ -13,6 +13,7 @@ pub(super) fn call(fleet: &Fleet, operation: &str, form: &Form) -> Option<Answer
     Some(match operation {
         "GetInstanceProfile" => fleet.get_instance_profile(form),
         "GetRole" => fleet.get_role(form),
+        "SimulatePrincipalPolicy" => fleet.simulate_principal_policy(form),
         _ => return None,
     })
 }
@@ -49,6 +50,41 @@ impl Fleet {
         Ok(json!({ "Role": self.role_named(name).ok_or_else(missing)? }))
     }
 
+    /// `SimulatePrincipalPolicy`: everything is allowed, unless the fault is that the agents' actions are not.
+    fn simulate_principal_policy(&self, form: &Form) -> Answered {
+        let source = form.need_text("PolicySourceArn")?;
+        let name = source.rsplit('/').next().unwrap_or_default();
+        if self.role_named(name).is_none() {
+            return Err(no_such_entity(&format!("The role with name {} cannot be found.", shown(name))));
+        }
+        let denied = self.holds(name, Ailment::IdentityAccessDenied);
+        let results: Vec<Value> = form
+            .list("ActionNames.member")
+            .into_iter()
+            .map(|action| {
+                json!({
+                    "EvalActionName": action, "EvalResourceName": "*", "MatchedStatements": [], "MissingContextValues": [],
+                    "EvalDecision": if denied { "implicitDeny" } else { "allowed" },
+                })
+            })
+            .collect();
+        Ok(json!({ "EvaluationResults": results, "IsTruncated": false }))
+    }
+
+    /// Whether some machine that has the role suffers from this.
+    fn holds(&self, role: &str, wanted: Ailment) -> bool {
+        let machines = self.world.machines.iter().filter(|machine| machine.exists());
+        machines
+            .filter(|machine| Self::role(machine).as_deref() == Some(role))
+            .any(|machine| Self::ailment(machine) == Some(wanted))
+    }
+
+    /// The role of Default Host Management, where it is on.
+    pub(super) fn host_management_role(&self) -> Option<&'static str> {
+        let broken = |machine: &Machine| Self::ailment(machine) == Some(Ailment::IdentityDefaultHostManagement);
+        self.world.machines.iter().any(|machine| machine.exists() && broken(machine)).then_some(DEFAULT_HOST_ROLE)
+    }
+
     /// A role that some machine has; what the machines' fault is shows on it.
     fn role_named(&self, name: &str) -> Option<Value> {
         let ailing = |wanted: Ailment| {
@@ -68,13 +104,10 @@ impl Fleet {
         };
         holders().next()?;
         let sick = |wanted: Ailment| holders().find(|machine| Self::ailment(machine) == Some(wanted));
-        // Of a role without permissions nothing shows but whom it trusts.
-        let trusted =
-            if sick(Ailment::IdentityAccessDenied).is_some() { "lambda.amazonaws.com" } else { "ec2.amazonaws.com" };
         let created = sick(Ailment::IdentityCredentialsExpired)
             .and_then(|machine| machine.illness.as_ref())
             .map_or(self.world.now - ROLE_AGE_SECS, |ill| ill.began);
-        Some(self.role_value(name, trusted, created))
+        Some(self.role_value(name, "ec2.amazonaws.com", created))
     }
 
     fn role_value(&self, name: &str, trusted: &str, created: Secs) -> Value {

@@ -35,6 +35,7 @@ pub(super) fn call(fleet: &mut Fleet, operation: &str, body: Body<'_>) -> Option
         "DescribeSessions" => fleet.describe_sessions(body),
         "GetCalendarState" => fleet.get_calendar_state(body),
         "GetParameter" => fleet.get_parameter(body),
+        "GetServiceSetting" => fleet.get_service_setting(body),
         "ListTagsForResource" => fleet.list_tags_for_resource(body),
         _ => return None,
     })

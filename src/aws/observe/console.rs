@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::aws::cache::{Console, PLACE_SECS};
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
+use crate::diagnose::text::console_findings;
 use crate::node::NodeId;
 use crate::observe::{Fact, Findings};
 
@@ -29,7 +30,7 @@ impl Nodes {
         match output {
             Ok(output) => {
                 let text = decoded(output.as_deref().unwrap_or_default());
-                let findings = crate::diagnose::console(&text);
+                let findings: Findings = console_findings(&text).into();
                 self.cache.consoles.put(node, now, Console { text: Arc::from(text), findings: findings.clone() });
                 Fact::Known(findings)
             }

@@ -1,71 +1,237 @@
-//! Findings about an instance's role. A silent instance without one cannot be helped on the host.
+//! Who a silent instance is to AWS: its profile, the profile's role, what that role may do, and Default Host Management.
 
-use std::sync::Arc;
-
+use aws_sdk_ec2::types::Instance;
+use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType};
 use jiff::Timestamp;
 
+use super::ec2;
 use crate::aws::cache::PLACE_SECS;
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
-use crate::diagnose::{Cause, Channel, Finding, Severity};
-use crate::observe::{Blind, Connection, Fact, Findings, Ssm};
-use crate::report::redact;
+use crate::diagnose::Agents;
+use crate::diagnose::identity::{
+    Decision, Effect, HostManagement, InstanceIdentity, Metadata, Profile, Role, instance,
+};
+use crate::diagnose::path::Service;
+use crate::node::NodeId;
+use crate::observe::{Blind, Fact, Findings};
+
+/// The setting that turns Default Host Management on: the name of its role, or `$None`.
+const HOST_MANAGEMENT: &str = "/ssm/managed-instance/default-ec2-instance-management-role";
+const OFF: &str = "$None";
 
 impl Nodes {
-    /// Findings about the instance profile and its role.
-    ///
-    /// Only of an instance whose SSM agent is silent: one that answers has a role, or is under Default Host Management, which is
-    /// no business of the profile's.
-    pub(super) async fn identity(&self, profile: Option<&str>, ssm: &Fact<Ssm>, now: Timestamp) -> Fact<Findings> {
-        match ssm {
-            // Where the connection was not asked for, its ping is recent.
-            Fact::Known(Ssm {
-                connection: Fact::Known(Connection::Connected) | Fact::Unknown(Blind::NotRead), ..
-            }) => {
-                return nothing();
-            }
-            Fact::Known(_) | Fact::Absent => {}
-            Fact::Unknown(blind) => return Fact::Unknown(*blind),
+    /// Findings about who the instance is to AWS. Only of one with a silent agent: one that is heard has what it needs.
+    pub(super) async fn identity(&self, row: &Instance, silent: Agents, now: Timestamp) -> Fact<Findings> {
+        if !silent.ssm && !silent.ecs {
+            return Fact::Known(Findings::default());
         }
-        let Some(profile) = profile else { return found("the instance has no instance profile, and so no role") };
-        match self.holds_a_role(profile, now).await {
-            Ok(Some(true)) => nothing(),
-            Ok(Some(false)) => found(&format!("the instance profile {} holds no role", redact::name(profile))),
-            Ok(None) => found(&format!("the instance profile {} does not exist any more", redact::name(profile))),
-            Err(blind) => Fact::Unknown(blind),
-        }
+        instance(&self.who(row, silent, now).await, silent).channel(silent)
     }
 
-    /// Whether a profile holds a role; none: there is no such profile.
-    async fn holds_a_role(&self, profile: &str, now: Timestamp) -> Result<Option<bool>, Blind> {
-        let key = profile.to_owned();
-        if let Some(known) = self.cache.profiles.get(&key, now, PLACE_SECS) {
-            return Ok(known);
-        }
-        let answer = self.clients.iam.get_instance_profile().instance_profile_name(profile).send().await;
-        let holds = match answer.map_err(|error| Fault::of("GetInstanceProfile", &error)) {
-            Ok(output) => {
-                let row = output.instance_profile().filter(|row| row.instance_profile_name() == profile);
-                Some(!row.ok_or(Blind::Empty)?.roles().is_empty())
-            }
-            Err(fault) if fault.kind == FaultKind::Absent => None,
-            Err(fault) => return Err(fault.blind()),
+    /// What the evaluators judge.
+    async fn who(&self, row: &Instance, silent: Agents, now: Timestamp) -> InstanceIdentity {
+        let profile = match ec2::profile(row) {
+            Some(name) => self.profile(name, now).await,
+            None => Fact::Absent,
         };
-        self.cache.profiles.put(key, now, holds);
-        Ok(holds)
+        // The ECS agent has the profile alone.
+        let host_management = if silent.ssm { self.host_management(now).await } else { Fact::Unknown(Blind::NotRead) };
+        InstanceIdentity { profile, host_management, metadata: metadata(row), agent: self.agent_version(row) }
+    }
+
+    async fn profile(&self, name: &str, now: Timestamp) -> Fact<Profile> {
+        let known = |profile: Option<Profile>| profile.map_or(Fact::Absent, Fact::Known);
+        if let Some(profile) = self.cache.profiles.get(&name.to_owned(), now, PLACE_SECS) {
+            return known(profile);
+        }
+        let answer = self.clients.iam.get_instance_profile().instance_profile_name(name).send().await;
+        let row = match answer.map_err(|error| Fault::of("GetInstanceProfile", &error)) {
+            Ok(output) => output.instance_profile.filter(|row| row.instance_profile_name() == name),
+            Err(fault) if fault.kind == FaultKind::Absent => {
+                // The instance names a profile that is gone: as good as one without a role.
+                let gone = name.parse().ok().map(|name| Profile { name, role: Fact::Absent });
+                self.cache.profiles.put(name.to_owned(), now, gone.clone());
+                return known(gone);
+            }
+            Err(fault) => return Fact::Unknown(fault.blind()),
+        };
+        let (Some(row), Ok(parsed)) = (row, name.parse()) else { return Fact::Unknown(Blind::Empty) };
+        let role = match row.roles().first() {
+            Some(role) => self.may(role, now).await,
+            None => Fact::Absent,
+        };
+        let (unread, profile) = (role.blind().is_some(), Profile { name: parsed, role });
+        if !unread && is_read(&profile.role) {
+            self.cache.profiles.put(name.to_owned(), now, Some(profile.clone()));
+        }
+        Fact::Known(profile)
+    }
+
+    /// A role, with what IAM's simulation says that it may do.
+    async fn may(&self, row: &aws_sdk_iam::types::Role, now: Timestamp) -> Fact<Role> {
+        let key = row.role_name().to_owned();
+        if let Some(known) = self.cache.roles.get(&key, now, PLACE_SECS) {
+            return known.map_or(Fact::Absent, Fact::Known);
+        }
+        let Ok(name) = row.role_name().parse() else { return Fact::Unknown(Blind::Empty) };
+        let trust =
+            row.assume_role_policy_document().map_or(Fact::Unknown(Blind::Empty), |text| Fact::Known(text.into()));
+        let role = Role {
+            name,
+            trust,
+            // The simulation takes it into account, where it can.
+            boundary: Fact::Unknown(Blind::NotRead),
+            decisions: self.decisions(row.arn()).await,
+        };
+        if role.decisions.blind().is_none() {
+            self.cache.roles.put(key, now, Some(role.clone()));
+        }
+        Fact::Known(role)
+    }
+
+    async fn decisions(&self, role: &str) -> Fact<Vec<Decision>> {
+        let mut actions: Vec<String> = Vec::new();
+        for action in Service::ALL.into_iter().flat_map(|service| service.actions()) {
+            if !actions.iter().any(|known| known == action) {
+                actions.push((*action).to_owned());
+            }
+        }
+        let request = self.clients.iam.simulate_principal_policy().policy_source_arn(role);
+        let answer = request.set_action_names(Some(actions)).max_items(1_000).send().await;
+        match answer.map_err(|error| Fault::of("SimulatePrincipalPolicy", &error)) {
+            Ok(output) if output.is_truncated() => Fact::Unknown(Blind::Empty),
+            Ok(output) => {
+                let read: Option<Vec<_>> = output.evaluation_results().iter().map(decision).collect();
+                read.filter(|read| !read.is_empty()).map_or(Fact::Unknown(Blind::Empty), Fact::Known)
+            }
+            Err(fault) => Fact::Unknown(fault.blind()),
+        }
+    }
+
+    /// Default Host Management of the account and region. Absent: never set, which is off.
+    async fn host_management(&self, now: Timestamp) -> Fact<HostManagement> {
+        if let Some(known) = self.cache.host_management.get(&(), now, PLACE_SECS) {
+            return known;
+        }
+        let answer = self.clients.ssm.get_service_setting().setting_id(HOST_MANAGEMENT).send().await;
+        let fact = match answer.map_err(|error| Fault::of("GetServiceSetting", &error)) {
+            Ok(output) => {
+                match output.service_setting.as_ref().and_then(|setting| setting.setting_value()) {
+                    None => Fact::Unknown(Blind::Empty),
+                    Some(OFF) => Fact::Known(HostManagement::Off),
+                    // With a path, the role's name comes last.
+                    Some(role) => self.host_management_by(role.rsplit('/').next().unwrap_or(role), now).await,
+                }
+            }
+            Err(fault) if fault.kind == FaultKind::Absent => Fact::Absent,
+            Err(fault) => Fact::Unknown(fault.blind()),
+        };
+        let whole = match &fact {
+            Fact::Known(HostManagement::Role(_, role)) => is_read(role),
+            Fact::Known(HostManagement::Off) | Fact::Absent => true,
+            Fact::Unknown(_) => false,
+        };
+        if whole {
+            self.cache.host_management.put((), now, fact.clone());
+        }
+        fact
+    }
+
+    async fn host_management_by(&self, name: &str, now: Timestamp) -> Fact<HostManagement> {
+        let Ok(parsed) = name.parse() else { return Fact::Unknown(Blind::Empty) };
+        let answer = self.clients.iam.get_role().role_name(name).send().await;
+        let role = match answer.map_err(|error| Fault::of("GetRole", &error)) {
+            Ok(output) => match &output.role {
+                Some(row) => self.may(row, now).await,
+                None => Fact::Unknown(Blind::Empty),
+            },
+            Err(fault) if fault.kind == FaultKind::Absent => Fact::Absent,
+            Err(fault) => Fact::Unknown(fault.blind()),
+        };
+        Fact::Known(HostManagement::Role(parsed, role))
+    }
+
+    /// The SSM agent's version, as the last row said. Absent: nobody has heard of it.
+    fn agent_version(&self, row: &Instance) -> Fact<crate::diagnose::identity::AgentVersion> {
+        let node: Option<NodeId> = row.instance_id().and_then(|id| id.parse().ok());
+        let known = node.and_then(|node| self.cache.rows.ever(&node));
+        match known.map(|row| row.version) {
+            Some(Some(version)) => Fact::Known(version),
+            Some(None) => Fact::Unknown(Blind::Empty),
+            None => Fact::Unknown(Blind::NotRead),
+        }
     }
 }
 
-fn nothing() -> Fact<Findings> {
-    Fact::Known(Findings::default())
+/// Whether a role, if there is one, was read with what it may do.
+fn is_read(role: &Fact<Role>) -> bool {
+    match role {
+        Fact::Known(role) => role.decisions.blind().is_none() && role.trust.blind().is_none(),
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+    }
 }
 
-fn found(evidence: &str) -> Fact<Findings> {
-    let finding = Finding {
-        cause: Cause::IdentityNoInstanceProfile,
-        severity: Severity::Cause,
-        channel: Channel::Identity,
-        evidence: Arc::from(evidence),
+fn decision(row: &EvaluationResult) -> Option<Decision> {
+    let effect = match row.eval_decision() {
+        PolicyEvaluationDecisionType::Allowed => Effect::Allowed,
+        PolicyEvaluationDecisionType::ExplicitDeny => Effect::ExplicitDeny,
+        PolicyEvaluationDecisionType::ImplicitDeny => Effect::ImplicitDeny,
+        _ => return None,
     };
-    Fact::Known(Arc::from([finding]))
+    Some(Decision {
+        action: row.eval_action_name().to_owned(),
+        effect,
+        by_boundary: row.permissions_boundary_decision_detail().map(|detail| detail.allowed_by_permissions_boundary()),
+        by_organizations: row.organizations_decision_detail().map(|detail| detail.allowed_by_organizations()),
+        missing_context: !row.missing_context_values().is_empty(),
+    })
+}
+
+fn metadata(row: &Instance) -> Fact<Metadata> {
+    let Some(options) = row.metadata_options() else { return Fact::Unknown(Blind::Empty) };
+    let words = (options.http_endpoint(), options.http_tokens(), options.http_put_response_hop_limit());
+    let (Some(endpoint), Some(tokens), Some(hops)) = words else { return Fact::Unknown(Blind::Empty) };
+    Fact::Known(Metadata {
+        enabled: endpoint.as_str() == "enabled",
+        tokens_required: tokens.as_str() == "required",
+        hop_limit: u8::try_from(hops).unwrap_or(u8::MAX),
+        pending: options.state().is_some_and(|state| state.as_str() == "pending"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::InstanceMetadataOptionsResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_decision_that_nobody_knows_yet_is_none() {
+        let row = |decision: &str| {
+            let decision = PolicyEvaluationDecisionType::from(decision);
+            EvaluationResult::builder()
+                .eval_action_name("ssm:UpdateInstanceInformation")
+                .eval_decision(decision)
+                .build()
+        };
+        let effect = |word: &str| decision(&row(word).unwrap()).map(|decision| decision.effect);
+        assert_eq!(effect("allowed"), Some(Effect::Allowed));
+        assert_eq!(effect("implicitDeny"), Some(Effect::ImplicitDeny));
+        assert_eq!(effect("explicitDeny"), Some(Effect::ExplicitDeny));
+        assert_eq!(effect("perhaps"), None);
+    }
+
+    #[test]
+    fn half_an_answer_about_metadata_is_none() {
+        let options = InstanceMetadataOptionsResponse::builder().http_endpoint("disabled".into());
+        let fact =
+            |options: InstanceMetadataOptionsResponse| metadata(&Instance::builder().metadata_options(options).build());
+        assert_eq!(fact(options.clone().build()), Fact::Unknown(Blind::Empty));
+        let whole = options.http_tokens("required".into()).http_put_response_hop_limit(1).build();
+        let known = Metadata { enabled: false, tokens_required: true, hop_limit: 1, pending: false };
+        assert_eq!(fact(whole), Fact::Known(known));
+        assert_eq!(metadata(&Instance::builder().build()), Fact::Unknown(Blind::Empty));
+    }
 }

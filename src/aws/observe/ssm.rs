@@ -10,6 +10,7 @@ use crate::aws::cache::AROUND_SECS;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
+use crate::diagnose::identity::AgentVersion;
 use crate::node::{DocumentName, NodeId};
 use crate::observe::{
     Blind, Calendar, Connection, Fact, InstanceState, Look, Observation, PING_STALE_SECS, Ping, Platform, Ssm, Tags,
@@ -183,13 +184,16 @@ pub(in crate::aws) struct Row {
     pub ping: Ping,
     pub last_ping: Timestamp,
     pub platform: Platform,
+    /// `AgentVersion`; none: not said, or not understood.
+    pub version: Option<AgentVersion>,
 }
 
 impl Row {
     /// A row of the list; none: half a row, from which nothing follows.
     pub(super) fn of(row: &InstanceInformation) -> Option<Self> {
         let last_ping = row.last_ping_date_time().and_then(moment)?;
-        Some(Self { ping: ping(row)?, last_ping, platform: platform(row) })
+        let version = row.agent_version().and_then(|version| version.parse().ok());
+        Some(Self { ping: ping(row)?, last_ping, platform: platform(row), version })
     }
 
     fn answers(self, now: Timestamp) -> bool {
@@ -197,7 +201,7 @@ impl Row {
     }
 
     fn seen(self, connection: Fact<Connection>, tags: Fact<Tags>) -> Fact<Ssm> {
-        let Self { ping, last_ping, platform } = self;
+        let Self { ping, last_ping, platform, .. } = self;
         Fact::Known(Ssm { ping, last_ping, connection, platform, tags })
     }
 }

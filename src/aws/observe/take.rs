@@ -27,27 +27,6 @@ const GROUPS_A_PAGE: i32 = 100;
 /// Pages of one list, at most: 50,000 nodes of Systems Manager. A longer list is not half counted.
 const PAGES_MAX: usize = 1_000;
 
-/// Reads every page of a list. `$request` makes the request for a page from its token.
-macro_rules! every_page {
-    ($operation:literal, $rows:ident, |$token:ident| $request:expr) => {{
-        let (mut all, mut next) = (Vec::new(), None::<String>);
-        let mut whole = false;
-        for _ in 0..PAGES_MAX {
-            let $token = next.take();
-            let answer = $request.send().await;
-            let output = answer.map_err(|error| Fault::of($operation, &error).blind())?;
-            // AWS writes an empty list; one that is missing is no answer.
-            all.extend(output.$rows.ok_or(Blind::Empty)?);
-            next = output.next_token.filter(|token| !token.is_empty());
-            if next.is_none() {
-                whole = true;
-                break;
-            }
-        }
-        if whole { Ok(all) } else { Err(Blind::Empty) }
-    }};
-}
-
 impl Nodes {
     /// A census that is at most so many seconds old; taken anew where there is none.
     pub(in crate::aws) async fn census(&self, now: Timestamp, secs: i64) -> Result<Arc<Census>, Blind> {
@@ -97,7 +76,7 @@ impl Nodes {
         // What is terminated counts nowhere, and stays in the list for an hour.
         let states = ["pending", "running", "shutting-down", "stopping", "stopped"].map(ToOwned::to_owned);
         let states = Filter::builder().name("instance-state-name").set_values(Some(states.to_vec())).build();
-        let reservations = every_page!("DescribeInstances", reservations, |token| {
+        let reservations = every_page!("DescribeInstances", reservations, PAGES_MAX, |token| {
             let request = self.clients.ec2.describe_instances().filters(states.clone());
             request.max_results(INSTANCES_A_PAGE).set_next_token(token)
         })?;
@@ -105,19 +84,19 @@ impl Nodes {
     }
 
     async fn all_statuses(&self) -> Result<Vec<InstanceStatus>, Blind> {
-        every_page!("DescribeInstanceStatus", instance_statuses, |token| {
+        every_page!("DescribeInstanceStatus", instance_statuses, PAGES_MAX, |token| {
             self.clients.ec2.describe_instance_status().max_results(INSTANCES_A_PAGE).set_next_token(token)
         })
     }
 
     async fn all_nodes(&self) -> Result<Vec<InstanceInformation>, Blind> {
-        every_page!("DescribeInstanceInformation", instance_information_list, |token| {
+        every_page!("DescribeInstanceInformation", instance_information_list, PAGES_MAX, |token| {
             self.clients.ssm.describe_instance_information().max_results(NODES_A_PAGE).set_next_token(token)
         })
     }
 
     async fn all_groups(&self) -> Result<Vec<AutoScalingGroup>, Blind> {
-        every_page!("DescribeAutoScalingGroups", auto_scaling_groups, |token| {
+        every_page!("DescribeAutoScalingGroups", auto_scaling_groups, PAGES_MAX, |token| {
             self.clients.autoscaling.describe_auto_scaling_groups().max_records(GROUPS_A_PAGE).set_next_token(token)
         })
     }

@@ -11,8 +11,8 @@ mod docker;
 mod json;
 mod load;
 mod probe;
-mod shell;
 mod processes;
+mod shell;
 mod unit;
 
 pub use json::{Block, Taken, read};

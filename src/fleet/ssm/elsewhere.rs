@@ -11,6 +11,9 @@ use crate::fleet::{Answered, Fleet};
 use crate::node::DocumentName;
 use crate::observe::Fact;
 
+/// The setting of Default Host Management.
+const HOST_MANAGEMENT: &str = "/ssm/managed-instance/default-ec2-instance-management-role";
+
 impl Fleet {
     /// `DescribeSessions`: live sessions. The simulated account keeps no history of ended ones.
     pub(super) fn describe_sessions(&self, body: Body<'_>) -> Answered {
@@ -54,6 +57,21 @@ impl Fleet {
         let bad = || AwsError::new("InvalidNextToken", "The specified token isn't valid.");
         let (page, next) = page::page(sessions, body.text("NextToken")?, most, bad)?;
         Ok(with_token(json!({ "Sessions": page }), next))
+    }
+
+    /// `GetServiceSetting` of Default Host Management: off, unless the fault is that its role does not trust Systems Manager.
+    pub(super) fn get_service_setting(&self, body: Body<'_>) -> Answered {
+        let asked = body.need_text("SettingId")?;
+        let id = asked.rsplit_once(":servicesetting").map_or(asked, |(_, path)| path);
+        if id != HOST_MANAGEMENT {
+            return Err(AwsError::new("ServiceSettingNotFound", format!("{} is not a service setting", shown(asked))));
+        }
+        let value = self.host_management_role().unwrap_or("$None");
+        Ok(json!({ "ServiceSetting": {
+            "SettingId": id, "SettingValue": value, "Status": if value == "$None" { "Default" } else { "Customized" },
+            "LastModifiedDate": self.world.now - 86_400, "LastModifiedUser": "System",
+            "ARN": self.arn("ssm", &format!("servicesetting{id}")),
+        }}))
     }
 
     /// `GetCalendarState` for the present. Of several calendars one that is closed closes all.

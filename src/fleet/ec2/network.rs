@@ -1,0 +1,257 @@
+//! What surrounds the instances in their VPC, as healthy as can be; and what a fault of the network breaks there.
+//!
+//! Nodes reach AWS through a NAT gateway. One whose way is shut is in a group that lets nothing out; one whose names are not resolved is in a
+//! VPC of its own, whose DHCP options name a resolver that nobody reaches.
+
+use serde_json::{Value, json};
+
+use super::{Ailment, dry_run, filter, paged};
+use crate::fleet::error::AwsError;
+use crate::fleet::input::{Form, shown};
+use crate::fleet::{Answered, Fleet};
+use crate::sim::machine::Machine;
+
+/// The VPC of the account's nodes.
+pub(super) const VPC: &str = "vpc-0d5b11c0de0000001";
+/// The VPC whose names are not resolved.
+const DARK_VPC: &str = "vpc-0d5b11c0de0000d05";
+const DARK_SUBNET: &str = "subnet-0d5b11c0de0000d05";
+const PUBLIC_SUBNET: &str = "subnet-0d5b11c0de0000fff";
+const OPEN_GROUP: (&str, &str) = ("sg-0d5b11c0de0000001", "nodes");
+const SHUT_GROUP: (&str, &str) = ("sg-0d5b11c0de00000c1", "locked-down");
+const NAT: &str = "nat-0d5b11c0de0000001";
+const GATEWAY: &str = "igw-0d5b11c0de0000001";
+const BLOCK: &str = "10.0.0.0/16";
+const EVERYWHERE: &str = "0.0.0.0/0";
+
+/// Answers an operation; none when the door does not know it.
+pub(super) fn call(fleet: &Fleet, operation: &str, form: &Form) -> Option<Answered> {
+    Some(match operation {
+        "DescribeVpcs" => {
+            let vpcs = [VPC, DARK_VPC].map(|vpc| fleet.vpc_row(vpc));
+            some(form, "vpcSet", vpcs.into(), ("VpcId", "vpcId", "InvalidVpcID.NotFound"))
+        }
+        "DescribeVpcAttribute" => vpc_attribute(form),
+        "DescribeDhcpOptions" => some(
+            form,
+            "dhcpOptionsSet",
+            [VPC, DARK_VPC].map(options_row).into(),
+            ("DhcpOptionsId", "dhcpOptionsId", "InvalidDhcpOptionID.NotFound"),
+        ),
+        "DescribeSubnets" => {
+            some(form, "subnetSet", fleet.subnet_rows(), ("SubnetId", "subnetId", "InvalidSubnetID.NotFound"))
+        }
+        "DescribeSecurityGroups" => {
+            some(form, "securityGroupInfo", fleet.group_rows(), ("GroupId", "groupId", "InvalidGroup.NotFound"))
+        }
+        "DescribeNetworkAcls" => some(
+            form,
+            "networkAclSet",
+            fleet.acl_rows(),
+            ("NetworkAclId", "networkAclId", "InvalidNetworkAclID.NotFound"),
+        ),
+        "DescribeRouteTables" => some(
+            form,
+            "routeTableSet",
+            fleet.table_rows(),
+            ("RouteTableId", "routeTableId", "InvalidRouteTableID.NotFound"),
+        ),
+        "DescribeNatGateways" => {
+            some(form, "natGatewaySet", vec![nat_row()], ("NatGatewayId", "natGatewayId", "NatGatewayNotFound"))
+        }
+        "DescribeVpcEndpoints" => some(
+            form,
+            "vpcEndpointSet",
+            Vec::new(),
+            ("VpcEndpointId", "vpcEndpointId", "InvalidVpcEndpointId.NotFound"),
+        ),
+        "DescribeNetworkInterfaces" => some(
+            form,
+            "networkInterfaceSet",
+            Vec::new(),
+            ("NetworkInterfaceId", "networkInterfaceId", "InvalidNetworkInterfaceID.NotFound"),
+        ),
+        "DescribeManagedPrefixLists" => {
+            some(form, "prefixListSet", Vec::new(), ("PrefixListId", "prefixListId", "InvalidPrefixListID.NotFound"))
+        }
+        "GetManagedPrefixListEntries" => no_list(form),
+        _ => return None,
+    })
+}
+
+/// The VPC of a machine.
+pub(super) fn vpc(machine: &Machine) -> &'static str {
+    if Fleet::ailment(machine) == Some(Ailment::NetworkDns) { DARK_VPC } else { VPC }
+}
+
+/// The subnet of a machine.
+pub(super) fn subnet(machine: &Machine) -> String {
+    if vpc(machine) == DARK_VPC { DARK_SUBNET.to_owned() } else { Fleet::subnet(machine) }
+}
+
+/// The security group of a machine.
+pub(super) fn group(machine: &Machine) -> Value {
+    let shut = Fleet::ailment(machine) == Some(Ailment::NetworkUnreachable);
+    let (id, name) = if shut { SHUT_GROUP } else { OPEN_GROUP };
+    json!({ "groupId": id, "groupName": name })
+}
+
+impl Fleet {
+    fn vpc_row(&self, vpc: &str) -> Value {
+        json!({
+            "vpcId": vpc, "ownerId": self.world.home.account, "state": "available", "cidrBlock": BLOCK,
+            "dhcpOptionsId": options_of(vpc), "instanceTenancy": "default", "isDefault": false,
+        })
+    }
+
+    fn subnet_rows(&self) -> Vec<Value> {
+        let zone = |machine: Option<&Machine>| machine.and_then(|machine| machine.zone.clone());
+        let first = zone(self.world.machines.first());
+        let machines = self.world.machines.iter().filter(|machine| machine.id.is_instance());
+        let mut rows: Vec<Value> = Vec::new();
+        let own =
+            machines.map(|machine| (subnet(machine), vpc(machine), zone(Some(machine)).or_else(|| first.clone())));
+        let public = (PUBLIC_SUBNET.to_owned(), VPC, first.clone());
+        for (id, vpc, zone) in own.chain([public]) {
+            if rows.iter().any(|row| row.get("subnetId") == Some(&json!(id))) {
+                continue;
+            }
+            rows.push(json!({
+                "subnetId": id, "vpcId": vpc, "ownerId": self.world.home.account, "state": "available", "cidrBlock": BLOCK,
+                "availabilityZone": zone, "ipv6CidrBlockAssociationSet": [], "mapPublicIpOnLaunch": false,
+            }));
+        }
+        rows
+    }
+
+    fn group_rows(&self) -> Vec<Value> {
+        let all = || {
+            json!([{ "ipProtocol": "-1", "ipRanges": [{ "cidrIp": EVERYWHERE }], "ipv6Ranges": [],
+                              "prefixListIds": [], "groups": [] }])
+        };
+        let row = |(id, name), vpc, egress| {
+            json!({
+                "groupId": id, "groupName": name, "groupDescription": name, "ownerId": self.world.home.account, "vpcId": vpc,
+                "ipPermissions": [], "ipPermissionsEgress": egress, "tagSet": [],
+            })
+        };
+        // The same group stands for that of the other VPC: its rules are what counts.
+        vec![row(OPEN_GROUP, VPC, all()), row(SHUT_GROUP, VPC, json!([])), row(OPEN_GROUP, DARK_VPC, all())]
+    }
+
+    fn acl_rows(&self) -> Vec<Value> {
+        let entry = |egress: bool, number: u16, action: &str| json!({ "ruleNumber": number, "protocol": "-1", "ruleAction": action, "egress": egress, "cidrBlock": EVERYWHERE });
+        let row = |vpc: &str| {
+            let id = vpc.replacen("vpc-", "acl-", 1);
+            let subnets = self.subnet_rows();
+            let own = subnets.iter().filter(|row| row.get("vpcId") == Some(&json!(vpc)));
+            let associated: Vec<Value> = own
+                .filter_map(|row| row.get("subnetId"))
+                .map(|subnet| json!({ "networkAclAssociationId": "aclassoc-0d5b11c0", "networkAclId": id, "subnetId": subnet }))
+                .collect();
+            json!({
+                "networkAclId": id, "vpcId": vpc, "default": true, "ownerId": self.world.home.account,
+                "entrySet": [entry(true, 100, "allow"), entry(true, 32_767, "deny"),
+                             entry(false, 100, "allow"), entry(false, 32_767, "deny")],
+                "associationSet": associated, "tagSet": [],
+            })
+        };
+        vec![row(VPC), row(DARK_VPC)]
+    }
+
+    fn table_rows(&self) -> Vec<Value> {
+        let local = json!({ "destinationCidrBlock": BLOCK, "gatewayId": "local", "state": "active",
+                            "origin": "CreateRouteTable" });
+        let out = |target: &str, id: &str| json!({ "destinationCidrBlock": EVERYWHERE, target: id, "state": "active", "origin": "CreateRoute" });
+        let row = |id: &str, vpc: &str, routes: Value, associated: Value| {
+            json!({ "routeTableId": id, "vpcId": vpc, "ownerId": self.world.home.account, "routeSet": routes,
+                    "associationSet": [associated], "propagatingVgwSet": [], "tagSet": [] })
+        };
+        let main =
+            |id: &str| json!({ "routeTableAssociationId": "rtbassoc-0d5b11c0", "routeTableId": id, "main": true });
+        let (private, public, dark) = ("rtb-0d5b11c0de0000001", "rtb-0d5b11c0de0000fff", "rtb-0d5b11c0de0000d05");
+        let of_public = json!({ "routeTableAssociationId": "rtbassoc-0d5b11c1", "routeTableId": public,
+                                "subnetId": PUBLIC_SUBNET, "main": false });
+        vec![
+            row(private, VPC, json!([local, out("natGatewayId", NAT)]), main(private)),
+            row(public, VPC, json!([local, out("gatewayId", GATEWAY)]), of_public),
+            row(dark, DARK_VPC, json!([local, out("transitGatewayId", "tgw-0d5b11c0de0000001")]), main(dark)),
+        ]
+    }
+}
+
+fn nat_row() -> Value {
+    json!({
+        "natGatewayId": NAT, "subnetId": PUBLIC_SUBNET, "vpcId": VPC, "state": "available", "connectivityType": "public",
+        "natGatewayAddressSet": [{ "allocationId": "eipalloc-0d5b11c0", "networkInterfaceId": "eni-0d5b11c0",
+                                   "privateIp": "10.0.255.10", "publicIp": "203.0.113.10" }],
+        "tagSet": [],
+    })
+}
+
+fn options_of(vpc: &str) -> String {
+    vpc.replacen("vpc-", "dopt-", 1)
+}
+
+fn options_row(vpc: &str) -> Value {
+    let server = if vpc == DARK_VPC { "10.0.0.53" } else { "AmazonProvidedDNS" };
+    json!({
+        "dhcpOptionsId": options_of(vpc), "tagSet": [],
+        "dhcpConfigurationSet": [{ "key": "domain-name-servers", "valueSet": [{ "value": server }] }],
+    })
+}
+
+fn vpc_attribute(form: &Form) -> Answered {
+    let vpc = form.need_text("VpcId")?;
+    if ![VPC, DARK_VPC].contains(&vpc) {
+        let message = format!("The vpc ID '{}' does not exist", shown(vpc));
+        return Err(AwsError::new("InvalidVpcID.NotFound", message));
+    }
+    dry_run(form)?;
+    let field = match form.need_text("Attribute")? {
+        name @ ("enableDnsSupport" | "enableDnsHostnames") => name,
+        other => {
+            let message = format!("Value ({}) for parameter attribute is invalid. Unknown attribute.", shown(other));
+            return Err(AwsError::new("InvalidParameterValue", message));
+        }
+    };
+    Ok(json!({ "vpcId": vpc, field: { "value": vpc != DARK_VPC } }))
+}
+
+fn no_list(form: &Form) -> Answered {
+    let message = format!("The prefix list ID '{}' does not exist", shown(form.need_text("PrefixListId")?));
+    Err(AwsError::new("InvalidPrefixListID.NotFound", message))
+}
+
+/// Those of the rows that were asked for, by id or by filter.
+fn some(
+    form: &Form,
+    set: &str,
+    rows: Vec<Value>,
+    (asked, field, missing_code): (&str, &str, &'static str),
+) -> Answered {
+    dry_run(form)?;
+    let text = |row: &Value, field: &str| row.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let ids = form.list(asked);
+    if let Some(missing) = ids.iter().find(|id| !rows.iter().any(|row| text(row, field) == **id)) {
+        let message = format!("The {field} '{}' does not exist", shown(missing));
+        return Err(AwsError::new(missing_code, message));
+    }
+    let read = filter::read(form)?;
+    let filters = read.all();
+    let mut found = Vec::new();
+    for row in rows {
+        let mut fits = ids.is_empty() || ids.contains(&text(&row, field).as_str());
+        for filter in &filters {
+            match filter.name {
+                "vpc-id" => fits &= filter.matches(&text(&row, "vpcId")),
+                _ => return Err(filter.unknown()),
+            }
+        }
+        if fits {
+            found.push(row);
+        }
+    }
+    let (page, next) = paged(found, form)?;
+    Ok(json!({ set: page, "nextToken": next }))
+}
