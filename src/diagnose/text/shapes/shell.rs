@@ -27,7 +27,7 @@ impl Shell {
         let trimmed = line.trim();
         if let Some((_, rest)) = trimmed.split_once("curl: (") {
             let code = rest.split_once(')').and_then(|(code, _)| code.parse::<u32>().ok());
-            self.named_in(rest);
+            self.target = target(rest).unwrap_or(self.target);
             if let Some(code) = code {
                 self.curl(code, trimmed, books);
             }
@@ -43,18 +43,9 @@ impl Shell {
     }
 
     fn named_in(&mut self, line: &str) {
-        let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark)) || line.contains(" port ");
-        if !typed {
-            return;
-        }
-        if line.contains("169.254.169.254") {
-            self.target = Target::Metadata;
-        } else if line.contains(":51678") || line.contains(" port 51678") {
-            self.target = Target::EcsAgent;
-        } else if line.contains("amazonaws.com") {
-            self.target = Target::Aws;
-        } else if line.contains("docker ps") || line.contains("docker info") || line.contains("docker version") || line.contains("ctr ") {
-            self.target = Target::Docker;
+        let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark));
+        if typed {
+            self.target = target(line).unwrap_or(self.target);
         }
     }
 
@@ -79,5 +70,21 @@ impl Shell {
         let sighting = Sighting::new(id, component, cause, Weight::Cause, line).at(place);
         let sighting = if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
         books.note(sighting, None);
+    }
+}
+
+/// What a line speaks to.
+fn target(line: &str) -> Option<Target> {
+    let names = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    if names(&["169.254.169.254"]) {
+        Some(Target::Metadata)
+    } else if names(&[":51678", " port 51678"]) {
+        Some(Target::EcsAgent)
+    } else if names(&["amazonaws.com"]) {
+        Some(Target::Aws)
+    } else if names(&["docker ps", "docker info", "docker version", "ctr "]) {
+        Some(Target::Docker)
+    } else {
+        None
     }
 }
