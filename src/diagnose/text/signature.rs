@@ -248,10 +248,17 @@ struct Piece {
 
 impl Pattern {
     fn new(text: &str) -> Self {
-        let pieces = text.split('*').filter(|piece| !piece.is_empty()).map(|piece| Piece {
-            text: piece.trim_matches('|').to_ascii_lowercase(),
-            starts_word: piece.starts_with('|'),
-            ends_word: piece.ends_with('|'),
+        // A blank beside a gap is the edge of a word: nothing need stand between the two.
+        let parts: Vec<&str> = text.split('*').collect();
+        let last = parts.len().saturating_sub(1);
+        let pieces = parts.iter().enumerate().filter(|(_, part)| !part.trim().is_empty()).map(|(number, part)| {
+            let after_gap = if number > 0 { part.trim_start() } else { part };
+            let bare = if number < last { after_gap.trim_end() } else { after_gap };
+            Piece {
+                text: bare.trim_matches('|').to_ascii_lowercase(),
+                starts_word: bare.starts_with('|') || (number > 0 && part.starts_with(' ')),
+                ends_word: bare.ends_with('|') || (number < last && part.ends_with(' ')),
+            }
         });
         Self { pieces: pieces.collect() }
     }
@@ -304,6 +311,8 @@ mod tests {
         assert!(holds("Exited with code 5|", "agent exited with code 5"));
         assert!(!holds("exited with code 5|", "agent exited with code 53"));
         assert!(!holds("|error", "noerror"));
+        assert!(holds("imds * unreachable", "imds unreachable") && holds("imds * unreachable", "imds is unreachable"));
+        assert!(!holds("imds * unreachable", "imdsunreachable"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Shell {
         let trimmed = line.trim();
         if let Some((_, rest)) = trimmed.split_once("curl: (") {
             let code = rest.split_once(')').and_then(|(code, _)| code.parse::<u32>().ok());
-            self.named_in(rest);
+            self.target = target(rest).unwrap_or(self.target);
             if let Some(code) = code {
                 self.curl(code, trimmed, books);
             }
@@ -36,35 +36,16 @@ impl Shell {
         self.named_in(trimmed);
         let code = trimmed.strip_prefix("rc=").or_else(|| trimmed.strip_prefix("exit code ")).unwrap_or(trimmed);
         if self.target == Target::Docker && code == "124" {
-            let sighting = Sighting::new(
-                "host.docker-timeout",
-                Component::Docker,
-                Cause::RuntimeDockerHung,
-                Weight::Cause,
-                "a docker command ran into its time limit",
-            );
+            let sighting =
+                Sighting::new("host.docker-timeout", Component::Docker, Cause::RuntimeDockerHung, Weight::Cause, "a docker command ran into its time limit");
             books.note(sighting.at(Place::Docker), None);
         }
     }
 
     fn named_in(&mut self, line: &str) {
-        let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark))
-            || line.contains(" port ");
-        if !typed {
-            return;
-        }
-        if line.contains("169.254.169.254") {
-            self.target = Target::Metadata;
-        } else if line.contains(":51678") || line.contains(" port 51678") {
-            self.target = Target::EcsAgent;
-        } else if line.contains("amazonaws.com") {
-            self.target = Target::Aws;
-        } else if line.contains("docker ps")
-            || line.contains("docker info")
-            || line.contains("docker version")
-            || line.contains("ctr ")
-        {
-            self.target = Target::Docker;
+        let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark));
+        if typed {
+            self.target = target(line).unwrap_or(self.target);
         }
     }
 
@@ -75,16 +56,10 @@ impl Shell {
             (_, 56) if line.contains("407") || line.contains("from proxy") => {
                 ("curl.proxy", Cause::NetworkProxy, Component::Agent, Place::Unknown)
             }
-            (_, 35 | 51 | 53 | 58 | 59 | 60 | 77 | 83) => {
-                ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown)
-            }
+            (_, 35 | 51 | 53 | 58 | 59 | 60 | 77 | 83) => ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown),
             (_, 6) => ("curl.name", Cause::NetworkDns, Component::Agent, Place::Unknown),
-            (Target::Metadata, 7 | 28 | 52 | 56) => {
-                ("curl.metadata", Cause::IdentityImdsUnreachable, Component::Agent, Place::Unknown)
-            }
-            (Target::EcsAgent, 28 | 52 | 56) => {
-                ("curl.ecs-agent", Cause::EcsAgentHung, Component::EcsAgent, Place::Ecs)
-            }
+            (Target::Metadata, 7 | 28 | 52 | 56) => ("curl.metadata", Cause::IdentityImdsUnreachable, Component::Agent, Place::Unknown),
+            (Target::EcsAgent, 28 | 52 | 56) => ("curl.ecs-agent", Cause::EcsAgentHung, Component::EcsAgent, Place::Ecs),
             // Refused: the sections of a probe, or the unit, say whether it runs.
             (Target::EcsAgent | Target::Docker, _) => return,
             (Target::Aws | Target::Unknown, 7 | 28 | 52 | 55 | 56) => {
@@ -93,8 +68,23 @@ impl Shell {
             (Target::Metadata | Target::Aws | Target::Unknown | Target::EcsAgent, _) => return,
         };
         let sighting = Sighting::new(id, component, cause, Weight::Cause, line).at(place);
-        let sighting =
-            if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
+        let sighting = if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
         books.note(sighting, None);
+    }
+}
+
+/// What a line speaks to.
+fn target(line: &str) -> Option<Target> {
+    let names = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    if names(&["169.254.169.254"]) {
+        Some(Target::Metadata)
+    } else if names(&[":51678", " port 51678"]) {
+        Some(Target::EcsAgent)
+    } else if names(&["amazonaws.com"]) {
+        Some(Target::Aws)
+    } else if names(&["docker ps", "docker info", "docker version", "ctr "]) {
+        Some(Target::Docker)
+    } else {
+        None
     }
 }
