@@ -156,6 +156,9 @@ impl Maker {
     }
 
     fn groups(&mut self) -> BTreeSet<defib::diagnose::path::SecurityGroupId> {
+        if self.wild() && self.chance(5) {
+            return BTreeSet::new();
+        }
         (0..=self.rng.usize(0..2)).map(|_| parse(&format!("sg-{}", self.rng.usize(0..4)))).collect()
     }
 
