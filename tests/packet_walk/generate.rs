@@ -156,6 +156,9 @@ impl Maker {
     }
 
     fn groups(&mut self) -> BTreeSet<defib::diagnose::path::SecurityGroupId> {
+        if self.wild() && self.chance(5) {
+            return BTreeSet::new();
+        }
         (0..=self.rng.usize(0..2)).map(|_| parse(&format!("sg-{}", self.rng.usize(0..4)))).collect()
     }
 
@@ -224,7 +227,24 @@ impl Maker {
         acls
     }
 
+    /// An ACL that lets answers through to half of the ports alone, another half each way.
+    fn halves(&mut self) -> Vec<AclEntry> {
+        let halves = [Ports { first: 1_024, last: 40_000 }, Ports { first: 40_001, last: 65_535 }];
+        let https = Ports { first: 443, last: 443 };
+        let mut entries = Vec::new();
+        for (outbound, block) in [(false, "0.0.0.0/0"), (false, "::/0"), (true, "0.0.0.0/0"), (true, "::/0")] {
+            for (number, ports) in [(1, https), (2, halves[self.rng.usize(0..2)])] {
+                let (allow, protocol) = (true, Protocol::Tcp);
+                entries.push(AclEntry { number, outbound, allow, protocol, ports, block: parse(block) });
+            }
+        }
+        entries
+    }
+
     fn entries(&mut self) -> Vec<AclEntry> {
+        if self.wild() && self.chance(30) {
+            return self.halves();
+        }
         let mut entries = Vec::new();
         for (outbound, block) in [(false, "0.0.0.0/0"), (false, "::/0"), (true, "0.0.0.0/0"), (true, "::/0")] {
             if !self.wild() {
@@ -281,6 +301,11 @@ impl Maker {
         }
         if self.chance(30) {
             routes.push(Route { to: Destination::List(parse("pl-s3")), ..route("::/0", "vpce-s3") });
+        }
+        if self.wild() {
+            // A VPN tells of the VPC's own blocks, and of one that is like a static route.
+            let to = self.pick(&["10.0.0.32/28", "10.0.0.48/28", "0.0.0.0/0", "2600:0:0:1::20/124"]);
+            routes.push(Route { propagated: true, ..route(to, "vgw-1") });
         }
         while self.wild() && routes.len() < 8 {
             let to = match self.rng.u32(0..6) {

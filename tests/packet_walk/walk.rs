@@ -437,7 +437,7 @@ impl<'a> Feet<'a> {
         other: IpAddr,
         about: About<'_>,
     ) -> Fate {
-        let mut best = Dies;
+        let mut best = if groups.is_empty() { Dark } else { Dies };
         for id in groups {
             let Some(group) = self.around.groups.known().and_then(|all| all.get(id)) else {
                 best = best.min(Dark);

@@ -37,7 +37,9 @@ impl Walker<'_> {
             });
             return (everything, vec![hop]);
         }
-        let mut hops = vec![clear(), self.state(endpoint, &to), self.groups_out(&to, &endpoint.groups)];
+        let note = self.zones(endpoint, &places);
+        let there = Hop { note, ..clear() };
+        let mut hops = vec![there, self.state(endpoint, &to), self.groups_out(&to, &endpoint.groups)];
         for (subnet, addresses) in &places {
             // Within a subnet no ACL and no route is asked.
             if *subnet != self.host.subnet {
@@ -75,6 +77,18 @@ impl Walker<'_> {
             }
         }
         Ok(places)
+    }
+
+    /// A word about an endpoint that is in other zones alone: it is reached there, and lost with them.
+    fn zones(&self, endpoint: &Endpoint, places: &[(SubnetId, Ranges)]) -> String {
+        let Some(subnets) = self.around.subnets.known() else { return String::new() };
+        let zone = |id: &SubnetId| subnets.get(id).map(|subnet| &subnet.zone);
+        match zone(&self.host.subnet) {
+            Some(own) if places.iter().all(|(id, _)| zone(id).is_some_and(|other| other != own)) => {
+                format!("{} has no network interface in {own}, and is reached in other zones", endpoint.id)
+            }
+            Some(_) | None => String::new(),
+        }
     }
 
     /// The endpoint's state.

@@ -48,7 +48,9 @@ fn judge(
     peers: &BTreeSet<SecurityGroupId>,
     rules: impl Fn(&SecurityGroup) -> Vec<GroupRule>,
 ) -> Allowed {
-    let mut allowed = Allowed { addresses: Ranges::none(), unread: None };
+    // At AWS nothing is without a group, so an answer without one is no answer.
+    let unread = groups.is_empty().then(|| ("the security groups".to_owned(), Blind::Empty));
+    let mut allowed = Allowed { addresses: Ranges::none(), unread };
     for id in groups {
         let group = match &around.groups {
             Fact::Known(known) => known.get(id).ok_or(Blind::Empty),

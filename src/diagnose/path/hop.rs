@@ -115,6 +115,8 @@ pub(super) struct Hop {
     pub(super) fix: String,
     /// Why nobody can tell, if something is dark.
     pub(super) doubt: String,
+    /// Worth a word where nothing is in the way.
+    pub(super) note: String,
     /// The read that failed, if that is why.
     pub(super) blind: Option<Blind>,
 }
@@ -131,6 +133,7 @@ impl Hop {
             fault: String::new(),
             fix: String::new(),
             doubt: String::new(),
+            note: String::new(),
             blind: None,
         }
     }

@@ -168,12 +168,13 @@ impl Paths {
 /// The lines of one check: each thing in the way once, or one line that nothing is.
 fn seen(check: Check, needed: &[(&Way, Need)]) -> Vec<CheckLine> {
     let mut told: Vec<(Mark, &Passed, Vec<Service>)> = Vec::new();
-    let mut clear: Vec<&Arc<str>> = Vec::new();
+    let (mut clear, mut notes): (Vec<&Arc<str>>, Vec<&Arc<str>>) = (Vec::new(), Vec::new());
     for (way, need) in needed {
         for passed in way.passed.iter().filter(|passed| passed.check == check) {
             if passed.mark == Mark::Ok {
                 if !clear.contains(&&passed.at) {
                     clear.push(&passed.at);
+                    notes.extend((!passed.text.is_empty()).then_some(&passed.text));
                 }
                 continue;
             }
@@ -188,7 +189,9 @@ fn seen(check: Check, needed: &[(&Way, Need)]) -> Vec<CheckLine> {
         }
     }
     if told.is_empty() && !clear.is_empty() {
-        return vec![CheckLine::ok(check.id(), format!("{} ({})", check.passes(), listed(clear)))];
+        let text = format!("{} ({})", check.passes(), listed(clear));
+        let noted = notes.iter().fold(text, |text, note| format!("{text}; {note}"));
+        return vec![CheckLine::ok(check.id(), noted)];
     }
     told.sort_by_key(|(mark, _, _)| std::cmp::Reverse(*mark));
     let line = |(mark, passed, services): (Mark, &Passed, Vec<Service>)| {

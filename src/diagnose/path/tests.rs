@@ -241,6 +241,24 @@ fn endpoint_interfaces_that_were_not_read_may_have_any_address_of_their_subnets(
 }
 
 #[test]
+fn an_endpoint_in_another_zone_is_reached_and_noted() {
+    let words = "vpce-ssm has no network interface in us-east-1a, and is reached in other zones";
+    assert_eq!(isolated().ssm(), "open");
+    assert!(lines(&isolated(), "N06")[0].starts_with("OK") && lines(&isolated(), "N06")[0].contains(words));
+    let near = isolated().with(|_, around| {
+        known(&mut around.subnets).get_mut(&id("subnet-3")).unwrap().zone = id("us-east-1a");
+    });
+    assert!(!lines(&near, "N06")[0].contains("other zones"));
+}
+
+#[test]
+fn an_answer_without_any_group_is_no_answer() {
+    let unknown = "unknown: could not read the security groups: the answer was empty";
+    assert_eq!(private().with(|host, _| host.groups.clear()).ssm(), unknown);
+    assert_eq!(isolated().endpoints(|one| one.groups.clear()).ssm(), unknown);
+}
+
+#[test]
 fn an_endpoint_that_is_not_available_leaves_two_ways_open() {
     let gone = |sample: Sample| sample.endpoints(|one| one.state = Lifetime::Gone);
     assert!(

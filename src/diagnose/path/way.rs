@@ -37,7 +37,7 @@ pub struct Passed {
     pub mark: Mark,
     /// The thing itself, by its id.
     pub at: Arc<str>,
-    /// What was seen; empty where nothing is in the way.
+    /// What was seen; where nothing is in the way, mostly empty.
     pub text: Arc<str>,
     /// What a person changes; empty where nothing is in the way.
     pub fix: Arc<str>,
@@ -239,7 +239,7 @@ fn because_idle(
 fn note(hop: &Hop, to: &Ranges) -> Passed {
     let mark = hop.mark(to);
     let (text, fix) = match mark {
-        Mark::Ok => ("", ""),
+        Mark::Ok => (hop.note.as_str(), ""),
         Mark::Unknown => (hop.doubt.as_str(), ""),
         Mark::Warn | Mark::Fail => (hop.fault.as_str(), hop.fix.as_str()),
     };
