@@ -90,8 +90,8 @@ pub(super) struct Cache {
     pub storage: Kept<String, bool>,
     /// Instance profiles with their roles; none where there is no such profile.
     pub profiles: Kept<String, Option<Profile>>,
-    /// Roles by their names; none where there is no such role.
-    pub roles: Kept<String, Option<Role>>,
+    /// Roles by their names.
+    pub roles: Kept<String, Role>,
     /// Default Host Management of the account and region.
     pub host_management: Kept<(), Fact<HostManagement>>,
     /// What surrounds the instances of a VPC.

@@ -16,7 +16,7 @@ use crate::diagnose::Agents;
 use crate::diagnose::path::paths;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
-    Blind, Busy, Check, Connection, Depth, Ec2, Fact, Findings, InstanceState, Look, Observation, Ssm,
+    Blind, Busy, Check, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing,
 };
 
 /// Reads every page of a list, or none of it. `$request` makes the request for a page from its token.

@@ -71,7 +71,7 @@ fn a_close_look_at_a_silent_instance() {
             ..Look::default()
         };
         let seen = wire.nodes.observe(NODE.parse().unwrap(), &look, noon()).await;
-        assert_eq!(wire.operations().len(), 22, "{:?}", wire.operations());
+        assert_eq!(wire.operations().len(), 37, "{:?}", wire.operations());
         let ec2 = seen.ec2.known().unwrap();
         assert_eq!(
             (ec2.state, ec2.system_check, ec2.instance_check),
@@ -105,6 +105,8 @@ fn a_close_look_at_a_silent_instance() {
         assert!(!seen.calendar.known().unwrap().open);
         let causes: Vec<Cause> = seen.identity.known().unwrap().iter().map(|finding| finding.cause).collect();
         assert_eq!(causes, [Cause::IdentityNoInstanceProfile], "the profile holds no role");
+        let ways: Vec<_> = seen.network.known().unwrap().iter().map(|finding| finding.evidence.to_string()).collect();
+        assert!(ways.iter().any(|way| way.contains("rtb-0a1b2c3d") && way.contains("nat-0a1b2c3d")), "{ways:?}");
         assert_eq!(seen.group.known().unwrap().size, 1);
     });
 }

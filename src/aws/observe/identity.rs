@@ -58,36 +58,42 @@ impl Nodes {
         };
         let (Some(row), Ok(parsed)) = (row, name.parse()) else { return Fact::Unknown(Blind::Empty) };
         let role = match row.roles().first() {
-            Some(role) => self.may(role, now).await,
+            Some(role) => self.role(role.role_name(), now).await,
             None => Fact::Absent,
         };
-        let (unread, profile) = (role.blind().is_some(), Profile { name: parsed, role });
-        if !unread && is_read(&profile.role) {
+        let profile = Profile { name: parsed, role };
+        if is_read(&profile.role) {
             self.cache.profiles.put(name.to_owned(), now, Some(profile.clone()));
         }
         Fact::Known(profile)
     }
 
-    /// A role, with what IAM's simulation says that it may do.
-    async fn may(&self, row: &aws_sdk_iam::types::Role, now: Timestamp) -> Fact<Role> {
-        let key = row.role_name().to_owned();
+    /// A role, with what IAM's simulation says that it may do. Absent: there is no such role.
+    async fn role(&self, name: &str, now: Timestamp) -> Fact<Role> {
+        let key = name.to_owned();
         if let Some(known) = self.cache.roles.get(&key, now, PLACE_SECS) {
-            return known.map_or(Fact::Absent, Fact::Known);
+            return Fact::Known(known);
         }
-        let Ok(name) = row.role_name().parse() else { return Fact::Unknown(Blind::Empty) };
+        let answer = self.clients.iam.get_role().role_name(name).send().await;
+        let row = match answer.map_err(|error| Fault::of("GetRole", &error)) {
+            Ok(output) => output.role.filter(|row| row.role_name() == name),
+            Err(fault) if fault.kind == FaultKind::Absent => return Fact::Absent,
+            Err(fault) => return Fact::Unknown(fault.blind()),
+        };
+        let (Some(row), Ok(parsed)) = (row, name.parse()) else { return Fact::Unknown(Blind::Empty) };
         let trust =
             row.assume_role_policy_document().map_or(Fact::Unknown(Blind::Empty), |text| Fact::Known(text.into()));
-        let role = Role {
-            name,
-            trust,
-            // The simulation takes it into account, where it can.
-            boundary: Fact::Unknown(Blind::NotRead),
-            decisions: self.decisions(row.arn()).await,
+        let boundary = row.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
+        let boundary = match boundary.map(|arn| arn.rsplit('/').next().unwrap_or(arn).parse()) {
+            Some(Ok(name)) => Fact::Known(name),
+            Some(Err(_)) => Fact::Unknown(Blind::Empty),
+            None => Fact::Absent,
         };
-        if role.decisions.blind().is_none() {
-            self.cache.roles.put(key, now, Some(role.clone()));
+        let role = Fact::Known(Role { name: parsed, trust, boundary, decisions: self.decisions(row.arn()).await });
+        if let Some(read) = role.known().filter(|_| is_read(&role)) {
+            self.cache.roles.put(key, now, read.clone());
         }
-        Fact::Known(role)
+        role
     }
 
     async fn decisions(&self, role: &str) -> Fact<Vec<Decision>> {
@@ -140,16 +146,7 @@ impl Nodes {
 
     async fn host_management_by(&self, name: &str, now: Timestamp) -> Fact<HostManagement> {
         let Ok(parsed) = name.parse() else { return Fact::Unknown(Blind::Empty) };
-        let answer = self.clients.iam.get_role().role_name(name).send().await;
-        let role = match answer.map_err(|error| Fault::of("GetRole", &error)) {
-            Ok(output) => match &output.role {
-                Some(row) => self.may(row, now).await,
-                None => Fact::Unknown(Blind::Empty),
-            },
-            Err(fault) if fault.kind == FaultKind::Absent => Fact::Absent,
-            Err(fault) => Fact::Unknown(fault.blind()),
-        };
-        Fact::Known(HostManagement::Role(parsed, role))
+        Fact::Known(HostManagement::Role(parsed, self.role(name, now).await))
     }
 
     /// The SSM agent's version, as the last row said. Absent: nobody has heard of it.

@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::{
 use crate::diagnose::path::{
     AclEntry, Cidr, Destination, Endpoint, EndpointInterface, EndpointKind, GroupRule, Host, Lifetime, NameServer,
     NatGateway, NatGatewayId, NetworkAcl, Peer, Ports, PrefixListId, Protocol, Route, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, SubnetId, Target, VpcId,
+    SecurityGroupId, Subnet, SubnetId, VpcId,
 };
 use crate::observe::{Blind, Fact};
 
