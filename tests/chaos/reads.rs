@@ -183,7 +183,7 @@ async fn stage() -> (Door, Vec<Scene>, Timestamp) {
 }
 
 pub(crate) fn is_read(operation: &str) -> bool {
-    ["Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb))
+    ["Describe", "Get", "List", "Simulate"].iter().any(|verb| operation.starts_with(verb))
 }
 
 async fn tell(task: Task) -> Told {

@@ -21,6 +21,12 @@ const OPEN_GROUP: (&str, &str) = ("sg-0d5b11c0de0000001", "nodes");
 const SHUT_GROUP: (&str, &str) = ("sg-0d5b11c0de00000c1", "locked-down");
 const NAT: &str = "nat-0d5b11c0de0000001";
 const GATEWAY: &str = "igw-0d5b11c0de0000001";
+/// The addresses of S3, which a gateway endpoint serves; an interface endpoint serves the logs.
+const LIST: &str = "pl-63a5400a";
+const S3: &str = "vpce-0d5b11c0de0000053";
+const LOGS: &str = "vpce-0d5b11c0de0000106";
+const LOGS_INTERFACE: &str = "eni-0d5b11c0de0000106";
+const ENDPOINT_GROUP: (&str, &str) = ("sg-0d5b11c0de00000e1", "endpoints");
 const BLOCK: &str = "10.0.0.0/16";
 const EVERYWHERE: &str = "0.0.0.0/0";
 
@@ -68,13 +74,16 @@ pub(super) fn call(fleet: &Fleet, operation: &str, form: &Form) -> Option<Answer
         "DescribeNetworkInterfaces" => some(
             form,
             "networkInterfaceSet",
-            Vec::new(),
+            vec![fleet.interface_row()],
             ("NetworkInterfaceId", "networkInterfaceId", "InvalidNetworkInterfaceID.NotFound"),
         ),
-        "DescribeManagedPrefixLists" => {
-            some(form, "prefixListSet", Vec::new(), ("PrefixListId", "prefixListId", "InvalidPrefixListID.NotFound"))
-        }
-        "GetManagedPrefixListEntries" => no_list(form),
+        "DescribeManagedPrefixLists" => some(
+            form,
+            "prefixListSet",
+            vec![fleet.list_row()],
+            ("PrefixListId", "prefixListId", "InvalidPrefixListID.NotFound"),
+        ),
+        "GetManagedPrefixListEntries" => list_entries(form),
         _ => return None,
     })
 }
@@ -135,8 +144,47 @@ impl Fleet {
                 "ipPermissions": [], "ipPermissionsEgress": egress, "tagSet": [],
             })
         };
+        let mut endpoints = row(ENDPOINT_GROUP, VPC, json!([]));
+        endpoints["ipPermissions"] = json!([{ "ipProtocol": "tcp", "fromPort": 443, "toPort": 443, "ipv6Ranges": [],
+                                              "ipRanges": [{ "cidrIp": BLOCK }], "prefixListIds": [], "groups": [] }]);
         // The same group stands for that of the other VPC: its rules are what counts.
-        vec![row(OPEN_GROUP, VPC, all()), row(SHUT_GROUP, VPC, json!([])), row(OPEN_GROUP, DARK_VPC, all())]
+        vec![row(OPEN_GROUP, VPC, all()), row(SHUT_GROUP, VPC, json!([])), row(OPEN_GROUP, DARK_VPC, all()), endpoints]
+    }
+
+    fn endpoint_rows(&self) -> Vec<Value> {
+        let row = |id: &str, kind: &str, service: &str| {
+            json!({
+                "vpcEndpointId": id, "vpcEndpointType": kind, "vpcId": VPC, "state": "available", "ownerId": self.world.home.account,
+                "serviceName": self.service_name(service), "subnetIdSet": [], "groupSet": [], "routeTableIdSet": [],
+                "networkInterfaceIdSet": [], "privateDnsEnabled": kind == "Interface", "ipAddressType": "ipv4", "tagSet": [],
+                "requesterManaged": false,
+                "policyDocument": r#"{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}"#,
+            })
+        };
+        let mut logs = row(LOGS, "Interface", "logs");
+        logs["subnetIdSet"] = json!([PUBLIC_SUBNET]);
+        logs["groupSet"] = json!([{ "groupId": ENDPOINT_GROUP.0, "groupName": ENDPOINT_GROUP.1 }]);
+        logs["networkInterfaceIdSet"] = json!([LOGS_INTERFACE]);
+        vec![row(S3, "Gateway", "s3"), logs]
+    }
+
+    fn service_name(&self, service: &str) -> String {
+        format!("com.amazonaws.{}.{service}", self.world.home.region)
+    }
+
+    fn interface_row(&self) -> Value {
+        json!({
+            "networkInterfaceId": LOGS_INTERFACE, "subnetId": PUBLIC_SUBNET, "vpcId": VPC, "ownerId": self.world.home.account,
+            "status": "in-use", "interfaceType": "vpc_endpoint", "privateIpAddress": "10.0.255.106",
+            "privateIpAddressesSet": [{ "privateIpAddress": "10.0.255.106", "primary": true }], "ipv6AddressesSet": [],
+        })
+    }
+
+    fn list_row(&self) -> Value {
+        json!({
+            "prefixListId": LIST, "prefixListName": self.service_name("s3"), "addressFamily": "IPv4", "ownerId": "AWS",
+            "state": "create-complete",
+        })
     }
 
     fn acl_rows(&self) -> Vec<Value> {
@@ -163,6 +211,8 @@ impl Fleet {
         let local = json!({ "destinationCidrBlock": BLOCK, "gatewayId": "local", "state": "active",
                             "origin": "CreateRouteTable" });
         let out = |target: &str, id: &str| json!({ "destinationCidrBlock": EVERYWHERE, target: id, "state": "active", "origin": "CreateRoute" });
+        let to_s3 =
+            json!({ "destinationPrefixListId": LIST, "gatewayId": S3, "state": "active", "origin": "CreateRoute" });
         let row = |id: &str, vpc: &str, routes: Value, associated: Value| {
             json!({ "routeTableId": id, "vpcId": vpc, "ownerId": self.world.home.account, "routeSet": routes,
                     "associationSet": [associated], "propagatingVgwSet": [], "tagSet": [] })
@@ -173,7 +223,7 @@ impl Fleet {
         let of_public = json!({ "routeTableAssociationId": "rtbassoc-0d5b11c1", "routeTableId": public,
                                 "subnetId": PUBLIC_SUBNET, "main": false });
         vec![
-            row(private, VPC, json!([local, out("natGatewayId", NAT)]), main(private)),
+            row(private, VPC, json!([local, out("natGatewayId", NAT), to_s3]), main(private)),
             row(public, VPC, json!([local, out("gatewayId", GATEWAY)]), of_public),
             row(dark, DARK_VPC, json!([local, out("transitGatewayId", "tgw-0d5b11c0de0000001")]), main(dark)),
         ]
@@ -218,9 +268,14 @@ fn vpc_attribute(form: &Form) -> Answered {
     Ok(json!({ "vpcId": vpc, field: { "value": vpc != DARK_VPC } }))
 }
 
-fn no_list(form: &Form) -> Answered {
-    let message = format!("The prefix list ID '{}' does not exist", shown(form.need_text("PrefixListId")?));
-    Err(AwsError::new("InvalidPrefixListID.NotFound", message))
+fn list_entries(form: &Form) -> Answered {
+    let asked = form.need_text("PrefixListId")?;
+    if asked != LIST {
+        let message = format!("The prefix list ID '{}' does not exist", shown(asked));
+        return Err(AwsError::new("InvalidPrefixListID.NotFound", message));
+    }
+    dry_run(form)?;
+    Ok(json!({ "entrySet": [{ "cidr": "52.216.0.0/15" }] }))
 }
 
 /// Those of the rows that were asked for, by id or by filter.
