@@ -155,7 +155,7 @@ impl Fleet {
         let row = |id: &str, kind: &str, service: &str| {
             json!({
                 "vpcEndpointId": id, "vpcEndpointType": kind, "vpcId": VPC, "state": "available", "ownerId": self.world.home.account,
-                "serviceName": self.service_name(service), "subnetIdSet": [], "groupSet": [], "routeTableIdSet": [],
+                "serviceName": self.endpoint_service(service), "subnetIdSet": [], "groupSet": [], "routeTableIdSet": [],
                 "networkInterfaceIdSet": [], "privateDnsEnabled": kind == "Interface", "ipAddressType": "ipv4", "tagSet": [],
                 "requesterManaged": false,
                 "policyDocument": r#"{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}"#,
@@ -168,7 +168,7 @@ impl Fleet {
         vec![row(S3, "Gateway", "s3"), logs]
     }
 
-    fn service_name(&self, service: &str) -> String {
+    fn endpoint_service(&self, service: &str) -> String {
         format!("com.amazonaws.{}.{service}", self.world.home.region)
     }
 
@@ -182,7 +182,7 @@ impl Fleet {
 
     fn list_row(&self) -> Value {
         json!({
-            "prefixListId": LIST, "prefixListName": self.service_name("s3"), "addressFamily": "IPv4", "ownerId": "AWS",
+            "prefixListId": LIST, "prefixListName": self.endpoint_service("s3"), "addressFamily": "IPv4", "ownerId": "AWS",
             "state": "create-complete",
         })
     }
