@@ -68,7 +68,7 @@ pub(super) fn call(fleet: &Fleet, operation: &str, form: &Form) -> Option<Answer
         "DescribeVpcEndpoints" => some(
             form,
             "vpcEndpointSet",
-            Vec::new(),
+            fleet.endpoint_rows(),
             ("VpcEndpointId", "vpcEndpointId", "InvalidVpcEndpointId.NotFound"),
         ),
         "DescribeNetworkInterfaces" => some(
