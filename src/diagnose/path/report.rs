@@ -190,8 +190,8 @@ fn seen(check: Check, needed: &[(&Way, Need)]) -> Vec<CheckLine> {
     }
     if told.is_empty() && !clear.is_empty() {
         let text = format!("{} ({})", check.passes(), listed(clear));
-        let noted = notes.iter().fold(text, |text, note| format!("{text}; {note}"));
-        return vec![CheckLine::ok(check.id(), noted)];
+        let line = notes.iter().fold(text, |text, note| format!("{text}; {note}"));
+        return vec![CheckLine::ok(check.id(), line)];
     }
     told.sort_by_key(|(mark, _, _)| std::cmp::Reverse(*mark));
     let line = |(mark, passed, services): (Mark, &Passed, Vec<Service>)| {
