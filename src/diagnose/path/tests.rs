@@ -28,7 +28,7 @@ fn the_three_usual_vpcs_are_open() {
 
 #[test]
 fn the_groups_must_let_443_out() {
-    let nothing = "N09 sg-1: sg-1 let no TCP 443 out by IPv4";
+    let nothing = "N09 sg-1: sg-1 lets no TCP 443 out by IPv4";
     for rules in [
         vec![],
         vec![rule("tcp", Some(80), "0.0.0.0/0")],
@@ -62,7 +62,7 @@ fn what_one_of_several_groups_allows_is_allowed() {
 #[test]
 fn groups_that_let_out_to_some_addresses_only_leave_it_unknown() {
     let some = private().outbound(vec![rule("tcp", Some(443), "52.0.0.0/8")]);
-    assert_eq!(some.ssm(), "unknown: of some addresses only: sg-1 let TCP 443 only to some addresses");
+    assert_eq!(some.ssm(), "unknown: of some addresses only: sg-1 lets TCP 443 out only to some addresses");
     assert_eq!(lines(&some, "N09").len(), 1);
     assert!(lines(&some, "N09")[0].starts_with("WARN"), "{:?}", lines(&some, "N09"));
 }
@@ -153,6 +153,7 @@ fn a_place_that_cannot_be_seen_is_unknown_and_stands_in_no_diagnosis_way() {
         let away = private().routes(&[("10.0.0.0/16", "local"), ("0.0.0.0/0", target)]);
         let words = format!("unknown: rtb-1 sends 0.0.0.0/0 to {target}, and beyond that nothing can be seen");
         assert_eq!(away.ssm(), words);
+        assert!(lines(&away, "N04")[0].starts_with("UNKNOWN"), "{:?}", lines(&away, "N04"));
         assert_eq!(away.paths().channel(Agents::BOTH), Fact::Known([].into()));
     }
 }
@@ -192,7 +193,7 @@ fn an_endpoint_with_private_dns_is_the_only_way_even_beside_an_open_internet() {
     let shut = private().endpoint(endpoint("ssm", "vpce-ssm", "10.0.3.5")).with(|_, around| {
         known(&mut around.groups).insert(id("sg-2"), SecurityGroup::default());
     });
-    assert_eq!(shut.ssm(), "N07 sg-2: sg-2 of vpce-ssm let no TCP 443 in from 10.0.1.10");
+    assert_eq!(shut.ssm(), "N07 sg-2: sg-2 lets no TCP 443 in from 10.0.1.10");
     assert_eq!(shut.to(Service::SsmMessages), "open", "it has no endpoint");
 }
 
@@ -213,7 +214,7 @@ fn an_endpoints_groups_let_in_by_block_group_or_list() {
 fn a_rule_that_names_the_endpoints_group_lets_out_to_it_and_nowhere_else() {
     let to_group = isolated().outbound(vec![rule("tcp", Some(443), "sg-2")]);
     assert_eq!(to_group.ssm(), "open");
-    assert_eq!(to_group.to(Service::S3), "N09 sg-1: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(to_group.to(Service::S3), "N09 sg-1: sg-1 lets no TCP 443 out by IPv4");
 }
 
 #[test]
@@ -242,7 +243,7 @@ fn endpoint_interfaces_that_were_not_read_may_have_any_address_of_their_subnets(
 
 #[test]
 fn an_endpoint_in_another_zone_is_reached_and_noted() {
-    let words = "vpce-ssm has no network interface in us-east-1a, and is reached in other zones";
+    let words = "none of some in us-east-1a, which are reached in other zones";
     assert_eq!(isolated().ssm(), "open");
     assert!(lines(&isolated(), "N06")[0].starts_with("OK") && lines(&isolated(), "N06")[0].contains(words));
     let near = isolated().with(|_, around| {
@@ -327,7 +328,7 @@ fn name_servers_of_ones_own_leave_it_unknown_or_block_it() {
     let words = "unknown: names are resolved by 10.0.2.53, 10.0.3.53; what they answer cannot be seen, private DNS may not resolve";
     assert_eq!(own(private()).ssm(), words);
     let no_questions = own(private()).outbound(vec![rule("tcp", Some(443), "0.0.0.0/0")]);
-    let blocked = "N11 vpc-1: the name servers 10.0.2.53, 10.0.3.53 cannot be asked: sg-1 let no UDP 53 out by IPv4";
+    let blocked = "N11 vpc-1: the name servers 10.0.2.53, 10.0.3.53 cannot be asked: sg-1 lets no UDP 53 out by IPv4";
     assert_eq!(no_questions.ssm(), blocked);
     let by_group = own(private()).outbound(vec![rule("tcp", Some(443), "0.0.0.0/0"), rule("udp", Some(53), "sg-7")]);
     assert_eq!(by_group.ssm(), words, "the servers may be in the group");
@@ -356,7 +357,7 @@ fn without_internet_the_name_may_lead_into_another_network_if_there_is_a_way_to_
     let hub = || private().routes(&[("10.0.0.0/16", "local"), ("10.0.0.0/8", "tgw-1")]);
     assert_eq!(hub().ssm(), "unknown: the name may lead to endpoints in another network, which cannot be seen");
     assert_eq!(hub().dns(|dns| dns.zones = Fact::Known(vec![])).ssm(), "N01 rtb-1: rtb-1 has no route out");
-    assert_eq!(hub().outbound(vec![]).ssm(), "N09 sg-1: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(hub().outbound(vec![]).ssm(), "N09 sg-1: sg-1 lets no TCP 443 out by IPv4");
 }
 
 #[test]
@@ -410,7 +411,7 @@ fn what_was_not_read_is_neither_open_nor_blocked() {
     }
     // What is proven by what was read stays proven.
     let proven = private().outbound(vec![]).with(|_, around| around.tables = Fact::Unknown(why));
-    assert_eq!(proven.ssm(), "N09 sg-1: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(proven.ssm(), "N09 sg-1: sg-1 lets no TCP 443 out by IPv4");
 }
 
 #[test]
@@ -430,7 +431,7 @@ fn an_instance_with_ipv6_alone_is_never_called_open_without_an_endpoint() {
             ["UNKNOWN N12 the instance has only IPv6: 0 of 10 services are certainly reached"]
         );
     }
-    assert_eq!(only_v6("eigw-1").outbound(vec![]).ssm(), "N09 sg-1: sg-1 let no TCP 443 out by IPv6");
+    assert_eq!(only_v6("eigw-1").outbound(vec![]).ssm(), "N09 sg-1: sg-1 lets no TCP 443 out by IPv6");
     let nowhere = only_v6("igw-1").routes(&[("0.0.0.0/0", "igw-1")]);
     assert_eq!(nowhere.ssm(), "N01 rtb-1: rtb-1 has no route out");
 }
@@ -459,13 +460,26 @@ fn findings_are_causes_only_for_a_silent_agent_that_is_cut_off() {
     assert_eq!(severity(Agents::default()), Some(Severity::Noise), "both are seen to answer");
     let first = &paths.findings(SSM)[0];
     assert_eq!((first.cause, first.channel), (Cause::NetworkUnreachable, Channel::Network));
-    assert_eq!(&*first.evidence, "no way to ssm, ssmmessages: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(&*first.evidence, "no way to ssm, ssmmessages: sg-1 lets no TCP 443 out by IPv4");
     let telemetry = isolated().with(|_, around| {
         known(&mut around.endpoints).retain(|one| !one.service.ends_with(".ecs-telemetry"));
     });
     assert_eq!(telemetry.paths().cut_off(), Agents::default());
     assert_eq!(telemetry.paths().findings(Agents::BOTH)[0].severity, Severity::Noise);
     assert!(lines(&telemetry, "N05")[0].starts_with("WARN    N05 no endpoint answers for ecs-telemetry"));
+}
+
+#[test]
+fn what_one_thing_blocks_is_told_in_one_finding() {
+    let told = |sample: Sample| -> Vec<String> {
+        sample.paths().findings(SSM).iter().map(|one| format!("{:?} {}", one.severity, one.evidence)).collect()
+    };
+    let shut = told(isolated().inbound(vec![]));
+    assert_eq!(shut[0], "Cause no way to ssm, ssmmessages: sg-2 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(shut.len(), 2, "{shut:?}");
+    let off = told(isolated().endpoints(|one| one.private_dns = false));
+    assert!(off[0].starts_with("Cause no way to ssm, ssmmessages: private DNS of vpce-ssm is off"), "{off:?}");
+    assert!(off[0].contains("; private DNS of vpce-ssmmessages is off"), "{off:?}");
 }
 
 #[test]

@@ -65,12 +65,11 @@ impl Walker<'_> {
         match allowed.unread {
             Some((what, blind)) => hop.unread(refused, &what, blind),
             None => hop.blocks(refused.clone(), || {
-                let (flow, family) = (self.flow(), self.family());
-                let some = if to.meets(&allowed.addresses) { "only to some addresses" } else { "out" };
+                let (flow, family, lets) = (self.flow(), self.family(), lets(&self.host.groups));
                 let fault = if to.meets(&allowed.addresses) {
-                    format!("{names} let {flow} {some}")
+                    format!("{names} {lets} {flow} out only to some addresses")
                 } else {
-                    format!("{names} let no {flow} out by {family}")
+                    format!("{names} {lets} no {flow} out by {family}")
                 };
                 (fault, format!("add an outbound rule for {flow} to {names}"))
             }),
@@ -392,6 +391,11 @@ pub(super) fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> Str
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
     }
+}
+
+/// The verb for one group, or for several.
+pub(super) fn lets(groups: &BTreeSet<SecurityGroupId>) -> &'static str {
+    if groups.len() == 1 { "lets" } else { "let" }
 }
 
 /// Where one address alone lies.
