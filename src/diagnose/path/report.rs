@@ -238,7 +238,18 @@ fn served(check: Check, needed: &[(&Way, Need)], ssm: bool) -> Vec<CheckLine> {
         });
         fits.map(|(way, _)| way.service).collect()
     };
-    let missing = |need| pick(false, true, Some(need));
+    // Where one stands idle, N11 says why; another would not help.
+    let stands_idle = |service: &Service| {
+        let way = own.iter().find(|(way, _)| way.service == *service);
+        way.is_some_and(|(way, _)| {
+            way.passed.iter().any(|passed| passed.check == Check::Names && passed.mark == Mark::Fail)
+        })
+    };
+    let missing = |need| {
+        let mut services = pick(false, true, Some(need));
+        services.retain(|service| !stands_idle(service));
+        services
+    };
     let create = |services: &[Service]| {
         format!("create interface endpoints for {}, or give the subnet a way to the internet", all(services))
     };

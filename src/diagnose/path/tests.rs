@@ -315,6 +315,7 @@ fn private_dns_needs_itself_and_two_attributes_of_the_vpc() {
         assert!(judged.ssm().starts_with(&format!("N11 vpc-1: {words}")), "{}", judged.ssm());
         let found = judged.paths().findings(SSM);
         assert!(found.iter().any(|one| one.cause == Cause::NetworkDns && one.severity == Severity::Cause), "{words}");
+        assert!(!lines(&judged, "N04").iter().any(|line| line.contains("no endpoint")), "{words}");
     }
     let open = private().endpoint(Endpoint { private_dns: false, ..endpoint("ssm", "vpce-ssm", "10.0.3.5") });
     assert_eq!(open.ssm(), "open", "the name leads to public addresses, and they are reached");
