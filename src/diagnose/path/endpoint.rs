@@ -119,7 +119,7 @@ impl Walker<'_> {
             Some((what, blind)) => clear.unread(to.clone(), &what, blind),
             None => clear.blocks(to.clone(), || {
                 let (port, lets) = (self.port, lets(&endpoint.groups));
-                let fault = format!("{names} {lets} no TCP {port} in from {}", self.address);
+                let fault = format!("{names} {lets} no TCP {port} in from {}", self.from());
                 (fault, format!("allow TCP {port} in from {} in {names}", listed(&host.groups)))
             }),
         }

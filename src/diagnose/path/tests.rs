@@ -99,9 +99,9 @@ fn acls_are_asked_in_the_order_of_their_numbers_both_ways() {
 #[test]
 fn the_acl_of_the_nat_gateways_subnet_is_asked_too() {
     let enters = private().acl("acl-2", vec![entry(90, false, false, (443, 443), "10.0.1.0/24")]);
-    assert_eq!(enters.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(enters.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no TCP 443 in from subnet-1");
     let back = private().acl("acl-2", vec![entry(90, true, false, (1_024, 65_535), "10.0.0.0/8")]);
-    assert_eq!(back.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no answers out to 10.0.1.10");
+    assert_eq!(back.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no answers out to subnet-1");
     let answers = private().acl("acl-2", vec![entry(90, false, false, (1_024, 32_767), "0.0.0.0/0")]);
     assert_eq!(answers.ssm(), "unknown: acl-2 of subnet-2 lets answers in only to some of the ports 1024-65535");
 }
@@ -193,7 +193,7 @@ fn an_endpoint_with_private_dns_is_the_only_way_even_beside_an_open_internet() {
     let shut = private().endpoint(endpoint("ssm", "vpce-ssm", "10.0.3.5")).with(|_, around| {
         known(&mut around.groups).insert(id("sg-2"), SecurityGroup::default());
     });
-    assert_eq!(shut.ssm(), "N07 sg-2: sg-2 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(shut.ssm(), "N07 sg-2: sg-2 lets no TCP 443 in from subnet-1");
     assert_eq!(shut.to(Service::SsmMessages), "open", "it has no endpoint");
 }
 
@@ -220,7 +220,7 @@ fn a_rule_that_names_the_endpoints_group_lets_out_to_it_and_nowhere_else() {
 #[test]
 fn acls_between_two_subnets_count_and_within_one_they_do_not() {
     let away = isolated().acl("acl-2", vec![entry(90, false, false, (443, 443), "10.0.1.0/24")]);
-    assert_eq!(away.ssm(), "N10 acl-2: acl-2 of subnet-3 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(away.ssm(), "N10 acl-2: acl-2 of subnet-3 lets no TCP 443 in from subnet-1");
     let neighbours = |sample: Sample| {
         sample.endpoints(|one| {
             let addresses = vec![id("10.0.1.77")];
@@ -476,7 +476,7 @@ fn what_one_thing_blocks_is_told_in_one_finding() {
         sample.paths().findings(SSM).iter().map(|one| format!("{:?} {}", one.severity, one.evidence)).collect()
     };
     let shut = told(isolated().inbound(vec![]));
-    assert_eq!(shut[0], "Cause no way to ssm, ssmmessages: sg-2 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(shut[0], "Cause no way to ssm, ssmmessages: sg-2 lets no TCP 443 in from subnet-1");
     assert_eq!(shut.len(), 2, "{shut:?}");
     let off = told(isolated().endpoints(|one| one.private_dns = false));
     assert!(off[0].starts_with("Cause no way to ssm, ssmmessages: private DNS of vpce-ssm is off"), "{off:?}");
@@ -540,4 +540,5 @@ fn hosts_of_one_subnet_and_one_set_of_groups_are_judged_once() {
         .map(|address| *book.paths(&at(&split, address), &split.around).verdict(Service::Ssm).unwrap() == Verdict::Open)
         .collect();
     assert_eq!((book.len(), verdicts), (2, vec![false, true]));
+    assert_eq!(split.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no TCP 443 in from 10.0.1.10");
 }

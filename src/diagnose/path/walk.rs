@@ -27,11 +27,18 @@ pub(super) struct Walker<'a> {
     pub(super) port: u16,
     /// Whose addresses they are, if they are a service's.
     pub(super) service: Option<Service>,
+    /// Some rule tells the hosts of its subnet apart. If none does, what is said of one host is said of all.
+    pub(super) apart: bool,
 }
 
 impl Walker<'_> {
     pub(super) fn family(&self) -> Family {
         Family::of(self.address)
+    }
+
+    /// Where the packets come from, for people.
+    pub(super) fn from(&self) -> String {
+        if self.apart { self.address.to_string() } else { self.host.subnet.to_string() }
     }
 
     /// `TCP 443`.
@@ -119,7 +126,7 @@ impl Walker<'_> {
         let answers = acl::answers(acl, Way::Out, family, self.protocol, ANSWERS_TO_HOSTS);
         let (some, whole) = (answers.some.holds(self.address), answers.whole.holds(self.address));
         let go = clear().blocks(all_if(!entry), || {
-            let fault = format!("{} of {subnet} lets no {flow} in from {}", acl.id, self.address);
+            let fault = format!("{} of {subnet} lets no {flow} in from {}", acl.id, self.from());
             (fault, format!("allow {flow} in from {} in {}", self.host.subnet, acl.id))
         });
         // Both borders may let some answers through, and yet none to one and the same port.
@@ -138,7 +145,7 @@ impl Walker<'_> {
                     acl.id, self.host.subnet
                 )
             } else {
-                format!("{} of {subnet} lets no answers out to {}", acl.id, self.address)
+                format!("{} of {subnet} lets no answers out to {}", acl.id, self.from())
             };
             (fault, format!("allow {} out to ports 1024-65535 of {} in {}", self.word(), self.host.subnet, acl.id))
         });
