@@ -85,7 +85,7 @@ impl Walker<'_> {
         let zone = |id: &SubnetId| subnets.get(id).map(|subnet| &subnet.zone);
         match zone(&self.host.subnet) {
             Some(own) if places.iter().all(|(id, _)| zone(id).is_some_and(|other| other != own)) => {
-                format!("none of some in {own}, which are reached in other zones")
+                format!("some have none in {own}, and are reached in other zones")
             }
             Some(_) | None => String::new(),
         }

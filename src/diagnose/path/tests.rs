@@ -243,7 +243,7 @@ fn endpoint_interfaces_that_were_not_read_may_have_any_address_of_their_subnets(
 
 #[test]
 fn an_endpoint_in_another_zone_is_reached_and_noted() {
-    let words = "none of some in us-east-1a, which are reached in other zones";
+    let words = "some have none in us-east-1a, and are reached in other zones";
     assert_eq!(isolated().ssm(), "open");
     assert!(lines(&isolated(), "N06")[0].starts_with("OK") && lines(&isolated(), "N06")[0].contains(words));
     let near = isolated().with(|_, around| {
