@@ -78,6 +78,16 @@ pub(crate) fn parse<T: FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("{text} does not parse"))
 }
 
+/// Another host of the same subnet and groups.
+pub(crate) fn neighbour(host: &Host, seed: u64) -> Host {
+    let mut maker = Maker { rng: Rng::with_seed(!seed), wild: 0, blind: 0 };
+    let subnet = usize::from(host.subnet.as_str().ends_with('1'));
+    let mut other = host.clone();
+    other.v4 = host.v4.map(|_| parse(&maker.address(subnet, false).to_string()));
+    other.v6 = host.v6.map(|_| parse(&maker.address(subnet, true).to_string()));
+    other
+}
+
 struct Maker {
     rng: Rng,
     /// How many of a hundred things are drawn wild instead of usual.

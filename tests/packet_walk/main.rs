@@ -13,7 +13,7 @@
 mod generate;
 mod walk;
 
-use defib::diagnose::path::{Check, Verdict, paths};
+use defib::diagnose::path::{Check, HostKey, Verdict, paths};
 use walk::{Fate, Feet};
 
 /// How often each verdict came up.
@@ -23,6 +23,8 @@ struct Tally {
     open: u64,
     blocked: u64,
     unknown: u64,
+    /// Hosts that share a judgement.
+    neighbours: u64,
     /// By the check that blocked, in the order of [`Check::ALL`].
     by: [u64; Check::ALL.len()],
     disagreements: Vec<String>,
@@ -33,6 +35,16 @@ fn compare(seed: u64, tally: &mut Tally) {
     let judged = paths(&case.host, &case.around);
     let feet = Feet::of(&case);
     tally.vpcs += 1;
+    // Hosts that agree in what tells them apart are told the very same.
+    if seed.is_multiple_of(4) {
+        let neighbour = generate::neighbour(&case.host, seed);
+        if HostKey::of(&neighbour, &case.around) == HostKey::of(&case.host, &case.around) {
+            tally.neighbours += 1;
+            if paths(&neighbour, &case.around) != judged {
+                tally.disagreements.push(format!("seed {seed}: a neighbour with the same key fares differently"));
+            }
+        }
+    }
     for service in &case.services {
         let verdict = judged.verdict(*service).unwrap();
         let fate = match verdict {
@@ -67,17 +79,19 @@ fn walk_all(seeds: std::ops::Range<u64>) -> Tally {
 fn judge(tally: &Tally) {
     let by: Vec<String> = Check::ALL.iter().zip(tally.by).map(|(check, count)| format!("{check} {count}")).collect();
     println!(
-        "packet walk: {} VPCs, {} open, {} blocked, {} unknown, {} disagreements; blocked by {}",
+        "packet walk: {} VPCs, {} open, {} blocked, {} unknown, {} shared, {} disagreements; blocked by {}",
         tally.vpcs,
         tally.open,
         tally.blocked,
         tally.unknown,
+        tally.neighbours,
         tally.disagreements.len(),
         by.join(", ")
     );
     let first: Vec<&String> = tally.disagreements.iter().take(5).collect();
     assert!(tally.disagreements.is_empty(), "{first:#?}");
     let rare = tally.vpcs / 20;
+    assert!(tally.neighbours > rare, "hardly any two hosts share a judgement");
     assert!(tally.open > rare && tally.blocked > rare && tally.unknown > rare, "a verdict hardly comes up");
 }
 
@@ -99,6 +113,7 @@ fn the_judgement_agrees_with_a_walk_through_a_hundred_thousand_vpcs() {
         whole.open += half.open;
         whole.blocked += half.blocked;
         whole.unknown += half.unknown;
+        whole.neighbours += half.neighbours;
         whole.by.iter_mut().zip(half.by).for_each(|(sum, more)| *sum += more);
         whole.disagreements.extend(half.disagreements);
     }

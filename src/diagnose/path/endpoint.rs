@@ -6,7 +6,7 @@ use super::hop::{Check, Hop};
 use super::ids::SubnetId;
 use super::model::{Endpoint, Lifetime};
 use super::service::Service;
-use super::walk::{Walker, listed, only};
+use super::walk::{Walker, lets, listed, only};
 use crate::diagnose::Cause;
 use crate::diagnose::iam::{Document, Grant};
 use crate::observe::{Blind, Fact};
@@ -37,7 +37,7 @@ impl Walker<'_> {
             });
             return (everything, vec![hop]);
         }
-        let note = self.zones(endpoint, &places);
+        let note = self.zones(&places);
         let there = Hop { note, ..clear() };
         let mut hops = vec![there, self.state(endpoint, &to), self.groups_out(&to, &endpoint.groups)];
         for (subnet, addresses) in &places {
@@ -80,12 +80,12 @@ impl Walker<'_> {
     }
 
     /// A word about an endpoint that is in other zones alone: it is reached there, and lost with them.
-    fn zones(&self, endpoint: &Endpoint, places: &[(SubnetId, Ranges)]) -> String {
+    fn zones(&self, places: &[(SubnetId, Ranges)]) -> String {
         let Some(subnets) = self.around.subnets.known() else { return String::new() };
         let zone = |id: &SubnetId| subnets.get(id).map(|subnet| &subnet.zone);
         match zone(&self.host.subnet) {
             Some(own) if places.iter().all(|(id, _)| zone(id).is_some_and(|other| other != own)) => {
-                format!("{} has no network interface in {own}, and is reached in other zones", endpoint.id)
+                format!("some have none in {own}, and are reached in other zones")
             }
             Some(_) | None => String::new(),
         }
@@ -118,9 +118,8 @@ impl Walker<'_> {
         match allowed.unread {
             Some((what, blind)) => clear.unread(to.clone(), &what, blind),
             None => clear.blocks(to.clone(), || {
-                let port = self.port;
-                let (id, address) = (&endpoint.id, self.address);
-                let fault = format!("{names} of {id} let no TCP {port} in from {address}");
+                let (port, lets) = (self.port, lets(&endpoint.groups));
+                let fault = format!("{names} {lets} no TCP {port} in from {}", self.from());
                 (fault, format!("allow TCP {port} in from {} in {names}", listed(&host.groups)))
             }),
         }

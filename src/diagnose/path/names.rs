@@ -139,7 +139,8 @@ fn groups_to_unknown(asks: &Walker<'_>, to: &Ranges) -> Hop {
     if lenient.blocked == strict.blocked {
         return strict;
     }
-    Hop::clear(Check::Groups, &strict.at).hides(strict.blocked, || format!("{} allow some groups alone", strict.at))
+    Hop::clear(Check::Groups, &strict.at)
+        .hides(strict.blocked, || format!("{} let out to some groups alone", strict.at))
 }
 
 fn neighbours(around: &Surroundings, host: &super::model::Host, address: IpAddr) -> Result<bool, Blind> {

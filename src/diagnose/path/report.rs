@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::cidr::Family;
-use super::hop::{Check, Obstacle, Verdict};
+use super::hop::{Check, Verdict};
 use super::model::{Host, Surroundings};
 use super::service::{Need, Service};
 use super::walk::listed;
 use super::way::{Passed, Way, ways};
-use crate::diagnose::{Agents, Channel, CheckLine, Finding, Mark, Severity, check_line};
+use crate::diagnose::{Agents, Cause, Channel, CheckLine, Finding, Mark, Severity, check_line};
 use crate::observe::{Blind, Fact, Findings};
 
 /// Each service's way, from one host.
@@ -24,6 +24,13 @@ pub struct Paths {
 pub fn paths(host: &Host, around: &Surroundings) -> Paths {
     let both_families = host.v4.is_some() && host.v6.is_some();
     Paths { ways: ways(host, around), both_families }
+}
+
+/// What is told in one finding.
+struct Group<'a> {
+    key: (Check, Cause, Severity),
+    services: Vec<Service>,
+    why: Vec<&'a str>,
 }
 
 impl Paths {
@@ -83,24 +90,27 @@ impl Paths {
     /// The findings alone; see [`Self::channel`].
     #[must_use]
     pub fn findings(&self, silent: Agents) -> Vec<Finding> {
-        let mut grouped: Vec<(&Obstacle, Severity, Vec<Service>)> = Vec::new();
+        let mut grouped: Vec<Group<'_>> = Vec::new();
         for way in &self.ways {
             let Verdict::Blocked(obstacle) = &way.verdict else { continue };
             let Some(need) = way.service.need(Agents::BOTH) else { continue };
             let severity = self.severity(way.service, need, silent);
-            let same = |(other, weight, _): &&mut (&Obstacle, Severity, Vec<Service>)| {
-                *other == obstacle && *weight == severity
-            };
-            match grouped.iter_mut().find(same) {
-                Some((_, _, services)) => services.push(way.service),
-                None => grouped.push((obstacle, severity, vec![way.service])),
+            let key = (obstacle.check, obstacle.cause, severity);
+            match grouped.iter_mut().find(|group| group.key == key) {
+                Some(group) => {
+                    group.services.push(way.service);
+                    if !group.why.contains(&&*obstacle.why) {
+                        group.why.push(&obstacle.why);
+                    }
+                }
+                None => grouped.push(Group { key, services: vec![way.service], why: vec![&obstacle.why] }),
             }
         }
-        let told = grouped.into_iter().map(|(obstacle, severity, services)| Finding {
-            cause: obstacle.cause,
+        let told = grouped.into_iter().map(|Group { key: (_, cause, severity), services, why }| Finding {
+            cause,
             severity,
             channel: Channel::Network,
-            evidence: check_line::evidence(format!("no way to {}: {}", all(&services), obstacle.why)),
+            evidence: check_line::evidence(format!("no way to {}: {}", all(&services), why.join("; "))),
         });
         told.collect()
     }
@@ -174,7 +184,7 @@ fn seen(check: Check, needed: &[(&Way, Need)]) -> Vec<CheckLine> {
             if passed.mark == Mark::Ok {
                 if !clear.contains(&&passed.at) {
                     clear.push(&passed.at);
-                    notes.extend((!passed.text.is_empty()).then_some(&passed.text));
+                    notes.extend((!passed.text.is_empty() && !notes.contains(&&passed.text)).then_some(&passed.text));
                 }
                 continue;
             }
@@ -190,8 +200,8 @@ fn seen(check: Check, needed: &[(&Way, Need)]) -> Vec<CheckLine> {
     }
     if told.is_empty() && !clear.is_empty() {
         let text = format!("{} ({})", check.passes(), listed(clear));
-        let noted = notes.iter().fold(text, |text, note| format!("{text}; {note}"));
-        return vec![CheckLine::ok(check.id(), noted)];
+        let line = notes.iter().fold(text, |text, note| format!("{text}; {note}"));
+        return vec![CheckLine::ok(check.id(), line)];
     }
     told.sort_by_key(|(mark, _, _)| std::cmp::Reverse(*mark));
     let line = |(mark, passed, services): (Mark, &Passed, Vec<Service>)| {
@@ -219,7 +229,8 @@ fn served(check: Check, needed: &[(&Way, Need)], ssm: bool) -> Vec<CheckLine> {
     }
     let mut lines = seen(check, &own);
     lines.retain(|line| line.verdict != Mark::Ok);
-    let has_endpoint = |way: &Way| way.passed.iter().any(|passed| passed.check == Check::EndpointInterfaces);
+    let of_endpoints = [Check::SsmEndpoints, Check::EcsEndpoints, Check::EndpointInterfaces];
+    let has_endpoint = |way: &Way| way.passed.iter().any(|passed| of_endpoints.contains(&passed.check));
     let is_blocked = |way: &Way| matches!(way.verdict, Verdict::Blocked(_));
     let pick = |endpoint: bool, blocked: bool, need: Option<Need>| -> Vec<Service> {
         let fits = own.iter().filter(|(way, of)| {
@@ -227,7 +238,18 @@ fn served(check: Check, needed: &[(&Way, Need)], ssm: bool) -> Vec<CheckLine> {
         });
         fits.map(|(way, _)| way.service).collect()
     };
-    let missing = |need| pick(false, true, Some(need));
+    // Where one stands idle, N11 says why; another would not help.
+    let stands_idle = |service: &Service| {
+        let way = own.iter().find(|(way, _)| way.service == *service);
+        way.is_some_and(|(way, _)| {
+            way.passed.iter().any(|passed| passed.check == Check::Names && passed.mark == Mark::Fail)
+        })
+    };
+    let missing = |need| {
+        let mut services = pick(false, true, Some(need));
+        services.retain(|service| !stands_idle(service));
+        services
+    };
     let create = |services: &[Service]| {
         format!("create interface endpoints for {}, or give the subnet a way to the internet", all(services))
     };
@@ -242,9 +264,19 @@ fn served(check: Check, needed: &[(&Way, Need)], ssm: bool) -> Vec<CheckLine> {
             Mark::Ok | Mark::Unknown | Mark::Warn => CheckLine::warn(check.id(), text, create(&services)),
         });
     }
+    let unclear: Vec<Service> = own
+        .iter()
+        .filter(|(way, _)| !has_endpoint(way) && matches!(way.verdict, Verdict::Unknown { .. }))
+        .map(|(way, _)| way.service)
+        .collect();
+    if !unclear.is_empty() {
+        let text =
+            format!("no endpoint is seen for {}, and whether they are reached otherwise is not known", all(&unclear));
+        lines.push(CheckLine::unknown(check.id(), text));
+    }
     if lines.is_empty() {
         let (by_endpoint, past) = (pick(true, false, None), pick(false, false, None));
-        let reached = [(by_endpoint, "by endpoints"), (past, "without endpoints, by routes")];
+        let reached = [(by_endpoint, "by endpoints"), (past, "by routes, without endpoints")];
         let words: Vec<String> = reached
             .iter()
             .filter(|(services, _)| !services.is_empty())

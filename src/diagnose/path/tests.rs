@@ -28,7 +28,7 @@ fn the_three_usual_vpcs_are_open() {
 
 #[test]
 fn the_groups_must_let_443_out() {
-    let nothing = "N09 sg-1: sg-1 let no TCP 443 out by IPv4";
+    let nothing = "N09 sg-1: sg-1 lets no TCP 443 out by IPv4";
     for rules in [
         vec![],
         vec![rule("tcp", Some(80), "0.0.0.0/0")],
@@ -62,7 +62,7 @@ fn what_one_of_several_groups_allows_is_allowed() {
 #[test]
 fn groups_that_let_out_to_some_addresses_only_leave_it_unknown() {
     let some = private().outbound(vec![rule("tcp", Some(443), "52.0.0.0/8")]);
-    assert_eq!(some.ssm(), "unknown: of some addresses only: sg-1 let TCP 443 only to some addresses");
+    assert_eq!(some.ssm(), "unknown: of some addresses only: sg-1 lets TCP 443 out only to some addresses");
     assert_eq!(lines(&some, "N09").len(), 1);
     assert!(lines(&some, "N09")[0].starts_with("WARN"), "{:?}", lines(&some, "N09"));
 }
@@ -99,9 +99,9 @@ fn acls_are_asked_in_the_order_of_their_numbers_both_ways() {
 #[test]
 fn the_acl_of_the_nat_gateways_subnet_is_asked_too() {
     let enters = private().acl("acl-2", vec![entry(90, false, false, (443, 443), "10.0.1.0/24")]);
-    assert_eq!(enters.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(enters.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no TCP 443 in from subnet-1");
     let back = private().acl("acl-2", vec![entry(90, true, false, (1_024, 65_535), "10.0.0.0/8")]);
-    assert_eq!(back.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no answers out to 10.0.1.10");
+    assert_eq!(back.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no answers out to subnet-1");
     let answers = private().acl("acl-2", vec![entry(90, false, false, (1_024, 32_767), "0.0.0.0/0")]);
     assert_eq!(answers.ssm(), "unknown: acl-2 of subnet-2 lets answers in only to some of the ports 1024-65535");
 }
@@ -153,6 +153,7 @@ fn a_place_that_cannot_be_seen_is_unknown_and_stands_in_no_diagnosis_way() {
         let away = private().routes(&[("10.0.0.0/16", "local"), ("0.0.0.0/0", target)]);
         let words = format!("unknown: rtb-1 sends 0.0.0.0/0 to {target}, and beyond that nothing can be seen");
         assert_eq!(away.ssm(), words);
+        assert!(lines(&away, "N04")[0].starts_with("UNKNOWN"), "{:?}", lines(&away, "N04"));
         assert_eq!(away.paths().channel(Agents::BOTH), Fact::Known([].into()));
     }
 }
@@ -192,7 +193,7 @@ fn an_endpoint_with_private_dns_is_the_only_way_even_beside_an_open_internet() {
     let shut = private().endpoint(endpoint("ssm", "vpce-ssm", "10.0.3.5")).with(|_, around| {
         known(&mut around.groups).insert(id("sg-2"), SecurityGroup::default());
     });
-    assert_eq!(shut.ssm(), "N07 sg-2: sg-2 of vpce-ssm let no TCP 443 in from 10.0.1.10");
+    assert_eq!(shut.ssm(), "N07 sg-2: sg-2 lets no TCP 443 in from subnet-1");
     assert_eq!(shut.to(Service::SsmMessages), "open", "it has no endpoint");
 }
 
@@ -213,13 +214,13 @@ fn an_endpoints_groups_let_in_by_block_group_or_list() {
 fn a_rule_that_names_the_endpoints_group_lets_out_to_it_and_nowhere_else() {
     let to_group = isolated().outbound(vec![rule("tcp", Some(443), "sg-2")]);
     assert_eq!(to_group.ssm(), "open");
-    assert_eq!(to_group.to(Service::S3), "N09 sg-1: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(to_group.to(Service::S3), "N09 sg-1: sg-1 lets no TCP 443 out by IPv4");
 }
 
 #[test]
 fn acls_between_two_subnets_count_and_within_one_they_do_not() {
     let away = isolated().acl("acl-2", vec![entry(90, false, false, (443, 443), "10.0.1.0/24")]);
-    assert_eq!(away.ssm(), "N10 acl-2: acl-2 of subnet-3 lets no TCP 443 in from 10.0.1.10");
+    assert_eq!(away.ssm(), "N10 acl-2: acl-2 of subnet-3 lets no TCP 443 in from subnet-1");
     let neighbours = |sample: Sample| {
         sample.endpoints(|one| {
             let addresses = vec![id("10.0.1.77")];
@@ -242,7 +243,7 @@ fn endpoint_interfaces_that_were_not_read_may_have_any_address_of_their_subnets(
 
 #[test]
 fn an_endpoint_in_another_zone_is_reached_and_noted() {
-    let words = "vpce-ssm has no network interface in us-east-1a, and is reached in other zones";
+    let words = "some have none in us-east-1a, and are reached in other zones";
     assert_eq!(isolated().ssm(), "open");
     assert!(lines(&isolated(), "N06")[0].starts_with("OK") && lines(&isolated(), "N06")[0].contains(words));
     let near = isolated().with(|_, around| {
@@ -314,6 +315,7 @@ fn private_dns_needs_itself_and_two_attributes_of_the_vpc() {
         assert!(judged.ssm().starts_with(&format!("N11 vpc-1: {words}")), "{}", judged.ssm());
         let found = judged.paths().findings(SSM);
         assert!(found.iter().any(|one| one.cause == Cause::NetworkDns && one.severity == Severity::Cause), "{words}");
+        assert!(!lines(&judged, "N04").iter().any(|line| line.contains("no endpoint")), "{words}");
     }
     let open = private().endpoint(Endpoint { private_dns: false, ..endpoint("ssm", "vpce-ssm", "10.0.3.5") });
     assert_eq!(open.ssm(), "open", "the name leads to public addresses, and they are reached");
@@ -327,7 +329,7 @@ fn name_servers_of_ones_own_leave_it_unknown_or_block_it() {
     let words = "unknown: names are resolved by 10.0.2.53, 10.0.3.53; what they answer cannot be seen, private DNS may not resolve";
     assert_eq!(own(private()).ssm(), words);
     let no_questions = own(private()).outbound(vec![rule("tcp", Some(443), "0.0.0.0/0")]);
-    let blocked = "N11 vpc-1: the name servers 10.0.2.53, 10.0.3.53 cannot be asked: sg-1 let no UDP 53 out by IPv4";
+    let blocked = "N11 vpc-1: the name servers 10.0.2.53, 10.0.3.53 cannot be asked: sg-1 lets no UDP 53 out by IPv4";
     assert_eq!(no_questions.ssm(), blocked);
     let by_group = own(private()).outbound(vec![rule("tcp", Some(443), "0.0.0.0/0"), rule("udp", Some(53), "sg-7")]);
     assert_eq!(by_group.ssm(), words, "the servers may be in the group");
@@ -356,7 +358,7 @@ fn without_internet_the_name_may_lead_into_another_network_if_there_is_a_way_to_
     let hub = || private().routes(&[("10.0.0.0/16", "local"), ("10.0.0.0/8", "tgw-1")]);
     assert_eq!(hub().ssm(), "unknown: the name may lead to endpoints in another network, which cannot be seen");
     assert_eq!(hub().dns(|dns| dns.zones = Fact::Known(vec![])).ssm(), "N01 rtb-1: rtb-1 has no route out");
-    assert_eq!(hub().outbound(vec![]).ssm(), "N09 sg-1: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(hub().outbound(vec![]).ssm(), "N09 sg-1: sg-1 lets no TCP 443 out by IPv4");
 }
 
 #[test]
@@ -410,7 +412,7 @@ fn what_was_not_read_is_neither_open_nor_blocked() {
     }
     // What is proven by what was read stays proven.
     let proven = private().outbound(vec![]).with(|_, around| around.tables = Fact::Unknown(why));
-    assert_eq!(proven.ssm(), "N09 sg-1: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(proven.ssm(), "N09 sg-1: sg-1 lets no TCP 443 out by IPv4");
 }
 
 #[test]
@@ -430,7 +432,7 @@ fn an_instance_with_ipv6_alone_is_never_called_open_without_an_endpoint() {
             ["UNKNOWN N12 the instance has only IPv6: 0 of 10 services are certainly reached"]
         );
     }
-    assert_eq!(only_v6("eigw-1").outbound(vec![]).ssm(), "N09 sg-1: sg-1 let no TCP 443 out by IPv6");
+    assert_eq!(only_v6("eigw-1").outbound(vec![]).ssm(), "N09 sg-1: sg-1 lets no TCP 443 out by IPv6");
     let nowhere = only_v6("igw-1").routes(&[("0.0.0.0/0", "igw-1")]);
     assert_eq!(nowhere.ssm(), "N01 rtb-1: rtb-1 has no route out");
 }
@@ -459,13 +461,26 @@ fn findings_are_causes_only_for_a_silent_agent_that_is_cut_off() {
     assert_eq!(severity(Agents::default()), Some(Severity::Noise), "both are seen to answer");
     let first = &paths.findings(SSM)[0];
     assert_eq!((first.cause, first.channel), (Cause::NetworkUnreachable, Channel::Network));
-    assert_eq!(&*first.evidence, "no way to ssm, ssmmessages: sg-1 let no TCP 443 out by IPv4");
+    assert_eq!(&*first.evidence, "no way to ssm, ssmmessages: sg-1 lets no TCP 443 out by IPv4");
     let telemetry = isolated().with(|_, around| {
         known(&mut around.endpoints).retain(|one| !one.service.ends_with(".ecs-telemetry"));
     });
     assert_eq!(telemetry.paths().cut_off(), Agents::default());
     assert_eq!(telemetry.paths().findings(Agents::BOTH)[0].severity, Severity::Noise);
     assert!(lines(&telemetry, "N05")[0].starts_with("WARN    N05 no endpoint answers for ecs-telemetry"));
+}
+
+#[test]
+fn what_one_thing_blocks_is_told_in_one_finding() {
+    let told = |sample: Sample| -> Vec<String> {
+        sample.paths().findings(SSM).iter().map(|one| format!("{:?} {}", one.severity, one.evidence)).collect()
+    };
+    let shut = told(isolated().inbound(vec![]));
+    assert_eq!(shut[0], "Cause no way to ssm, ssmmessages: sg-2 lets no TCP 443 in from subnet-1");
+    assert_eq!(shut.len(), 2, "{shut:?}");
+    let off = told(isolated().endpoints(|one| one.private_dns = false));
+    assert!(off[0].starts_with("Cause no way to ssm, ssmmessages: private DNS of vpce-ssm is off"), "{off:?}");
+    assert!(off[0].contains("; private DNS of vpce-ssmmessages is off"), "{off:?}");
 }
 
 #[test]
@@ -525,4 +540,5 @@ fn hosts_of_one_subnet_and_one_set_of_groups_are_judged_once() {
         .map(|address| *book.paths(&at(&split, address), &split.around).verdict(Service::Ssm).unwrap() == Verdict::Open)
         .collect();
     assert_eq!((book.len(), verdicts), (2, vec![false, true]));
+    assert_eq!(split.ssm(), "N10 acl-2: acl-2 of subnet-2 lets no TCP 443 in from 10.0.1.10");
 }

@@ -27,11 +27,18 @@ pub(super) struct Walker<'a> {
     pub(super) port: u16,
     /// Whose addresses they are, if they are a service's.
     pub(super) service: Option<Service>,
+    /// Some rule tells the hosts of its subnet apart. If none does, what is said of one host is said of all.
+    pub(super) apart: bool,
 }
 
 impl Walker<'_> {
     pub(super) fn family(&self) -> Family {
         Family::of(self.address)
+    }
+
+    /// Where the packets come from, for people.
+    pub(super) fn from(&self) -> String {
+        if self.apart { self.address.to_string() } else { self.host.subnet.to_string() }
     }
 
     /// `TCP 443`.
@@ -65,12 +72,11 @@ impl Walker<'_> {
         match allowed.unread {
             Some((what, blind)) => hop.unread(refused, &what, blind),
             None => hop.blocks(refused.clone(), || {
-                let (flow, family) = (self.flow(), self.family());
-                let some = if to.meets(&allowed.addresses) { "only to some addresses" } else { "out" };
+                let (flow, family, lets) = (self.flow(), self.family(), lets(&self.host.groups));
                 let fault = if to.meets(&allowed.addresses) {
-                    format!("{names} let {flow} {some}")
+                    format!("{names} {lets} {flow} out only to some addresses")
                 } else {
-                    format!("{names} let no {flow} out by {family}")
+                    format!("{names} {lets} no {flow} out by {family}")
                 };
                 (fault, format!("add an outbound rule for {flow} to {names}"))
             }),
@@ -120,7 +126,7 @@ impl Walker<'_> {
         let answers = acl::answers(acl, Way::Out, family, self.protocol, ANSWERS_TO_HOSTS);
         let (some, whole) = (answers.some.holds(self.address), answers.whole.holds(self.address));
         let go = clear().blocks(all_if(!entry), || {
-            let fault = format!("{} of {subnet} lets no {flow} in from {}", acl.id, self.address);
+            let fault = format!("{} of {subnet} lets no {flow} in from {}", acl.id, self.from());
             (fault, format!("allow {flow} in from {} in {}", self.host.subnet, acl.id))
         });
         // Both borders may let some answers through, and yet none to one and the same port.
@@ -139,7 +145,7 @@ impl Walker<'_> {
                     acl.id, self.host.subnet
                 )
             } else {
-                format!("{} of {subnet} lets no answers out to {}", acl.id, self.address)
+                format!("{} of {subnet} lets no answers out to {}", acl.id, self.from())
             };
             (fault, format!("allow {} out to ports 1024-65535 of {} in {}", self.word(), self.host.subnet, acl.id))
         });
@@ -392,6 +398,11 @@ pub(super) fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> Str
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
     }
+}
+
+/// The verb for one group, or for several.
+pub(super) fn lets(groups: &BTreeSet<SecurityGroupId>) -> &'static str {
+    if groups.len() == 1 { "lets" } else { "let" }
 }
 
 /// Where one address alone lies.

@@ -9,6 +9,7 @@ use super::model::{Destination, EndpointKind, Host, Protocol, Surroundings};
 use super::names::{self, Lead, Resolver};
 use super::routes;
 use super::service::Service;
+use super::tells_apart;
 use super::walk::Walker;
 use crate::diagnose::{Cause, Mark};
 use crate::observe::{Blind, Fact};
@@ -51,7 +52,8 @@ struct Judged {
 
 /// Judges the way to each service.
 pub(super) fn ways(host: &Host, around: &Surroundings) -> Vec<Way> {
-    let grounds = [Family::V4, Family::V6].map(|family| Ground::of(host, around, family));
+    let apart = tells_apart(host, around);
+    let grounds = [Family::V4, Family::V6].map(|family| Ground::of(host, around, family, apart));
     Service::ALL.into_iter().map(|service| way(&grounds, service)).collect()
 }
 
@@ -105,9 +107,9 @@ struct Public {
 }
 
 impl<'a> Ground<'a> {
-    fn of(host: &'a Host, around: &'a Surroundings, family: Family) -> Option<Self> {
+    fn of(host: &'a Host, around: &'a Surroundings, family: Family, apart: bool) -> Option<Self> {
         let address = host.address(family)?;
-        let walker = Walker { host, around, address, protocol: Protocol::Tcp, port: 443, service: None };
+        let walker = Walker { host, around, address, protocol: Protocol::Tcp, port: 443, service: None, apart };
         let resolver = names::resolver(around);
         let asking = names::asking(&walker, &resolver);
         let everything = Ranges::all(family);
