@@ -125,7 +125,11 @@ fn a_sample_alone_names_the_cause_of_its_signature() {
                 Weight::Good => answer.cause == Cause::Healthy,
                 Weight::Noise => seen,
                 Weight::Symptom => seen && (answer.cause == entry.cause || answer.also.contains(&entry.cause)),
-                Weight::Cause => seen && (answer.cause == entry.cause || answer.also.contains(&entry.cause) || entry.also.contains(&answer.cause)),
+                Weight::Cause => {
+                    seen && (answer.cause == entry.cause
+                        || answer.also.contains(&entry.cause)
+                        || entry.also.contains(&answer.cause))
+                }
             };
             if !fits {
                 wrong.push(format!("{} ({}) gives {} from {sample:?}", entry.id, entry.cause, answer.cause));
@@ -149,10 +153,18 @@ fn evidence_is_short_and_holds_no_secrets() {
 
 #[test]
 fn a_flood_of_equal_lines_hides_nothing_and_is_counted() {
-    let mut text = String::from("level=critical msg=\"Error creating data client\" error=\"open /data/agent.db: no space left on device\"\n");
+    let mut text = String::from(
+        "level=critical msg=\"Error creating data client\" error=\"open /data/agent.db: no space left on device\"\n",
+    );
     for n in 0..50_000 {
         use std::fmt::Write;
-        writeln!(text, "level=warn time=2026-11-20T08:{:02}:{:02}Z msg=\"Docker events stream closed\" n={n}", n / 1_000, n % 60).unwrap();
+        writeln!(
+            text,
+            "level=warn time=2026-11-20T08:{:02}:{:02}Z msg=\"Docker events stream closed\" n={n}",
+            n / 1_000,
+            n % 60
+        )
+        .unwrap();
     }
     text.push_str("level=info msg=\"the last line\"\n");
     let answer = read(None, text.as_bytes());
@@ -175,7 +187,12 @@ fn consoles_and_probes_give_typed_findings() {
 fn any_line() -> impl Strategy<Value = String> {
     let samples: Vec<String> =
         Library::get().signatures().iter().flat_map(|entry| entry.samples.iter().cloned()).collect();
-    prop_oneof![proptest::sample::select(samples), ".{0,200}", Just("{".to_owned()), Just("Filesystem Use% Mounted on".to_owned())]
+    prop_oneof![
+        proptest::sample::select(samples),
+        ".{0,200}",
+        Just("{".to_owned()),
+        Just("Filesystem Use% Mounted on".to_owned())
+    ]
 }
 
 /// Lines that say nothing about a node.

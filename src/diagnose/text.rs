@@ -18,11 +18,10 @@ mod place;
 mod shapes;
 mod signature;
 
-pub use books::Sighting;
-pub use place::{Moment, Place};
-pub use signature::{Component, Heals, Library, Signature, Weight};
+pub use place::Place;
+pub use signature::{Component, Found, Heals, Library, Signature, Weight};
 
-use books::Books;
+use books::{Books, Sighting};
 use lines::Lines;
 use shapes::{Block, Shapes};
 
@@ -135,7 +134,7 @@ impl Reader {
             joined: String::new(),
             joinable: false,
             lower: String::new(),
-            found: Vec::new(),
+            found: Found::default(),
             block: Block::default(),
             shapes: Shapes::default(),
             books: Books::default(),
@@ -166,7 +165,7 @@ struct Desk {
     joined: String,
     joinable: bool,
     lower: String,
-    found: Vec<usize>,
+    found: Found,
     block: Block,
     shapes: Shapes,
     books: Books,
@@ -193,7 +192,17 @@ impl Desk {
     }
 
     fn plain(&mut self, line: &str) {
-        self.shapes.look(line, &mut self.books);
+        match place::stamp(line).place {
+            // Tables and the like bear no stamps.
+            Some(
+                place @ (Place::Ssm | Place::Ecs | Place::Docker | Place::Kernel | Place::CloudInit | Place::Plugin),
+            ) => {
+                self.shapes.speaks(place);
+            }
+            Some(Place::Systemd | Place::Application | Place::Unknown) | None => {
+                self.shapes.look(line, &mut self.books);
+            }
+        }
         if self.joinable && continues(line) && self.joined.len() + line.len() < JOINED_MAX {
             self.joined.push(' ');
             self.joined.push_str(line.trim_start());
@@ -227,7 +236,7 @@ impl Desk {
         let stamp = place::stamp(line);
         let place = stamp.place.unwrap_or(self.place);
         self.library.matches(&self.lower, place, &mut self.found);
-        for &number in &self.found {
+        for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
             let place = of_component(signature.component).unwrap_or(place);
             if let Some(heals) = signature.heals {
@@ -296,8 +305,15 @@ fn around(line: &str, at: usize) -> &str {
         let rest = line.get(from..).unwrap_or_default();
         let Some(space) = rest.find(char::is_whitespace) else { return line };
         from += space + 1;
-        let before = line.get(..from).unwrap_or_default().split_whitespace().next_back().unwrap_or_default().to_ascii_lowercase();
-        let named = before.ends_with([':', '=']) || ["pass", "secret", "token", "key", "auth", "bearer", "cred"].iter().any(|name| before.contains(name));
+        let before = line
+            .get(..from)
+            .unwrap_or_default()
+            .split_whitespace()
+            .next_back()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let named = before.ends_with([':', '='])
+            || ["pass", "secret", "token", "key", "auth", "bearer", "cred"].iter().any(|name| before.contains(name));
         if !named {
             return line.get(from..).unwrap_or(line);
         }
@@ -315,17 +331,20 @@ fn continues(line: &str) -> bool {
 /// Lower case, with single spaces.
 fn lower_into(line: &str, out: &mut String) {
     out.clear();
+    if line.is_ascii() && !line.contains("  ") && !line.contains('\t') {
+        out.push_str(line);
+        out.make_ascii_lowercase();
+        return;
+    }
     let mut space = true;
     for c in line.chars() {
-        if c.is_whitespace() {
-            if !space {
-                out.push(' ');
-            }
-            space = true;
-        } else {
+        let blank = c.is_whitespace();
+        if !blank {
             out.push(c.to_ascii_lowercase());
-            space = false;
+        } else if !space {
+            out.push(' ');
         }
+        space = blank;
     }
 }
 

@@ -35,7 +35,8 @@ fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
     });
     if let Some(lost) = lost.filter(|_| proxied) {
         let text = format!("the agent has a proxy and no_proxy lacks 169.254.169.254: {}", lost.evidence);
-        let sighting = Sighting::new("agent.metadata-through-proxy", Component::Agent, Cause::NetworkProxy, Weight::Cause, &text);
+        let sighting =
+            Sighting::new("agent.metadata-through-proxy", Component::Agent, Cause::NetworkProxy, Weight::Cause, &text);
         let (line, place) = (lost.first_line, lost.place);
         sightings.push(Sighting { first_line: line, last_line: line, ..sighting.at(place) });
     }
@@ -43,10 +44,12 @@ fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
 
 /// "No space left" on file systems that have room: what is left out is the table of inodes.
 fn inodes_not_blocks(sightings: &mut Vec<Sighting>) {
-    let room = seen(sightings, "host.df-fine") && !seen(sightings, "host.df-inodes") && !seen(sightings, "host.df-blocks");
+    let room =
+        seen(sightings, "host.df-fine") && !seen(sightings, "host.df-inodes") && !seen(sightings, "host.df-blocks");
     let Some(full) = sightings.iter().find(|sighting| sighting.id == "kernel.enospc").filter(|_| room) else { return };
     let text = format!("df shows room, and yet: {}", full.evidence);
-    let sighting = Sighting::new("host.room-but-no-space", Component::Host, Cause::HostInodesExhausted, Weight::Cause, &text);
+    let sighting =
+        Sighting::new("host.room-but-no-space", Component::Host, Cause::HostInodesExhausted, Weight::Cause, &text);
     let line = full.first_line;
     let sighting = sighting.at(Place::Unknown).or(&[Cause::HostDiskFull]).helped(Helps::No, Helps::No);
     sightings.push(Sighting { first_line: line, last_line: line, ..sighting });

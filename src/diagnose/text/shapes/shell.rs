@@ -36,8 +36,13 @@ impl Shell {
         self.named_in(trimmed);
         let code = trimmed.strip_prefix("rc=").or_else(|| trimmed.strip_prefix("exit code ")).unwrap_or(trimmed);
         if self.target == Target::Docker && code == "124" {
-            let sighting =
-                Sighting::new("host.docker-timeout", Component::Docker, Cause::RuntimeDockerHung, Weight::Cause, "a docker command ran into its time limit");
+            let sighting = Sighting::new(
+                "host.docker-timeout",
+                Component::Docker,
+                Cause::RuntimeDockerHung,
+                Weight::Cause,
+                "a docker command ran into its time limit",
+            );
             books.note(sighting.at(Place::Docker), None);
         }
     }
@@ -56,19 +61,26 @@ impl Shell {
             (_, 56) if line.contains("407") || line.contains("from proxy") => {
                 ("curl.proxy", Cause::NetworkProxy, Component::Agent, Place::Unknown)
             }
-            (_, 35 | 51 | 53 | 58 | 59 | 60 | 77 | 83) => ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown),
+            (_, 35 | 51 | 53 | 58 | 59 | 60 | 77 | 83) => {
+                ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown)
+            }
             (_, 6) => ("curl.name", Cause::NetworkDns, Component::Agent, Place::Unknown),
-            (Target::Metadata, 7 | 28 | 52 | 56) => ("curl.metadata", Cause::IdentityImdsUnreachable, Component::Agent, Place::Unknown),
-            (Target::EcsAgent, 28 | 52 | 56) => ("curl.ecs-agent", Cause::EcsAgentHung, Component::EcsAgent, Place::Ecs),
+            (Target::Metadata, 7 | 28 | 52 | 56) => {
+                ("curl.metadata", Cause::IdentityImdsUnreachable, Component::Agent, Place::Unknown)
+            }
+            (Target::EcsAgent, 28 | 52 | 56) => {
+                ("curl.ecs-agent", Cause::EcsAgentHung, Component::EcsAgent, Place::Ecs)
+            }
             // Refused: the sections of a probe, or the unit, say whether it runs.
             (Target::EcsAgent | Target::Docker, _) => return,
             (Target::Aws | Target::Unknown, 7 | 28 | 52 | 55 | 56) => {
                 ("curl.unreachable", Cause::NetworkUnreachable, Component::Agent, Place::Unknown)
             }
-            (Target::Metadata | Target::Aws | Target::Unknown | Target::EcsAgent, _) => return,
+            (Target::Metadata | Target::Aws | Target::Unknown, _) => return,
         };
         let sighting = Sighting::new(id, component, cause, Weight::Cause, line).at(place);
-        let sighting = if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
+        let sighting =
+            if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
         books.note(sighting, None);
     }
 }
