@@ -209,7 +209,11 @@ fn judge(unit: &Unit, owner: Owner, certain: bool, books: &mut Books) {
             _ if owner == Owner::Ecs && unit.active == "failed" => note("failed", looping, Weight::Symptom, no, fix),
             // It starts with the host again, if it is enabled.
             _ if owner == Owner::Ssm => {
-                let reboot = if matches!(unit.file.as_str(), "disabled" | "masked") { no } else { yes };
+                let reboot = match unit.file.as_str() {
+                    "disabled" | "masked" => no,
+                    "" => unknown,
+                    _ => yes,
+                };
                 let reboot = if unit.active == "failed" || !certain { unknown } else { reboot };
                 note("stopped", stopped, Weight::Cause, reboot, yes);
             }
@@ -245,6 +249,18 @@ fn missing(line: &str, books: &mut Books) -> bool {
     let sighting = Sighting::new("unit.not-installed", component, cause, Weight::Cause, line).at(place);
     books.note(sighting.helped(Helps::No, Helps::No), None);
     true
+}
+
+/// What `systemctl is-active` or `is-enabled` answered for a unit.
+pub(super) fn said(name: &str, answer: &str, books: &mut Books) {
+    let mut unit =
+        Unit { owner: Some(owner(name)), evidence: format!("{name} is {answer}"), lines: 1, ..Unit::default() };
+    match answer {
+        "active" | "failed" | "inactive" | "activating" | "deactivating" => answer.clone_into(&mut unit.active),
+        "masked" | "not-found" => answer.clone_into(&mut unit.load),
+        _ => return,
+    }
+    judge(&unit, owner(name), true, books);
 }
 
 /// The name in `● ecs.service - Amazon Elastic Container Service`.
