@@ -152,6 +152,30 @@ fn evidence_is_short_and_holds_no_secrets() {
 }
 
 #[test]
+fn no_secret_is_shown_wherever_it_stands() {
+    let secrets = [
+        ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+        ("password=Tr0ub4dor", "Tr0ub4dor"),
+        ("Authorization: Tr0ub4dor", "Tr0ub4dor"),
+        ("aws --session-token Tr0ub4dor", "Tr0ub4dor"),
+        ("\n-----BEGIN PRIVATE KEY-----\nTr0ub4dor\n-----END PRIVATE KEY-----\n", "Tr0ub4dor"),
+        ("\n{\"SecretAccessKey\" : \"Tr0ub4dor\"}\n", "Tr0ub4dor"),
+        ("\n{\"environment\": [{\"name\": \"DB_PASSWORD\", \"value\": \"Tr0ub4dor\"}]}\n", "Tr0ub4dor"),
+    ];
+    for (stands, secret) in secrets {
+        for before in [0, 1, 30, 38, 39, 40, 41, 42, 43, 44, 45, 80] {
+            for message in ["", "no space left on device", "x509: certificate signed by unknown authority"] {
+                let text =
+                    format!("2026-11-20 08:14:01.1 ERROR {}{stands} words {message} more", "word ".repeat(before));
+                for told in read(None, text.as_bytes()).findings {
+                    assert!(!told.evidence.contains(secret), "{text:?} shows {}", told.evidence);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_flood_of_equal_lines_hides_nothing_and_is_counted() {
     let mut text = String::from(
         "level=critical msg=\"Error creating data client\" error=\"open /data/agent.db: no space left on device\"\n",

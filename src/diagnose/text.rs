@@ -27,6 +27,8 @@ use shapes::{Block, Shapes};
 
 /// At most so many findings are told.
 const FINDINGS_MAX: usize = 24;
+/// A key has no more lines than this.
+const KEY_LINES_MAX: u32 = 120;
 /// A line with what belongs to it is not longer than this, in bytes.
 const JOINED_MAX: usize = 16 * 1024;
 
@@ -138,6 +140,7 @@ impl Reader {
             block: Block::default(),
             shapes: Shapes::default(),
             books: Books::default(),
+            key_lines: 0,
         };
         Self { lines: Lines::default(), desk }
     }
@@ -169,6 +172,8 @@ struct Desk {
     block: Block,
     shapes: Shapes,
     books: Books,
+    /// So many more lines may belong to a key: what lies between `-----BEGIN` and `-----END` is nobody's evidence.
+    key_lines: u32,
 }
 
 impl Desk {
@@ -192,6 +197,13 @@ impl Desk {
     }
 
     fn plain(&mut self, line: &str) {
+        if self.key_lines > 0 {
+            self.key_lines = if line.contains("-----END") { 0 } else { self.key_lines - 1 };
+            return;
+        }
+        if line.contains("-----BEGIN") && !line.contains("-----END") {
+            self.key_lines = KEY_LINES_MAX;
+        }
         match place::stamp(line).place {
             // Tables and the like bear no stamps.
             Some(

@@ -183,9 +183,24 @@ fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
     match value {
         Value::String(text) if text.len() > 7 => words.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| collect(item, depth + 1, words)),
-        Value::Object(fields) => fields.values().for_each(|item| collect(item, depth + 1, words)),
+        Value::Object(fields) => {
+            // `{"name":"DB_PASSWORD","value":…}`: the name stands beside it.
+            let named =
+                ["name", "Name"].iter().any(|key| fields.get(*key).and_then(Value::as_str).is_some_and(is_secret));
+            for (key, item) in fields {
+                if !is_secret(key) && !(named && key.eq_ignore_ascii_case("value")) {
+                    collect(item, depth + 1, words);
+                }
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// Whether a name is one that secrets bear. Without its name nobody could tell later that a word is one.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "auth", "cred", "private"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
