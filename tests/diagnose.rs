@@ -1,6 +1,6 @@
 //! `diagnose` on real evidence, where the folder that holds it is at hand, on rows of our own, and on anything at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // So may helpers of tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
 use std::collections::BTreeMap;
 use std::fs;

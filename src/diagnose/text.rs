@@ -246,7 +246,15 @@ impl Desk {
         };
         lower_into(line, &mut self.lower);
         let stamp = place::stamp(line);
-        let place = stamp.place.unwrap_or(self.place);
+        let place = match stamp.place {
+            // Both print their lines in one form; the kind, or a line before, knows better.
+            Some(Place::Ssm) if self.place == Place::Plugin => Place::Plugin,
+            Some(place) => place,
+            None => self.place,
+        };
+        if place == Place::Plugin && self.place == Place::Unknown {
+            self.place = Place::Plugin;
+        }
         self.library.matches(&self.lower, place, &mut self.found);
         for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };

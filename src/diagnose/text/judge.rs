@@ -141,6 +141,10 @@ fn restart_for(cause: Cause, place: Place) -> Helps {
         {
             Helps::No
         }
+        // Whose credentials they are is not known.
+        (Helps::Yes, Place::Unknown | Place::Application) if cause == Cause::IdentityCredentialsExpired => {
+            Helps::Unknown
+        }
         (helps, _) => helps,
     }
 }

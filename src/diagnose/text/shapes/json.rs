@@ -188,7 +188,8 @@ fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
             let named =
                 ["name", "Name"].iter().any(|key| fields.get(*key).and_then(Value::as_str).is_some_and(is_secret));
             for (key, item) in fields {
-                if !is_secret(key) && !(named && key.eq_ignore_ascii_case("value")) {
+                let secret = is_secret(key) || (named && key.eq_ignore_ascii_case("value"));
+                if !secret {
                     collect(item, depth + 1, words);
                 }
             }
