@@ -1,6 +1,6 @@
 //! `diagnose` on real evidence, where the folder that holds it is at hand, on rows of our own, and on anything at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // So may helpers of tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -148,6 +148,30 @@ fn evidence_is_short_and_holds_no_secrets() {
     for told in read(None, line.as_bytes()).findings {
         assert!(told.evidence.chars().count() <= 400, "{}", told.evidence);
         assert!(!told.evidence.contains("hunter2") && !told.evidence.contains("AKIA"), "{}", told.evidence);
+    }
+}
+
+#[test]
+fn no_secret_is_shown_wherever_it_stands() {
+    let secrets = [
+        ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+        ("password=Tr0ub4dor", "Tr0ub4dor"),
+        ("Authorization: Tr0ub4dor", "Tr0ub4dor"),
+        ("aws --session-token Tr0ub4dor", "Tr0ub4dor"),
+        ("\n-----BEGIN PRIVATE KEY-----\nTr0ub4dor\n-----END PRIVATE KEY-----\n", "Tr0ub4dor"),
+        ("\n{\"SecretAccessKey\" : \"Tr0ub4dor\"}\n", "Tr0ub4dor"),
+        ("\n{\"environment\": [{\"name\": \"DB_PASSWORD\", \"value\": \"Tr0ub4dor\"}]}\n", "Tr0ub4dor"),
+    ];
+    for (stands, secret) in secrets {
+        for before in [0, 1, 30, 38, 39, 40, 41, 42, 43, 44, 45, 80] {
+            for message in ["", "no space left on device", "x509: certificate signed by unknown authority"] {
+                let text =
+                    format!("2026-11-20 08:14:01.1 ERROR {}{stands} words {message} more", "word ".repeat(before));
+                for told in read(None, text.as_bytes()).findings {
+                    assert!(!told.evidence.contains(secret), "{text:?} shows {}", told.evidence);
+                }
+            }
+        }
     }
 }
 

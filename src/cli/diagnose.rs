@@ -123,7 +123,8 @@ fn lines(file: &Path, ui: &Ui) -> anyhow::Result<ExitCode> {
                 broken += 1;
                 ui.error(&format!("line {number} of {}: {error}", file.display()));
                 let id = serde_json::from_str::<serde_json::Value>(line)
-                    .map(|value| value["id"].clone())
+                    .ok()
+                    .and_then(|value| value.get("id").cloned())
                     .unwrap_or_default();
                 let answer = read(None, b"");
                 let answered = Answered { id: &id, answer: &answer };

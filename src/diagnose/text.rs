@@ -18,16 +18,17 @@ mod place;
 mod shapes;
 mod signature;
 
-pub use books::Sighting;
-pub use place::{Moment, Place};
-pub use signature::{Component, Heals, Library, Signature, Weight};
+pub use place::Place;
+pub use signature::{Component, Found, Heals, Library, Signature, Weight};
 
-use books::Books;
+use books::{Books, Sighting};
 use lines::Lines;
 use shapes::{Block, Shapes};
 
 /// At most so many findings are told.
 const FINDINGS_MAX: usize = 24;
+/// A key has no more lines than this.
+const KEY_LINES_MAX: u32 = 120;
 /// A line with what belongs to it is not longer than this, in bytes.
 const JOINED_MAX: usize = 16 * 1024;
 
@@ -135,10 +136,11 @@ impl Reader {
             joined: String::new(),
             joinable: false,
             lower: String::new(),
-            found: Vec::new(),
+            found: Found::default(),
             block: Block::default(),
             shapes: Shapes::default(),
             books: Books::default(),
+            key_lines: 0,
         };
         Self { lines: Lines::default(), desk }
     }
@@ -166,10 +168,12 @@ struct Desk {
     joined: String,
     joinable: bool,
     lower: String,
-    found: Vec<usize>,
+    found: Found,
     block: Block,
     shapes: Shapes,
     books: Books,
+    /// So many more lines may belong to a key: what lies between `-----BEGIN` and `-----END` is nobody's evidence.
+    key_lines: u32,
 }
 
 impl Desk {
@@ -193,7 +197,24 @@ impl Desk {
     }
 
     fn plain(&mut self, line: &str) {
-        self.shapes.look(line, &mut self.books);
+        if self.key_lines > 0 {
+            self.key_lines = if line.contains("-----END") { 0 } else { self.key_lines - 1 };
+            return;
+        }
+        if line.contains("-----BEGIN") && !line.contains("-----END") {
+            self.key_lines = KEY_LINES_MAX;
+        }
+        match place::stamp(line).place {
+            // Tables and the like bear no stamps.
+            Some(
+                place @ (Place::Ssm | Place::Ecs | Place::Docker | Place::Kernel | Place::CloudInit | Place::Plugin),
+            ) => {
+                self.shapes.speaks(place);
+            }
+            Some(Place::Systemd | Place::Application | Place::Unknown) | None => {
+                self.shapes.look(line, &mut self.books);
+            }
+        }
         if self.joinable && continues(line) && self.joined.len() + line.len() < JOINED_MAX {
             self.joined.push(' ');
             self.joined.push_str(line.trim_start());
@@ -225,9 +246,17 @@ impl Desk {
         };
         lower_into(line, &mut self.lower);
         let stamp = place::stamp(line);
-        let place = stamp.place.unwrap_or(self.place);
+        let place = match stamp.place {
+            // Both print their lines in one form; the kind, or a line before, knows better.
+            Some(Place::Ssm) if self.place == Place::Plugin => Place::Plugin,
+            Some(place) => place,
+            None => self.place,
+        };
+        if place == Place::Plugin && self.place == Place::Unknown {
+            self.place = Place::Plugin;
+        }
         self.library.matches(&self.lower, place, &mut self.found);
-        for &number in &self.found {
+        for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
             let place = of_component(signature.component).unwrap_or(place);
             if let Some(heals) = signature.heals {
@@ -322,17 +351,20 @@ fn continues(line: &str) -> bool {
 /// Lower case, with single spaces.
 fn lower_into(line: &str, out: &mut String) {
     out.clear();
+    if line.is_ascii() && !line.contains("  ") && !line.contains('\t') {
+        out.push_str(line);
+        out.make_ascii_lowercase();
+        return;
+    }
     let mut space = true;
     for c in line.chars() {
-        if c.is_whitespace() {
-            if !space {
-                out.push(' ');
-            }
-            space = true;
-        } else {
+        let blank = c.is_whitespace();
+        if !blank {
             out.push(c.to_ascii_lowercase());
-            space = false;
+        } else if !space {
+            out.push(' ');
         }
+        space = blank;
     }
 }
 

@@ -39,12 +39,12 @@ fn budget_secs(remedy: Remedy) -> i64 {
 }
 
 /// When to look for the proof first, in seconds after the remedy: not before it can be there. An agent needs some ten seconds to
-/// start after the ten that its restart waits, a host a minute.
+/// start after the ten that its restart waits, ECS's some more until it is connected, a host a minute.
 fn first_look_secs(remedy: Remedy) -> i64 {
     match remedy {
         Remedy::FreeDisk => LOOK_SECS,
-        Remedy::RestartSsmAgent | Remedy::RestartEcsAgent | Remedy::RestartRuntime => 40,
-        Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
+        Remedy::RestartSsmAgent => 40,
+        Remedy::RestartEcsAgent | Remedy::RestartRuntime | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
     }
 }
 

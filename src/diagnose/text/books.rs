@@ -15,7 +15,7 @@ const TAIL_MAX: usize = 6;
 
 /// One kind of evidence, and how often it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
+pub(super) struct Sighting {
     /// The signature's id, or the look's own name.
     pub id: String,
     /// Who says so.
@@ -55,7 +55,7 @@ pub struct Sighting {
 impl Sighting {
     /// Evidence of a cause, in the words of the look that found it.
     #[must_use]
-    pub fn new(id: &str, component: Component, cause: Cause, weight: Weight, evidence: &str) -> Self {
+    pub(super) fn new(id: &str, component: Component, cause: Cause, weight: Weight, evidence: &str) -> Self {
         Self {
             id: id.to_owned(),
             component,
@@ -79,25 +79,25 @@ impl Sighting {
 
     /// The same, of another origin.
     #[must_use]
-    pub fn at(self, place: Place) -> Self {
+    pub(super) fn at(self, place: Place) -> Self {
         Self { place, ..self }
     }
 
     /// The same, with what may help.
     #[must_use]
-    pub fn helped(self, reboot: Helps, restart: Helps) -> Self {
+    pub(super) fn helped(self, reboot: Helps, restart: Helps) -> Self {
         Self { reboot: Some(reboot), restart: Some(restart), ..self }
     }
 
     /// The same, with what it may be as well.
     #[must_use]
-    pub fn or(self, also: &[Cause]) -> Self {
+    pub(super) fn or(self, also: &[Cause]) -> Self {
         Self { also: also.to_vec(), ..self }
     }
 
     /// How often a minute, over the time in which it was seen; `None` where the lines do not say when.
     #[must_use]
-    pub fn per_minute(&self) -> Option<u64> {
+    pub(super) fn per_minute(&self) -> Option<u64> {
         let secs = self.last_at?.since(self.first_at?)?;
         // A burst of one second is not thirty times as many in a minute.
         Some(self.count.saturating_mul(60) / secs.max(10))
@@ -114,7 +114,7 @@ struct Success {
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
-pub struct Books {
+pub(super) struct Books {
     sightings: BTreeMap<(String, Place), Sighting>,
     successes: Vec<Success>,
     tail: VecDeque<Seen>,
@@ -133,18 +133,12 @@ struct Seen {
 
 impl Books {
     /// Counts a line.
-    pub fn next_line(&mut self) {
+    pub(super) fn next_line(&mut self) {
         self.line = self.line.saturating_add(1);
     }
 
-    /// The number of the present line.
-    #[must_use]
-    pub fn line(&self) -> u64 {
-        self.line
-    }
-
     /// Counts a sighting that was made before, without building it anew; `false` when it is the first of its kind.
-    pub fn again(&mut self, id: &str, place: Place, at: Option<Moment>) -> bool {
+    pub(super) fn again(&mut self, id: &str, place: Place, at: Option<Moment>) -> bool {
         // A key of its own is only built for what matched, which is rare beside what did not.
         let Some(known) = self.sightings.get_mut(&(id.to_owned(), place)) else { return false };
         known.count = known.count.saturating_add(1);
@@ -154,7 +148,7 @@ impl Books {
     }
 
     /// Writes down a sighting.
-    pub fn note(&mut self, mut sighting: Sighting, at: Option<Moment>) {
+    pub(super) fn note(&mut self, mut sighting: Sighting, at: Option<Moment>) {
         if self.again(&sighting.id, sighting.place, at) {
             return;
         }
@@ -168,7 +162,7 @@ impl Books {
     }
 
     /// Writes down that something works.
-    pub fn success(&mut self, place: Place, heals: Heals) {
+    pub(super) fn success(&mut self, place: Place, heals: Heals) {
         let line = self.line;
         if let Some(known) = self.successes.iter_mut().find(|known| known.place == place && known.heals == heals) {
             known.line = line;
@@ -178,7 +172,7 @@ impl Books {
     }
 
     /// Keeps a line for the case that nothing is recognised. Lines that differ in figures only are kept once.
-    pub fn keep(&mut self, line: &str) {
+    pub(super) fn keep(&mut self, line: &str) {
         if line.trim().is_empty() {
             return;
         }
@@ -197,19 +191,20 @@ impl Books {
             String::new()
         };
         text.clear();
-        text.extend(line.chars().take(redact::EXCERPT_MAX));
+        // Longer than an excerpt, since what is taken out of it makes room.
+        text.push_str(line.get(..line.floor_char_boundary(2 * redact::EXCERPT_MAX)).unwrap_or_default());
         self.tail.push_back(Seen { shape, text, count: 1 });
     }
 
     /// The last lines, redacted, each with how often it came.
     #[must_use]
-    pub fn tail(&self) -> Vec<(String, u64)> {
+    pub(super) fn tail(&self) -> Vec<(String, u64)> {
         self.tail.iter().map(|seen| (redact::excerpt(&seen.text), seen.count)).collect()
     }
 
     /// Everything that was seen, with what is over marked as such, and whether anything was seen to work.
     #[must_use]
-    pub fn close(self) -> (Vec<Sighting>, bool) {
+    pub(super) fn close(self) -> (Vec<Sighting>, bool) {
         let successes = self.successes;
         let mut sightings: Vec<Sighting> = self.sightings.into_values().collect();
         for sighting in &mut sightings {

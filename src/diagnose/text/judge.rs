@@ -11,7 +11,7 @@ use super::signature::Weight;
 
 /// The one cause, and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
+pub(super) struct Judgement {
     /// The one cause.
     pub cause: Cause,
     /// What else it could be, the likeliest first.
@@ -28,7 +28,7 @@ pub struct Judgement {
 const ALSO_MAX: usize = 4;
 
 /// Judges what was seen; sorts it, the weightiest first.
-pub fn judge(sightings: &mut [Sighting], works: bool) -> Judgement {
+pub(super) fn judge(sightings: &mut [Sighting], works: bool) -> Judgement {
     sightings.sort_by_key(|sighting| (order(sighting), sighting.first_line));
     let standing = |weight: Weight| {
         let of_weight = |sighting: &&Sighting| !sighting.over && sighting.weight == weight;
@@ -140,6 +140,10 @@ fn restart_for(cause: Cause, place: Place) -> Helps {
             if !matches!(cause, Cause::EcsAgentStopped | Cause::EcsAgentHung | Cause::EcsAgentTerminalExit) =>
         {
             Helps::No
+        }
+        // Whose credentials they are is not known.
+        (Helps::Yes, Place::Unknown | Place::Application) if cause == Cause::IdentityCredentialsExpired => {
+            Helps::Unknown
         }
         (helps, _) => helps,
     }

@@ -7,7 +7,7 @@ const OVERLAP: usize = 256;
 
 /// Cuts a stream of bytes into lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(super) struct Lines {
     part: Vec<u8>,
     /// The part is the end of a longer line, and the overlap is all that it holds so far.
     carried: bool,
@@ -15,7 +15,7 @@ pub struct Lines {
 
 impl Lines {
     /// Takes the next bytes; each line that ends in them goes to `line`.
-    pub fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             let (head, tail) = bytes.split_at(end);
             self.take(head, &mut line);
@@ -26,7 +26,7 @@ impl Lines {
     }
 
     /// The last line need not end.
-    pub fn finish(&mut self, mut line: impl FnMut(&str)) {
+    pub(super) fn finish(&mut self, mut line: impl FnMut(&str)) {
         self.flush(&mut line);
     }
 

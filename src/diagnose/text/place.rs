@@ -28,7 +28,7 @@ pub enum Place {
 
 /// A moment, in seconds of one of the clocks that logs are stamped with. Only moments of one clock compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment {
+pub(super) struct Moment {
     clock: Clock,
     secs: u64,
 }
@@ -46,14 +46,14 @@ enum Clock {
 impl Moment {
     /// The seconds from another moment to this one; `None` where they do not compare or the order is wrong.
     #[must_use]
-    pub fn since(self, other: Self) -> Option<u64> {
+    pub(super) fn since(self, other: Self) -> Option<u64> {
         if self.clock == other.clock { self.secs.checked_sub(other.secs) } else { None }
     }
 }
 
 /// What stands before a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     /// Who wrote it, if the line says so.
     pub place: Option<Place>,
     /// When, if the line says so.
@@ -62,7 +62,7 @@ pub struct Stamp {
 
 /// Reads what stands before a message.
 #[must_use]
-pub fn stamp(line: &str) -> Stamp {
+pub(super) fn stamp(line: &str) -> Stamp {
     let bytes = line.as_bytes();
     match bytes.first() {
         Some(b'[') => kernel(line),
@@ -185,7 +185,7 @@ fn time_of_day(text: &str) -> Option<u64> {
 
 /// Where texts of a kind come from, as far as the kind says so.
 #[must_use]
-pub fn of_kind(kind: &str) -> Place {
+pub(super) fn of_kind(kind: &str) -> Place {
     let kind = kind.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| kind.contains(word));
     if has(&["plugin"]) {

@@ -15,11 +15,11 @@ mod processes;
 mod shell;
 mod unit;
 
-pub use json::{Block, Taken, read};
+pub(super) use json::{Block, Taken, read};
 
 /// The readers of shapes. Each sees every line.
 #[derive(Debug, Default)]
-pub struct Shapes {
+pub(super) struct Shapes {
     disk: disk::Disk,
     load: load::Load,
     units: unit::Units,
@@ -32,7 +32,7 @@ pub struct Shapes {
 
 impl Shapes {
     /// Looks at a line.
-    pub fn look(&mut self, line: &str, books: &mut Books) {
+    pub(super) fn look(&mut self, line: &str, books: &mut Books) {
         // Most lines of a log are longer than any line of a table, and none of the shapes needs them.
         if line.len() > 2_048 {
             return;
@@ -48,8 +48,13 @@ impl Shapes {
         clock::line(line, books);
     }
 
+    /// A program of that kind speaks in the text.
+    pub(super) fn speaks(&mut self, place: Place) {
+        self.units.speaks(place);
+    }
+
     /// Says what only the end shows.
-    pub fn finish(&mut self, place: Place, books: &mut Books) {
+    pub(super) fn finish(&mut self, place: Place, books: &mut Books) {
         self.disk.finish(books);
         self.load.finish(books);
         self.sections.finish(books);

@@ -186,7 +186,6 @@ impl Library {
             keys.extend(entry.any.iter().map(|text| Key { signature, pattern: Pattern::new(text) }));
         }
         let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(keys.iter().map(|key| key.pattern.key()))
@@ -203,18 +202,20 @@ impl Library {
         &self.signatures
     }
 
-    /// The numbers of those that a line in lower case shows.
-    pub fn matches(&self, line: &str, place: Place, found: &mut Vec<usize>) {
+    /// Finds those that a line in lower case shows.
+    pub fn matches(&self, line: &str, place: Place, found: &mut Found) {
         found.clear();
         let Some(automaton) = &self.automaton else { return };
         for hit in automaton.find_overlapping_iter(line) {
-            let Some(key) = self.keys.get(hit.pattern().as_usize()) else { continue };
-            if !found.contains(&key.signature)
+            let number = hit.pattern().as_usize();
+            // A key that comes a thousand times in a line is looked at once.
+            let Some(key) = self.keys.get(number).filter(|_| found.is_new(number)) else { continue };
+            if !found.signatures.contains(&key.signature)
                 && self.signatures.get(key.signature).is_some_and(|entry| entry.concerns(place))
                 && key.pattern.is_in(line)
                 && self.lets(key.signature, line)
             {
-                found.push(key.signature);
+                found.signatures.push(key.signature);
             }
         }
     }
@@ -230,6 +231,40 @@ impl Library {
         let holds = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_in(line));
         let with = self.with.get(signature).is_none_or(|patterns| patterns.is_empty() || holds(patterns));
         with && !self.without.get(signature).is_some_and(|patterns| holds(patterns))
+    }
+}
+
+/// What a line shows. One is used for all lines, so that nothing is allocated for those that show nothing.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The numbers of the signatures.
+    pub signatures: Vec<usize>,
+    tried: Vec<usize>,
+    is_tried: Vec<bool>,
+}
+
+impl Found {
+    fn clear(&mut self) {
+        self.signatures.clear();
+        for number in self.tried.drain(..) {
+            if let Some(tried) = self.is_tried.get_mut(number) {
+                *tried = false;
+            }
+        }
+    }
+
+    fn is_new(&mut self, number: usize) -> bool {
+        if self.is_tried.len() <= number {
+            self.is_tried.resize(number + 1, false);
+        }
+        match self.is_tried.get_mut(number) {
+            Some(tried) if !*tried => {
+                *tried = true;
+                self.tried.push(number);
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 }
 
@@ -289,7 +324,8 @@ impl Piece {
             let word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
             let before = start.checked_sub(1).and_then(|at| line.as_bytes().get(at).copied());
             let after = line.as_bytes().get(end).copied();
-            if !(self.starts_word && word(before)) && !(self.ends_word && word(after)) {
+            let cut = (self.starts_word && word(before)) || (self.ends_word && word(after));
+            if !cut {
                 return Some(end);
             }
         }
@@ -341,12 +377,12 @@ mod tests {
     #[test]
     fn every_sample_shows_its_own_signature() {
         let library = Library::get();
-        let mut found = Vec::new();
+        let mut found = Found::default();
         for (number, entry) in library.signatures().iter().enumerate() {
             for sample in &entry.samples {
                 let line = sample.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
                 library.matches(&line, Place::Unknown, &mut found);
-                assert!(found.contains(&number), "{}: {sample}", entry.id);
+                assert!(found.signatures.contains(&number), "{}: {sample}", entry.id);
             }
         }
     }

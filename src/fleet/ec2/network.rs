@@ -138,34 +138,37 @@ impl Fleet {
             json!([{ "ipProtocol": "-1", "ipRanges": [{ "cidrIp": EVERYWHERE }], "ipv6Ranges": [],
                               "prefixListIds": [], "groups": [] }])
         };
-        let row = |(id, name), vpc, egress| {
+        let row = |(id, name), vpc, (ingress, egress)| {
             json!({
                 "groupId": id, "groupName": name, "groupDescription": name, "ownerId": self.world.home.account, "vpcId": vpc,
-                "ipPermissions": [], "ipPermissionsEgress": egress, "tagSet": [],
+                "ipPermissions": ingress, "ipPermissionsEgress": egress, "tagSet": [],
             })
         };
-        let mut endpoints = row(ENDPOINT_GROUP, VPC, json!([]));
-        endpoints["ipPermissions"] = json!([{ "ipProtocol": "tcp", "fromPort": 443, "toPort": 443, "ipv6Ranges": [],
-                                              "ipRanges": [{ "cidrIp": BLOCK }], "prefixListIds": [], "groups": [] }]);
+        let none = || json!([]);
+        let https = json!([{ "ipProtocol": "tcp", "fromPort": 443, "toPort": 443, "ipv6Ranges": [],
+                             "ipRanges": [{ "cidrIp": BLOCK }], "prefixListIds": [], "groups": [] }]);
         // The same group stands for that of the other VPC: its rules are what counts.
-        vec![row(OPEN_GROUP, VPC, all()), row(SHUT_GROUP, VPC, json!([])), row(OPEN_GROUP, DARK_VPC, all()), endpoints]
+        vec![
+            row(OPEN_GROUP, VPC, (none(), all())),
+            row(SHUT_GROUP, VPC, (none(), none())),
+            row(OPEN_GROUP, DARK_VPC, (none(), all())),
+            row(ENDPOINT_GROUP, VPC, (https, none())),
+        ]
     }
 
     fn endpoint_rows(&self) -> Vec<Value> {
-        let row = |id: &str, kind: &str, service: &str| {
+        let row = |id: &str, kind: &str, service: &str, (subnets, groups, interfaces): (Value, Value, Value)| {
             json!({
                 "vpcEndpointId": id, "vpcEndpointType": kind, "vpcId": VPC, "state": "available", "ownerId": self.world.home.account,
-                "serviceName": self.endpoint_service(service), "subnetIdSet": [], "groupSet": [], "routeTableIdSet": [],
-                "networkInterfaceIdSet": [], "privateDnsEnabled": kind == "Interface", "ipAddressType": "ipv4", "tagSet": [],
+                "serviceName": self.endpoint_service(service), "subnetIdSet": subnets, "groupSet": groups, "routeTableIdSet": [],
+                "networkInterfaceIdSet": interfaces, "privateDnsEnabled": kind == "Interface", "ipAddressType": "ipv4", "tagSet": [],
                 "requesterManaged": false,
                 "policyDocument": r#"{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}"#,
             })
         };
-        let mut logs = row(LOGS, "Interface", "logs");
-        logs["subnetIdSet"] = json!([PUBLIC_SUBNET]);
-        logs["groupSet"] = json!([{ "groupId": ENDPOINT_GROUP.0, "groupName": ENDPOINT_GROUP.1 }]);
-        logs["networkInterfaceIdSet"] = json!([LOGS_INTERFACE]);
-        vec![row(S3, "Gateway", "s3"), logs]
+        let group = json!([{ "groupId": ENDPOINT_GROUP.0, "groupName": ENDPOINT_GROUP.1 }]);
+        let of_logs = (json!([PUBLIC_SUBNET]), group, json!([LOGS_INTERFACE]));
+        vec![row(S3, "Gateway", "s3", (json!([]), json!([]), json!([]))), row(LOGS, "Interface", "logs", of_logs)]
     }
 
     fn endpoint_service(&self, service: &str) -> String {

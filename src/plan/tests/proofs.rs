@@ -88,8 +88,10 @@ fn each_remedy_has_its_own_time_to_help() {
         assert_eq!((since, deadline), (then(&case, 0), after(case.now, secs)), "{remedy}");
         let first = match remedy {
             Remedy::FreeDisk => 20,
-            Remedy::RestartSsmAgent | Remedy::RestartEcsAgent | Remedy::RestartRuntime => 40,
-            Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
+            Remedy::RestartSsmAgent => 40,
+            Remedy::RestartEcsAgent | Remedy::RestartRuntime | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => {
+                60
+            }
         };
         assert_eq!((proven_since, plan.next.wake_at), (None, Some(after(case.now, first))), "{remedy}");
     }

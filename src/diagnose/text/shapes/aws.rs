@@ -6,13 +6,14 @@ use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
 use super::super::place::Place;
 use super::super::signature::{Component, Heals, Weight};
+use super::json::field;
 
 /// Reads what is known of a value's form.
 pub(super) fn read(value: &Value, books: &mut Books) {
     for item in list(value, "InstanceInformationList") {
         ping(item, books);
     }
-    if value["Target"].is_string() && value["Status"].is_string() {
+    if field(value, "Target").is_string() && field(value, "Status").is_string() {
         connection(value, books);
     }
     for item in list(value, "InstanceStatuses") {
@@ -24,26 +25,27 @@ pub(super) fn read(value: &Value, books: &mut Books) {
     for item in list(value, "CommandInvocations") {
         invocation(item, books);
     }
-    if value["CommandId"].is_string() && value["StatusDetails"].is_string() {
+    if field(value, "CommandId").is_string() && field(value, "StatusDetails").is_string() {
         invocation(value, books);
     }
     for item in list(value, "containerInstances") {
         container_instance(item, books);
     }
-    for item in list(value, "clusters").filter(|item| item["clusterName"].is_string()) {
-        if item["status"].as_str().is_some_and(|status| status != "ACTIVE") {
+    for item in list(value, "clusters").filter(|item| field(item, "clusterName").is_string()) {
+        if field(item, "status").as_str().is_some_and(|status| status != "ACTIVE") {
             note(books, "cluster-inactive", Component::EcsService, Cause::EcsAgentClusterMissing, Weight::Cause, item);
         }
     }
-    for item in list(value, "failures").filter(|item| item["reason"] == "MISSING") {
-        let cluster = item["arn"].as_str().is_some_and(|arn| arn.contains(":cluster/"));
+    for item in list(value, "failures").filter(|item| field(item, "reason") == "MISSING") {
+        let cluster = field(item, "arn").as_str().is_some_and(|arn| arn.contains(":cluster/"));
         let cause = if cluster { Cause::EcsAgentClusterMissing } else { Cause::EcsAgentDeregistered };
         note(books, "missing", Component::EcsService, cause, Weight::Cause, item);
     }
-    for item in list(value, "VolumeStatuses").filter(|item| item["VolumeStatus"]["Status"] == "impaired") {
+    for item in list(value, "VolumeStatuses").filter(|item| field(field(item, "VolumeStatus"), "Status") == "impaired")
+    {
         note(books, "volume-impaired", Component::Ec2Status, Cause::HostIoStalled, Weight::Cause, item);
     }
-    for item in list(value, "ActivationList").filter(|item| item["Expired"] == true) {
+    for item in list(value, "ActivationList").filter(|item| field(item, "Expired") == true) {
         note(
             books,
             "activation-expired",
@@ -54,11 +56,11 @@ pub(super) fn read(value: &Value, books: &mut Books) {
         );
     }
     for item in list(value, "EvaluationResults") {
-        if item["EvalDecision"].as_str().is_some_and(|decision| decision.ends_with("Deny")) {
+        if field(item, "EvalDecision").as_str().is_some_and(|decision| decision.ends_with("Deny")) {
             note(books, "simulated-deny", Component::Agent, Cause::IdentityAccessDenied, Weight::Cause, item);
         }
     }
-    if let Some(roles) = value["InstanceProfile"]["Roles"].as_array()
+    if let Some(roles) = field(field(value, "InstanceProfile"), "Roles").as_array()
         && roles.is_empty()
     {
         note(
@@ -67,22 +69,24 @@ pub(super) fn read(value: &Value, books: &mut Books) {
             Component::Agent,
             Cause::IdentityNoInstanceProfile,
             Weight::Cause,
-            &value["InstanceProfile"],
+            field(value, "InstanceProfile"),
         );
     }
-    if value["Code"].is_string() && value["LastUpdated"].is_string() {
+    if field(value, "Code").is_string() && field(value, "LastUpdated").is_string() {
         metadata_credentials(value, books);
     }
-    if value["Cluster"].is_string() && value["Version"].is_string() {
+    if field(value, "Cluster").is_string() && field(value, "Version").is_string() {
         introspection(value, books);
     }
-    for item in list(value, "VpcEndpoints").filter(|item| item["State"].is_string() && item["State"] != "available") {
+    for item in list(value, "VpcEndpoints")
+        .filter(|item| field(item, "State").is_string() && field(item, "State") != "available")
+    {
         note(books, "endpoint-not-available", Component::Agent, Cause::NetworkUnreachable, Weight::Cause, item);
     }
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
-    value[name].as_array().into_iter().flatten()
+    field(value, name).as_array().into_iter().flatten()
 }
 
 fn note(books: &mut Books, id: &str, component: Component, cause: Cause, weight: Weight, item: &Value) {
@@ -95,10 +99,10 @@ fn helped(books: &mut Books, sighting: Sighting, reboot: Helps, restart: Helps) 
 
 /// Systems Manager's own view. A lost ping says that the agent is silent, not why.
 fn ping(item: &Value, books: &mut Books) {
-    match item["PingStatus"].as_str() {
+    match field(item, "PingStatus").as_str() {
         Some("Online") => books.success(Place::Ssm, Heals::Nothing),
         Some(other) => {
-            let text = format!("PingStatus {other}, last ping {}", item["LastPingDateTime"]);
+            let text = format!("PingStatus {other}, last ping {}", field(item, "LastPingDateTime"));
             let sighting =
                 Sighting::new("aws.ping-lost", Component::RunCommand, Cause::Unknown, Weight::Symptom, &text);
             books.note(sighting.or(&[Cause::SsmAgentStopped, Cause::SsmAgentHung, Cause::NetworkUnreachable]), None);
@@ -108,7 +112,7 @@ fn ping(item: &Value, books: &mut Books) {
 }
 
 fn connection(value: &Value, books: &mut Books) {
-    let status = value["Status"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let status = field(value, "Status").as_str().unwrap_or_default().to_ascii_lowercase();
     match status.as_str() {
         "connected" => books.success(Place::Ssm, Heals::Nothing),
         "notconnected" | "not_connected" => {
@@ -122,7 +126,7 @@ fn connection(value: &Value, books: &mut Books) {
 }
 
 fn status_checks(item: &Value, books: &mut Books) {
-    let status = |check: &str| item[check]["Status"].as_str().unwrap_or_default();
+    let status = |check: &str| field(field(item, check), "Status").as_str().unwrap_or_default();
     let bad = |status: &str| matches!(status, "impaired");
     if bad(status("SystemStatus")) {
         let sighting = Sighting::new(
@@ -130,7 +134,7 @@ fn status_checks(item: &Value, books: &mut Books) {
             Component::Ec2Status,
             Cause::PlatformHardware,
             Weight::Cause,
-            &item["SystemStatus"].to_string(),
+            &field(item, "SystemStatus").to_string(),
         );
         helped(books, sighting, Helps::No, Helps::No);
     }
@@ -141,11 +145,11 @@ fn status_checks(item: &Value, books: &mut Books) {
             Component::Ec2Status,
             Cause::HostIoStalled,
             Weight::Cause,
-            &item["AttachedEbsStatus"],
+            field(item, "AttachedEbsStatus"),
         );
     }
     if bad(status("InstanceStatus")) {
-        let text = item["InstanceStatus"].to_string();
+        let text = field(item, "InstanceStatus").to_string();
         let sighting =
             Sighting::new("aws.instance-impaired", Component::Ec2Status, Cause::HostKernelHang, Weight::Symptom, &text);
         let sighting = sighting.or(&[Cause::HostBootFailure, Cause::HostNetworkStack, Cause::HostOutOfMemory]);
@@ -153,8 +157,8 @@ fn status_checks(item: &Value, books: &mut Books) {
         helped(books, sighting, Helps::Yes, Helps::No);
     }
     for event in list(item, "Events") {
-        let code = event["Code"].as_str().unwrap_or_default();
-        let done = event["Description"]
+        let code = field(event, "Code").as_str().unwrap_or_default();
+        let done = field(event, "Description")
             .as_str()
             .is_some_and(|text| text.starts_with("[Completed]") || text.starts_with("[Canceled]"));
         if matches!(code, "instance-retirement" | "instance-stop") && !done {
@@ -167,26 +171,26 @@ fn status_checks(item: &Value, books: &mut Books) {
 }
 
 fn instance(item: &Value, books: &mut Books) {
-    if item["MetadataOptions"]["HttpEndpoint"] == "disabled" {
+    if field(field(item, "MetadataOptions"), "HttpEndpoint") == "disabled" {
         note(
             books,
             "metadata-off",
             Component::Agent,
             Cause::IdentityImdsUnreachable,
             Weight::Cause,
-            &item["MetadataOptions"],
+            field(item, "MetadataOptions"),
         );
     }
-    let running = item["State"]["Name"] == "running";
+    let running = field(field(item, "State"), "Name") == "running";
     // A record that shows where the instance lies shows its profile as well, if it has one.
-    if running && item["VpcId"].is_string() && item["IamInstanceProfile"].is_null() {
-        let text = format!("{} has no IamInstanceProfile", item["InstanceId"]);
+    if running && field(item, "VpcId").is_string() && field(item, "IamInstanceProfile").is_null() {
+        let text = format!("{} has no IamInstanceProfile", field(item, "InstanceId"));
         books.note(
             Sighting::new("aws.no-profile", Component::Agent, Cause::IdentityNoInstanceProfile, Weight::Cause, &text),
             None,
         );
     }
-    let why = item["StateReason"]["Code"].as_str().unwrap_or_default();
+    let why = field(field(item, "StateReason"), "Code").as_str().unwrap_or_default();
     if matches!(why, "Server.InternalError" | "Server.ScheduledStop") {
         note(
             books,
@@ -194,7 +198,7 @@ fn instance(item: &Value, books: &mut Books) {
             Component::Ec2Status,
             Cause::PlatformHardware,
             Weight::Cause,
-            &item["StateReason"],
+            field(item, "StateReason"),
         );
     } else if why == "Client.InternalError" {
         note(
@@ -203,7 +207,7 @@ fn instance(item: &Value, books: &mut Books) {
             Component::Ec2Status,
             Cause::HostBootFailure,
             Weight::Symptom,
-            &item["StateReason"],
+            field(item, "StateReason"),
         );
     }
 }
@@ -211,17 +215,17 @@ fn instance(item: &Value, books: &mut Books) {
 /// Run Command. Only a delivery that timed out says something about the node.
 fn invocation(item: &Value, books: &mut Books) {
     let details: String =
-        item["StatusDetails"].as_str().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+        field(item, "StatusDetails").as_str().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
     let details = details.to_ascii_lowercase();
-    let text = format!("StatusDetails {}, ResponseCode {}", item["StatusDetails"], item["ResponseCode"]);
+    let text = format!("StatusDetails {}, ResponseCode {}", field(item, "StatusDetails"), field(item, "ResponseCode"));
     let sighting =
         |id: &str, cause, weight| Sighting::new(&format!("aws.{id}"), Component::RunCommand, cause, weight, &text);
     match details.as_str() {
         "success" => books.success(Place::Unknown, Heals::Nothing),
         "executiontimedout" => {
-            books.note(sighting("execution-timed-out", Cause::CommandScriptTimeout, Weight::Cause), None)
+            books.note(sighting("execution-timed-out", Cause::CommandScriptTimeout, Weight::Cause), None);
         }
-        "timedout" if item["ResponseCode"].as_i64().is_some_and(|code| code >= 0) => {
+        "timedout" if field(item, "ResponseCode").as_i64().is_some_and(|code| code >= 0) => {
             books.note(sighting("timed-out", Cause::CommandScriptTimeout, Weight::Symptom), None);
         }
         "deliverytimedout" | "undeliverable" | "timedout" => {
@@ -243,7 +247,7 @@ fn invocation(item: &Value, books: &mut Books) {
 }
 
 fn container_instance(item: &Value, books: &mut Books) {
-    let status = item["status"].as_str().unwrap_or_default();
+    let status = field(item, "status").as_str().unwrap_or_default();
     if status == "INACTIVE" {
         return note(
             books,
@@ -251,14 +255,14 @@ fn container_instance(item: &Value, books: &mut Books) {
             Component::EcsService,
             Cause::EcsAgentDeregistered,
             Weight::Cause,
-            &item["status"],
+            field(item, "status"),
         );
     }
-    for check in list(&item["healthStatus"], "details").filter(|check| check["status"] == "IMPAIRED") {
-        let cause = if check["type"] == "CONTAINER_RUNTIME" { Cause::RuntimeDockerHung } else { Cause::Unknown };
+    for check in list(field(item, "healthStatus"), "details").filter(|check| field(check, "status") == "IMPAIRED") {
+        let cause = if field(check, "type") == "CONTAINER_RUNTIME" { Cause::RuntimeDockerHung } else { Cause::Unknown };
         note(books, "health-impaired", Component::EcsService, cause, Weight::Symptom, check);
     }
-    match item["agentConnected"].as_bool() {
+    match field(item, "agentConnected").as_bool() {
         Some(true) => books.success(Place::Ecs, Heals::Nothing),
         Some(false) => {
             let text = format!("agentConnected false, status {status}");
@@ -272,7 +276,7 @@ fn container_instance(item: &Value, books: &mut Books) {
 
 /// `http://169.254.169.254/latest/meta-data/iam/…`.
 fn metadata_credentials(value: &Value, books: &mut Books) {
-    match value["Code"].as_str() {
+    match field(value, "Code").as_str() {
         Some("Success") | None => {}
         Some(code) if code.contains("AssumeRole") => {
             note(books, "role-not-assumable", Component::Agent, Cause::IdentityAccessDenied, Weight::Cause, value);
@@ -290,7 +294,7 @@ fn metadata_credentials(value: &Value, books: &mut Books) {
 
 /// The ECS agent's own page. It says nothing about the link to ECS (facts/host.md §2).
 fn introspection(value: &Value, books: &mut Books) {
-    if value["ContainerInstanceArn"].is_string() {
+    if field(value, "ContainerInstanceArn").is_string() {
         books.success(Place::Ecs, Heals::Start);
         books.success(Place::Ecs, Heals::Nothing);
     } else {

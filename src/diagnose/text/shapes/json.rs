@@ -10,7 +10,7 @@ const BLOCK_MAX: usize = 2 * 1024 * 1024;
 
 /// Collects lines until a JSON value is whole.
 #[derive(Debug, Default)]
-pub struct Block {
+pub(in crate::diagnose::text) struct Block {
     text: String,
     /// The brackets that are open.
     open: Vec<u8>,
@@ -20,7 +20,7 @@ pub struct Block {
 
 /// What became of a line.
 #[derive(Debug, PartialEq)]
-pub enum Taken {
+pub(in crate::diagnose::text) enum Taken {
     /// It is no JSON.
     No,
     /// It belongs to a value that goes on.
@@ -33,7 +33,7 @@ pub enum Taken {
 
 impl Block {
     /// Takes a line, if it belongs to JSON.
-    pub fn take(&mut self, line: &str) -> Taken {
+    pub(in crate::diagnose::text) fn take(&mut self, line: &str) -> Taken {
         if self.text.is_empty() {
             let start = line.trim_start();
             let object = start.starts_with("{\"") || start.trim_end() == "{";
@@ -57,7 +57,7 @@ impl Block {
     }
 
     /// What never became whole: the end of it was cut off. Often it can be read all the same, with its brackets closed.
-    pub fn finish(&mut self) -> Taken {
+    pub(in crate::diagnose::text) fn finish(&mut self) -> Taken {
         if self.text.is_empty() {
             return Taken::No;
         }
@@ -108,12 +108,17 @@ impl Block {
     }
 }
 
+/// A field of an object; null where there is none.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 /// Reads a value by its form, and gives back the words in it that should be read as lines.
 #[must_use]
-pub fn read(value: &Value, books: &mut Books) -> Vec<String> {
-    if let Some(checks) = value["DiagnosticsOutput"].as_array() {
+pub(in crate::diagnose::text) fn read(value: &Value, books: &mut Books) -> Vec<String> {
+    if let Some(checks) = field(value, "DiagnosticsOutput").as_array() {
         for check in checks {
-            let text = |name: &str| check[name].as_str().unwrap_or_default();
+            let text = |name: &str| field(check, name).as_str().unwrap_or_default();
             diagnostics::check(text("Check"), text("Status"), text("Note"), books);
         }
         return Vec::new();
@@ -133,30 +138,32 @@ pub fn read(value: &Value, books: &mut Books) -> Vec<String> {
 
 /// A log line as an object: `{"level":"error","time":…,"msg":…}`, or docker's `{"log":…}`.
 fn log_line(value: &Value) -> Option<String> {
-    if let Some(log) = value["log"].as_str() {
+    if let Some(log) = field(value, "log").as_str() {
         return Some(log.to_owned());
     }
-    let message = value["msg"]
+    let message = field(value, "msg")
         .as_str()
-        .or_else(|| value["message"].as_str())
-        .filter(|_| value["level"].is_string() || value["time"].is_string())?;
-    let text = |name: &str| value[name].as_str().unwrap_or_default();
+        .or_else(|| field(value, "message").as_str())
+        .filter(|_| field(value, "level").is_string() || field(value, "time").is_string())?;
+    let text = |name: &str| field(value, name).as_str().unwrap_or_default();
     Some(format!("level={} time={} msg=\"{message}\" error=\"{}\"", text("level"), text("time"), text("error")))
 }
 
 /// `docker inspect` of the ECS agent's container.
 fn inspected(value: &Value, books: &mut Books) {
     for container in value.as_array().into_iter().flatten().chain(std::iter::once(value)) {
-        let state = &container["State"];
-        let name = container["Name"].as_str().unwrap_or_default();
+        let state = &field(container, "State");
+        let name = field(container, "Name").as_str().unwrap_or_default();
         let agent = name.contains("ecs-agent")
-            || container["Config"]["Image"].as_str().is_some_and(|image| image.contains("amazon-ecs-agent"));
+            || field(field(container, "Config"), "Image")
+                .as_str()
+                .is_some_and(|image| image.contains("amazon-ecs-agent"));
         if !agent || !state.is_object() {
             continue;
         }
-        let code = state["ExitCode"].as_i64().unwrap_or_default();
-        let health = state["Health"]["Status"].as_str().unwrap_or_default();
-        let status = match state["Status"].as_str().unwrap_or_default() {
+        let code = field(state, "ExitCode").as_i64().unwrap_or_default();
+        let health = field(field(state, "Health"), "Status").as_str().unwrap_or_default();
+        let status = match field(state, "Status").as_str().unwrap_or_default() {
             "running" if health == "unhealthy" => "Up (unhealthy)".to_owned(),
             "running" => "Up".to_owned(),
             "paused" => "Up (Paused)".to_owned(),
@@ -176,9 +183,25 @@ fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
     match value {
         Value::String(text) if text.len() > 7 => words.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| collect(item, depth + 1, words)),
-        Value::Object(fields) => fields.values().for_each(|item| collect(item, depth + 1, words)),
+        Value::Object(fields) => {
+            // `{"name":"DB_PASSWORD","value":…}`: the name stands beside it.
+            let named =
+                ["name", "Name"].iter().any(|key| fields.get(*key).and_then(Value::as_str).is_some_and(is_secret));
+            for (key, item) in fields {
+                let secret = is_secret(key) || (named && key.eq_ignore_ascii_case("value"));
+                if !secret {
+                    collect(item, depth + 1, words);
+                }
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// Whether a name is one that secrets bear. Without its name nobody could tell later that a word is one.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "auth", "cred", "private"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]

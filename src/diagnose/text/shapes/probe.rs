@@ -6,6 +6,7 @@ use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
 use super::super::place::Place;
 use super::super::signature::{Component, Heals, Weight};
+use super::json::field;
 
 /// The words that `systemctl is-active` prints.
 const STATES: [&str; 6] = ["active", "inactive", "failed", "activating", "deactivating", "unknown"];
@@ -99,9 +100,9 @@ fn note(books: &mut Books, id: &str, component: Component, cause: Cause, weight:
 
 /// One line of Defib's own probe; `false` when it is none.
 pub(super) fn own(line: &Value, books: &mut Books) -> bool {
-    let (Some(check), Some(severity)) = (line["check"].as_str(), line["severity"].as_str()) else {
+    let (Some(check), Some(severity)) = (field(line, "check").as_str(), field(line, "severity").as_str()) else {
         // The line that proves a reboot.
-        return line["check"] == "boot";
+        return field(line, "check") == "boot";
     };
     let Ok(cause) = check.parse::<Cause>() else { return false };
     let weight = match severity {
@@ -109,7 +110,7 @@ pub(super) fn own(line: &Value, books: &mut Books) -> bool {
         "symptom" => Weight::Symptom,
         _ => Weight::Noise,
     };
-    let evidence = line["evidence"].as_str().unwrap_or_default();
+    let evidence = field(line, "evidence").as_str().unwrap_or_default();
     let evidence = if evidence.is_empty() { check } else { evidence };
     books.note(Sighting::new(&format!("probe.{check}"), Component::Probe, cause, weight, evidence), None);
     true

@@ -4,6 +4,7 @@ use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
 use super::super::place::Place;
 use super::super::signature::{Component, Weight};
+use super::unit;
 
 /// What was asked last.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,19 @@ enum Target {
 #[derive(Debug, Default)]
 pub(super) struct Shell {
     target: Target,
+    /// The unit that `systemctl is-active` or `is-enabled` was asked for in the line before.
+    asked: Option<String>,
 }
 
 impl Shell {
     pub(super) fn line(&mut self, line: &str, books: &mut Books) {
         let trimmed = line.trim();
+        if let Some(unit) = self.asked.take() {
+            unit::said(&unit, trimmed, books);
+        }
+        let asked = trimmed.split_once(" is-active ").or_else(|| trimmed.split_once(" is-enabled "));
+        self.asked = asked.map(|(_, units)| units.split([' ', ';', '|', '&']).next().unwrap_or_default().to_owned());
+        link(trimmed, books);
         if let Some((_, rest)) = trimmed.split_once("curl: (") {
             let code = rest.split_once(')').and_then(|(code, _)| code.parse::<u32>().ok());
             self.target = target(rest).unwrap_or(self.target);
@@ -76,12 +85,29 @@ impl Shell {
             (Target::Aws | Target::Unknown, 7 | 28 | 52 | 55 | 56) => {
                 ("curl.unreachable", Cause::NetworkUnreachable, Component::Agent, Place::Unknown)
             }
-            (Target::Metadata | Target::Aws | Target::Unknown | Target::EcsAgent, _) => return,
+            (Target::Metadata | Target::Aws | Target::Unknown, _) => return,
         };
         let sighting = Sighting::new(id, component, cause, Weight::Cause, line).at(place);
         let sighting =
             if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
         books.note(sighting, None);
+    }
+}
+
+/// An interface of the host, not of a container, that is down: `ens5  DOWN ...`, `2: ens5: <...> state DOWN ...`.
+fn link(line: &str, books: &mut Books) {
+    let mut words = line.split_whitespace();
+    let name = words.next().filter(|word| !word.ends_with(':')).or_else(|| words.next()).unwrap_or_default();
+    let own = ["eth", "ens", "enp", "enX"]
+        .iter()
+        .any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
+    let down = words.next() == Some("DOWN") || line.contains("state DOWN");
+    if own && down && line.len() < 300 {
+        let text = format!("the interface is down: {line}");
+        books.note(
+            Sighting::new("host.link-down", Component::Host, Cause::HostNetworkStack, Weight::Cause, &text),
+            None,
+        );
     }
 }
 

@@ -62,22 +62,28 @@ impl Units {
         }
     }
 
+    /// A program of that kind speaks in the text.
+    pub(super) fn speaks(&mut self, place: Place) {
+        self.speaks_of_ssm |= place == Place::Ssm;
+        self.speaks_of_ecs |= place == Place::Ecs;
+    }
+
     fn status_line(&mut self, key: &str, value: &str) {
         match key {
             "Loaded" => {
-                self.unit.load = first(value).to_owned();
-                self.unit.file = value
+                first(value).clone_into(&mut self.unit.load);
+                value
                     .split([';', ')'])
                     .map(str::trim)
                     .find(|part| is_file_state(part))
                     .unwrap_or_default()
-                    .to_owned();
+                    .clone_into(&mut self.unit.file);
             }
             "Active" => {
                 let mut words = value.split([' ', '(', ')']).filter(|word| !word.is_empty());
-                self.unit.active = words.next().unwrap_or_default().to_owned();
-                self.unit.sub = words.next().unwrap_or_default().to_owned();
-                self.unit.result = after(value, "Result: ").unwrap_or_default().to_owned();
+                words.next().unwrap_or_default().clone_into(&mut self.unit.active);
+                words.next().unwrap_or_default().clone_into(&mut self.unit.sub);
+                after(value, "Result: ").unwrap_or_default().clone_into(&mut self.unit.result);
             }
             "Main PID" | "Process" => {
                 self.unit.status =
@@ -178,7 +184,7 @@ fn judge(unit: &Unit, owner: Owner, certain: bool, books: &mut Books) {
         ("masked", active) if active != "active" => note("masked", stopped, Weight::Cause, no, fix),
         ("not-found", _) => note("not-found", stopped, Weight::Cause, no, no),
         (_, "active") if unit.sub == "exited" || unit.sub == "dead" => {
-            note("exited", stopped, Weight::Symptom, unknown, unknown)
+            note("exited", stopped, Weight::Symptom, unknown, unknown);
         }
         (_, "active") if owner == Owner::Ssm && unit.cgroup_agent && !unit.cgroup_worker => {
             // Without credentials the core waits and starts no worker (facts/host.md §1).
@@ -203,7 +209,11 @@ fn judge(unit: &Unit, owner: Owner, certain: bool, books: &mut Books) {
             _ if owner == Owner::Ecs && unit.active == "failed" => note("failed", looping, Weight::Symptom, no, fix),
             // It starts with the host again, if it is enabled.
             _ if owner == Owner::Ssm => {
-                let reboot = if matches!(unit.file.as_str(), "disabled" | "masked") { no } else { yes };
+                let reboot = match unit.file.as_str() {
+                    "disabled" | "masked" => no,
+                    "" => unknown,
+                    _ => yes,
+                };
                 let reboot = if unit.active == "failed" || !certain { unknown } else { reboot };
                 note("stopped", stopped, Weight::Cause, reboot, yes);
             }
@@ -239,6 +249,18 @@ fn missing(line: &str, books: &mut Books) -> bool {
     let sighting = Sighting::new("unit.not-installed", component, cause, Weight::Cause, line).at(place);
     books.note(sighting.helped(Helps::No, Helps::No), None);
     true
+}
+
+/// What `systemctl is-active` or `is-enabled` answered for a unit.
+pub(super) fn said(name: &str, answer: &str, books: &mut Books) {
+    let mut unit =
+        Unit { owner: Some(owner(name)), evidence: format!("{name} is {answer}"), lines: 1, ..Unit::default() };
+    match answer {
+        "active" | "failed" | "inactive" | "activating" | "deactivating" => answer.clone_into(&mut unit.active),
+        "masked" | "not-found" => answer.clone_into(&mut unit.load),
+        _ => return,
+    }
+    judge(&unit, owner(name), true, books);
 }
 
 /// The name in `● ecs.service - Amazon Elastic Container Service`.
