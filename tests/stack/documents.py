@@ -48,7 +48,7 @@ def check_without_documents():
 
 def check_probe(folder):
     host = Host(folder / "well", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"])
-    code, lines = host.run("probe.sh")
+    code, lines = host.run("probe")
     told = findings(lines)
     btime = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(encoding="utf-8"), re.MULTILINE)
     booted = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(btime[1])))
@@ -60,7 +60,7 @@ def check_probe(folder):
              ("amazon-ssm-agent.service", "ActiveState"): "inactive"}
     host = Host(folder / "ill", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"], docker="hangs",
                 properties=state, df=df)
-    code, lines = host.run("probe.sh")
+    code, lines = host.run("probe")
     told = findings(lines)
     codes = [(one or {}).get("check") for one in told]
     check("the probe of an ill one names each cause, in JSON", code == 0 and codes == [
@@ -69,11 +69,11 @@ def check_probe(folder):
     check("with its severity and its evidence", all(set(one) == {"check", "severity", "evidence"}
           and one["severity"] in ("cause", "symptom", "noise") and 0 < len(one["evidence"]) <= 400 for one in told[1:]), lines)
     nasty = {("docker.service", "ActiveState"): "'\"x\\\",\\\"y\\\" $(id) \\\\'", ("docker.service", "SubState"): "y" * 900}
-    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty).run("probe.sh")
+    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty).run("probe")
     told = findings(lines)
     check("what a host prints cannot break out of the JSON", code == 0 and None not in told and len(told) == 2
           and len(told[1]["evidence"]) <= 400, lines)
-    code, lines = Host(folder / "bare", systemctl=None, docker_=None).run("probe.sh")
+    code, lines = Host(folder / "bare", systemctl=None, docker_=None).run("probe")
     check("a host without systemd still says when it booted", code == 0 and findings(lines)[0]["check"] == "boot", lines)
 
 
