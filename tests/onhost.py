@@ -38,7 +38,7 @@ SEVERITIES = ("cause", "symptom", "noise")
 FAMILIES = ("identity", "network", "clock", "platform", "host", "runtime", "ecs-agent", "ssm-agent")
 AT_ONCE = 3
 # What the kernel of this very machine may have said that would be a finding.
-TROUBLE = "[Oo]ut of memory|lockup|blocked for more than|I/O error|Oops|BUG:|read-only|EXT4-fs error|XFS|dropping packet|Hardware Error"
+TROUBLE = "[Oo]ut of memory|lockup|blocked for more than|I/O error|Oops|BUG:|[Rr]emounting filesystem|EXT4-fs error|XFS .*[Ss]hut|dropping packet|Hardware Error"
 
 
 def place(finding):

@@ -108,6 +108,29 @@ def check_shellcheck():
     check(f"shellcheck finds nothing in {len(scripts)} scripts", code == 0 and whole, output)
 
 
+def check_powershell():
+    """The grammar tells a good file from a broken one; no Windows runs them, so they are syntax-checked only."""
+    try:
+        import tree_sitter_powershell
+        from tree_sitter import Language, Parser
+    except ImportError as error:
+        lacking("the PowerShell scripts are good syntax", repr(error))
+        return
+    sys.path.insert(0, str(INFRA))
+    import documents
+    parser = Parser(Language(tree_sitter_powershell.language()))
+
+    def good(text):
+        return not parser.parse(text.encode()).root_node.has_error
+
+    scripts = sorted(path.name for path in documents.SOURCES.glob("*.ps1"))
+    broken = [name for name in scripts for lean in (False, name == "probe.ps1") if not good(documents.script(name, lean))]
+    check(f"{len(scripts)} PowerShell scripts are good syntax (syntax-checked only)", len(scripts) == 2 and not broken, broken)
+    # A file that is cut short anywhere near its end, or lacks a brace, is found out.
+    text = documents.script("probe.ps1")
+    check("and a broken one would be found out", not good(text[:text.rindex("}")]) and not good(text.replace("{", "", 1)))
+
+
 def check_terraform():
     terraform = shutil.which("terraform")
     if not terraform:
@@ -162,5 +185,5 @@ def check_terraform_variables():
               in plain.parameters.items() if name != "VolumeKeyArns"} and len(keys) == 2, made.parameters)
 
 
-ALL = (check_cfn_lint, check_checkov, check_cfn_guard, check_shellcheck, check_terraform,
+ALL = (check_cfn_lint, check_checkov, check_cfn_guard, check_shellcheck, check_powershell, check_terraform,
        check_terraform_variables)
