@@ -100,7 +100,7 @@ def play(number, case, folder, keys, script, usable):
     """One host from its boot to its end; answers whether all was well, and its line."""
     seconds, output = 0.0, ""
     # A case in which the kernel speaks needs the stand-in of dmesg.
-    usable = SHELLS[:2] if case.kernel else usable
+    usable = SHELLS[:2] if case.kernel or case.plain else usable
     shell = usable[number % len(usable)]
     try:
         machine = Machine(folder, f"{prefix()}{number}", keys, script, case.wrong)
@@ -113,9 +113,9 @@ def play(number, case, folder, keys, script, usable):
                 case.inflict(machine)
             before, files = machine.strangers(), machine.files()
             code, output, errors, seconds = machine.probe(shell)
-            left = sorted(left_behind(machine, before)) + sorted(machine.files() - files)
+            left = [] if case.leaves else sorted(left_behind(machine, before)) + sorted(machine.files() - files)
         faults = faults_of(case, code, output, errors, seconds, left)
-    except (Trouble, OSError, subprocess.SubprocessError) as error:
+    except (Trouble, OSError, ValueError, subprocess.SubprocessError) as error:
         faults = [repr(error)]
     line = f"{'FAILED' if faults else 'ok    '} {case.name:<42} {case.cause or 'nothing above noise':<32} {seconds:5.1f} s  {shell}"
     if faults:

@@ -1,5 +1,6 @@
 """The broken hosts: what is wrong with each, and the cause that its diagnosis must name (None: nothing above noise)."""
 
+import struct
 from dataclasses import dataclass, field
 
 from .daemons import SNAP, SSM, snapped
@@ -23,6 +24,10 @@ class Case:
     # What the output must hold, and what it may not.
     says: tuple = ()
     never: tuple = ()
+    # Not by busybox, which has its own of every tool.
+    plain: bool = False
+    # A process that no signal ends outlives the probe.
+    leaves: bool = False
 
     @property
     def kernel(self):
@@ -91,8 +96,32 @@ def flood(machine):
                  f"head -n 400000 >>{ECS_LOG}")
 
 
-def no_curl(machine):
-    (machine.root / "usr/bin/curl").unlink()
+def without(*paths):
+    """Files that this machine does not have."""
+    def remove(machine):
+        for path in paths:
+            (machine.root / path.lstrip("/")).unlink()
+    return remove
+
+
+no_ecs = without(*(f"/etc/systemd/system{folder}/{unit}" for unit in ("ecs.service", "docker.service", "containerd.service")
+                   for folder in ("", "/multi-user.target.wants")), "/etc/ecs/ecs.config", "/usr/local/bin/docker", "/usr/local/bin/ctr")
+
+
+def elsewhere(machine):
+    """A machine whose clock on the wall shows another time than UTC."""
+    local = machine.root / "etc/localtime"
+    local.unlink(missing_ok=True)
+    # Half a day from UTC, as in the file format of tzfile(5), version 1: one type, no transitions.
+    local.write_bytes(b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", -39_600, 0, 0) + b"SST\0")
+
+
+def stuck(machine):
+    """`df` waits for a disk that is gone. No signal ends such a process, so here its time limit does not, either."""
+    machine.write("/usr/local/bin/timeout", """#!/bin/sh
+case "$*" in *' df '*) exec setsid sleep 100 ;; esac
+exec /usr/bin/timeout "$@"
+""", mode=0o755)
 
 
 SECRETS = ("hunter2hunter2", "AKIAIOSFODNN7EXAMPLE", "c2VjcmV0LW9mLXRoZS1yZWdpc3RyeQ", "stand-in-secret-of-the-role", "ASIASTANDIN")
@@ -113,7 +142,27 @@ CASES = (
         logs(ECS_LOG, 10_800, error("InactiveInstanceException"), error("Data mismatch; saved cluster 'a' does not match configured cluster 'b'")))),
     Case("trouble that the agents got over", None, each(
         logs(ECS_LOG, 1, error("AccessDeniedException"), error("AccessDeniedException"), 'level=info time=UTC msg="Registered container instance with cluster!"'))),
-    Case("no curl", None, prepare=no_curl, says=("unknown: curl is missing",)),
+    Case("a task's role is refused", None, logs(ECS_LOG, 1, *[error(
+        f"Error pulling image: AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/task/{n} is not authorized to perform: ecr:GetAuthorizationToken")
+        for n in range(9)], *[error("ExpiredTokenException: the security token included in the request is expired")] * 3)),
+    Case("no ECS and no docker", None, prepare=no_ecs, door=None),
+    Case("a role by Default Host Management", None, lambda machine: machine.write("/var/lib/amazon/ssm/credentials", "[default]\n"),
+         prepare=no_ecs, door=None, wrong={"role": "absent"}),
+    Case("a hybrid node, which has no metadata service", None, lambda machine: machine.write(
+        "/var/lib/amazon/ssm/Vault/Store/RegistrationKey", '{"instanceID":"mi-0123456789abcdef0","region":"eu-central-1"}'),
+        prepare=no_ecs, door=None, wrong={"blocked": ["metadata"]}),
+    Case("behind a proxy that works", None, prepare=overridden(SSM, f"Environment=https_proxy={PROXY} http_proxy={PROXY} no_proxy=169.254.169.254"),
+         wrong={"blocked": ["endpoints"], "proxy_works": True}),
+    Case("an image that is meant to be read-only", None, each(lambda machine: machine.write(
+        "/etc/fstab", "/dev/root / ext4 defaults,ro 0 1\n"), shell("mount -o remount,ro,bind /"))),
+    Case("a firewall that lets 443 out", None, shell(
+        "nft add table inet t && nft add chain inet t out '{ type filter hook output priority 0; policy drop; }' && "
+        "nft add rule inet t out oif lo accept && nft add rule inet t out udp dport 53 accept && nft add rule inet t out tcp dport '{ 80, 443 }' accept && "
+        "nft add rule inet t out ct state established accept")),
+    Case("no curl", None, prepare=without("/usr/bin/curl"), says=("unknown: curl is missing",)),
+    Case("no timeout", None, prepare=without("/usr/bin/timeout"), says=("unknown: ",), plain=True),
+    Case("systemd does not answer", None, lambda machine: machine.write("/usr/local/bin/systemctl", "#!/bin/sh\nexec sleep 100\n", mode=0o755),
+         says=("unknown: systemd does not answer",), plain=True),
     # --- The SSM agent ---
     Case("unit dead", "ssm-agent.stopped", each(shell(f"systemctl stop {SSM}"), becomes(SSM, "inactive"))),
     Case("unit disabled and dead", "ssm-agent.stopped", shell(f"systemctl disable --quiet --now {SSM}"), says=("disabled",)),
@@ -153,6 +202,11 @@ CASES = (
     Case("docker hung", "runtime.docker-hung", behaves("docker", "hangs")),
     Case("docker hung, its client ignores SIGTERM", "runtime.docker-hung", behaves("docker", "deaf")),
     Case("docker down", "runtime.docker-down", each(shell("systemctl stop docker"), becomes("docker.service", "inactive")), door=None),
+    Case("docker broken on disk", "runtime.storage-corrupt", each(
+        lambda machine: machine.write("/usr/bin/dockerd", "#!/bin/sh\necho 'error creating overlay mount: returned error: readlink /var/lib/docker/overlay2/abc: invalid argument' >&2\nwhile :; do sleep 600 & wait $!; done\n", mode=0o755),
+        shell("systemctl restart docker"))),
+    Case("containerd down", "runtime.docker-down", shell("systemctl stop containerd")),
+    Case("containerd hung", "runtime.docker-hung", lambda machine: machine.write("/usr/local/bin/ctr", "#!/bin/sh\nexec sleep 100\n", mode=0o755)),
     Case("docker's socket gone", "runtime.docker-down", behaves("docker", "gone")),
     Case("docker gave up starting", "runtime.docker-down", restarts("docker.service", "exit 1", "ActiveState=failed"), door=None),
     Case("daemon.json broken", "runtime.docker-misconfigured", each(
@@ -162,6 +216,8 @@ CASES = (
     Case("disk full", "host.disk-full", shell("dd if=/dev/zero of=/var/lib/docker/layer bs=1M 2>/dev/null; :")),
     Case("inodes full", "host.inodes-exhausted", shell(
         "mount -t tmpfs -o size=16m,nr_inodes=200 tmpfs /var/lib/amazon; mkdir /var/lib/amazon/ssm; for i in $(seq 220); do touch /var/lib/amazon/ssm/$i; done 2>/dev/null; :")),
+    Case("a disk that is gone, and docker down", "runtime.docker-down", each(shell("systemctl stop docker"), becomes("docker.service", "inactive")),
+         prepare=stuck, door=None, plain=True, leaves=True),
     Case("read-only root", "host.read-only-root", shell("mount -o remount,ro,bind /")),
     Case("out of memory", "host.out-of-memory", kernel(120, OOM)),
     Case("soft lockup", "host.kernel-hang", kernel(60, "watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [kworker/0:1:4711]")),
@@ -185,14 +241,20 @@ CASES = (
         SSM, f"Environment=https_proxy={PROXY} no_proxy=169.254.169.254")),
     Case("proxy of the ECS agent without NO_PROXY", "network.proxy", lambda machine: machine.write(
         "/etc/ecs/ecs.config", "ECS_CLUSTER=blue\nHTTP_PROXY=user:hunter2hunter2@10.99.0.80:3128\n"), never=SECRETS),
+    Case("clock three minutes ahead", "clock.skew", wrong={"ahead_secs": -190}),
     Case("clock an hour behind", "clock.skew", wrong={"ahead_secs": 3_600}),
     Case("clock so wrong that certificates fail", "clock.skew", wrong={"ahead_secs": 172_800, "certificate": "future"}),
+    Case("clock wrong and every way out blocked", "network.unreachable", wrong={"ahead_secs": 3_600, "blocked": ["endpoints"]}, says=("clock.skew", "metadata service")),
     # --- Identity ---
     Case("metadata blocked", "identity.imds-unreachable", wrong={"blocked": ["metadata"]}),
     Case("metadata turned off", "identity.imds-unreachable", wrong={"metadata_off": True}),
     Case("no role", "identity.no-instance-profile", wrong={"role": "absent"}),
     Case("role that EC2 may not assume", "identity.access-denied", wrong={"role": "AssumeRoleUnauthorizedAccess"}),
     Case("credentials expired", "identity.credentials-expired", wrong={"role": "expired"}, never=SECRETS),
+    Case("role without permission, in another zone of time", "identity.access-denied", logs(SSM_LOG, 0, DENIED), prepare=each(
+        behaves("ssm", "alone"), elsewhere)),
+    Case("role without permission for ECS", "identity.access-denied", logs(ECS_LOG, 0, *[error(
+        "Unable to register as a container instance with ECS: AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/node/i-0 is not authorized to perform: ecs:RegisterContainerInstance")] * 3), door=None),
     Case("role without permission", "identity.access-denied", logs(SSM_LOG, 0, DENIED), prepare=behaves("ssm", "alone"), never=SECRETS),
     Case("image of a registered machine", "identity.registration-mismatch", lambda machine: machine.write(
         "/var/lib/amazon/ssm/Vault/Store/EC2RegistrationKey", '{"instanceID":"i-0aaaaaaaaaaaaaaaa","privateKey":"hunter2hunter2"}'), never=SECRETS),

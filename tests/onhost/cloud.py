@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 METADATA, NAMES, ENDPOINTS, PROXY = "169.254.169.254", "10.99.0.53", "10.99.0.10", "10.99.0.80"
+# Where only the proxy gets to.
+BEHIND = "127.0.0.9"
 REGION, INSTANCE, TOKEN = "eu-central-1", "i-0123456789abcdef0", "stand-in"
 SERVED = {
     "/latest/meta-data/placement/region": REGION,
@@ -95,6 +97,30 @@ class Refusing(Quiet):
     do_GET = do_PUT = do_CONNECT
 
 
+class Tunnel(Quiet):
+    """A proxy that leads everybody to the endpoints, which are to be had nowhere else."""
+
+    def do_CONNECT(self):
+        with socket.create_connection((BEHIND, 443)) as far:
+            self.send_response(200)
+            self.end_headers()
+            back = threading.Thread(target=pour, args=(far, self.connection), daemon=True)
+            back.start()
+            pour(self.connection, far)
+            back.join(5)
+        self.close_connection = True
+
+
+def pour(source, sink):
+    """Copies bytes until one side has enough."""
+    try:
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 def names(answering):
     """A name server: every name of AWS is one address. One that is silent listens and says nothing."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -149,7 +175,8 @@ def main():
         names(not wrong.get("names_silent"))
     if "endpoints" not in blocked and not wrong.get("endpoints_refuse"):
         serve(ENDPOINTS, 443, Endpoint, folder / f"{wrong.get('certificate', 'good')}.pem")
-    serve(PROXY, 3_128, Refusing)
+    serve(BEHIND, 443, Endpoint, folder / "good.pem")
+    serve(PROXY, 3_128, Tunnel if wrong.get("proxy_works") else Refusing)
     print("ready", flush=True)
     sys.stdin.read()
 

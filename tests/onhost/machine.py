@@ -255,7 +255,7 @@ class Machine:
 
     def strangers(self):
         """Processes on the machine that belong to none of its units."""
-        script = ('for p in /proc/[0-9]*; do [ "$p" != /proc/$$ ] && read -r n <$p/comm && echo "${p#/proc/} $n $(tr "\\n" " " <$p/cgroup)"; done 2>/dev/null; :')
+        script = ('for p in /proc/[0-9]*; do [ "$p" != /proc/$$ ] && read -r n <$p/comm && n=$(tr -c "A-Za-z0-9." "_" <$p/cmdline) && g=$(tr "\\n" "," <$p/cgroup) && [ "$g" ] && echo "${p#/proc/} ${n:--} $g"; done 2>/dev/null; :')
         lines = [line.split(" ", 2) for line in self.call(script).stdout.splitlines()]
         ours = (".slice", "init.scope")
         return {(pid, name) for pid, name, groups in lines if not any(mark in groups for mark in ours)}

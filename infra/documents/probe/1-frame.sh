@@ -42,7 +42,8 @@ within() {
 
 # Whether that exit code is the time limit's.
 timed_out() {
-    [ "$1" -eq 124 ] || [ "$1" -eq 137 ]
+    # 143: busybox ends the command itself by SIGTERM.
+    [ "$1" -eq 124 ] || [ "$1" -eq 137 ] || [ "$1" -eq 143 ]
 }
 
 number() {
@@ -67,10 +68,13 @@ finding() {
     printf '%s\t%s\t%s\n' "$1" "$2" "$finding_text"
 }
 
-# The properties of a unit, for `property`; fails where systemd does not know the unit.
+# The properties of a unit, for `property`; fails where systemd does not know the unit, and with 2 where it does not answer.
 unit() {
     PROPERTIES=$(within 5 systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,MainPID,NRestarts,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,StateChangeTimestampMonotonic "$1" 2>/dev/null)
-    case $(property LoadState) in '' | not-found) return 1 ;; esac
+    case $(property LoadState) in
+    '') return 2 ;;
+    not-found) return 1 ;;
+    esac
 }
 
 property() {
@@ -84,14 +88,18 @@ age() {
     echo $((UPTIME - age_micros / 1000000))
 }
 
-# The pids of the processes of that name, as the kernel knows it: 15 characters at most.
-pids_of() {
-    for pids_comm in /proc/[0-9]*/comm; do
-        read -r pids_name 2>/dev/null <"$pids_comm" || continue
-        [ "$pids_name" = "$1" ] || continue
-        pids_comm=${pids_comm#/proc/}
-        echo "${pids_comm%/comm}"
+# All processes, as `PID NAME`; the kernel keeps 15 characters of a name.
+processes() {
+    for process in /proc/[0-9]*/comm; do
+        read -r process_name 2>/dev/null <"$process" || continue
+        process=${process#/proc/}
+        echo "${process%/comm} $process_name"
     done
+}
+
+# The pids of the processes of that name.
+pids_of() {
+    printf '%s\n' "$PROCESSES" | sed -n "s/^\([0-9]*\) $1\$/\1/p"
 }
 
 state_of() {

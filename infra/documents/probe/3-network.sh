@@ -237,12 +237,14 @@ endpoints() {
             extra = host ~ /^ec2messages\./
             if (result == 0 || result == 52) { fine++; next }
             if (result == 125 || result == 127) { unknown++; next }
-            if (ENVIRON["PROXY"] != "" && result ~ /^(5|7|28|56|97|124|137)$/) code = "network.proxy"
+            if (ENVIRON["PROXY"] != "" && result ~ /^(5|7|28|56|97|124|137|143)$/) code = "network.proxy"
             else if (result == 6) code = "network.dns"
             else if (result ~ /^(35|51|58|60|77|83)$/) code = "network.tls"
-            else if (result ~ /^(7|28|56|124|137)$/) code = "network.unreachable"
+            else if (result ~ /^(7|28|56|124|137|143)$/) code = "network.unreachable"
             else next
             if (extra) { spared[code] = host; next }
+            # One that the log names may be out of use by now.
+            if (host ~ /^ecs-[at]-/) { named[code] = named[code] " " host; next }
             why = result == 7 ? "refused or no route" : result == 28 || result > 100 ? "no answer in 4 s" : "curl ends with " result
             if (code == "network.tls" && word != "-") why = "certificate of " word
             add(code, host " (" why ")"); bad[code]++
@@ -255,6 +257,7 @@ endpoints() {
                 if (code == "network.unreachable") text = text "; security group, network ACL, route, NAT or VPC endpoint"
                 printf "%s\tcause\t%s\n", code, text
             }
+            for (code in named) if (!(code in bad)) printf "%s\tsymptom\twhere the ECS agent was sent to:%s\n", code, named[code]
             for (code in spared) if (!(code in bad)) printf "%s\tnoise\t%s, which newer agents do without\n", code, spared[code]
             if (unknown && !fine) printf "network.unreachable\tnoise\tunknown: curl or timeout is missing\n"
         }' | while IFS='	' read -r code severity text; do

@@ -4,12 +4,12 @@
 # The first of the units that this machine has.
 ssm_unit() {
     for name in amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service; do
-        if unit "$name"; then
-            UNIT=$name
-            return
-        fi
+        unit "$name"
+        known=$?
+        [ "$known" -eq 1 ] || break
     done
-    return 1
+    UNIT=$name
+    return "$known"
 }
 
 # S04, S05: the unit, and how it ended. Sets WELL where nothing is wrong with it and its worker runs.
@@ -21,7 +21,14 @@ ssm_service() {
         [ -n "$main" ] && WELL=yes
         return
     fi
-    if ! ssm_unit; then
+    ssm_unit
+    known=$?
+    if [ "$known" -eq 2 ]; then
+        finding ssm-agent.stopped noise "unknown: systemd does not answer"
+        [ -n "$main" ] && WELL=yes
+        return
+    fi
+    if [ "$known" -eq 1 ]; then
         [ -n "$main" ] || finding ssm-agent.stopped cause "systemd knows no unit of the SSM agent, and no process of it runs: it is not installed"
         return
     fi
@@ -102,6 +109,8 @@ ssm_log() {
     up=$(age ActiveEnterTimestampMonotonic)
     # Of one that runs well, only this start; one that dies again and again has nothing but starts.
     if [ "$(property ActiveState)" = active ] && number "$up" && [ "$up" -lt "$window" ]; then window=$up; fi
+    # Before the boot was another life.
+    [ "$UPTIME" -ge "$window" ] || window=$UPTIME
     scan "$(local_time "$window")" 'Successfully connected with|Successfully (opened|established|registered)|no longer hibernating|Exiting hibernat' '
 identity.registration-mismatch MachineFingerprintDoesNotMatch|The hardware ID |fingerprint.*does not match
 clock.skew Signature expired|[Ss]ignature not yet current|RequestTimeTooSkewed

@@ -170,6 +170,7 @@ ecs_log() {
     elif [ "$state" = active ] && [ "${UP_SECS:-$window}" -lt "$window" ]; then
         window=$((UP_SECS + 5))
     fi
+    [ "$UPTIME" -ge "$window" ] || window=$UPTIME
     recent=$(utc_time "$RECENT_SECS")
     scan "$(utc_time "$window")" 'Registered container instance with cluster|Connected to ACS|Websocket connection established|Registration completed successfully' '
 ecs-agent.cluster-mismatch Data mismatch; saved cluster
@@ -180,7 +181,7 @@ ecs-agent.cloud-init-failed Cloud-init failure detected
 ecs-agent.image-missing could not (load|download) Amazon Elastic Container Service Agent|[Ff]ailed to load pause container|pause container.*([Nn]o such file|not found)
 clock.skew Signature expired|[Ss]ignature not yet current|RequestTimeTooSkewed
 identity.credentials-expired ExpiredToken|UnrecognizedClient|InvalidClientTokenId|security token included in the request is
-identity.access-denied AccessDenied|is not authorized to perform
+identity.access-denied (RegisterContainerInstance|DiscoverPollEndpoint|poll endpoint|container instance|ACS).*(AccessDenied|not authorized)|not authorized to perform: ecs:|AccessDenied.*(RegisterContainerInstance|DiscoverPollEndpoint|ecs:)
 identity.no-instance-profile Error getting valid credentials|credentials chain|NoCredentialProviders
 identity.imds-unreachable Unable to communicate with EC2 Metadata service
 host.disk-full [Nn]o space left on device
@@ -209,7 +210,7 @@ ecs-agent.crash-loop failed to start, retrying in|Agent exited with code [12]([^
             if [ -z "$ILL" ] && [ "$state" = active ]; then
                 case $code in
                 ecs-agent.deregistered) ;;
-                identity.* | clock.skew | ecs-agent.cluster-missing) [ "$count" -ge 2 ] || severity=noise ;;
+                identity.access-denied | ecs-agent.cluster-missing) [ "$count" -ge 2 ] || severity=noise ;;
                 *) severity=noise ;;
                 esac
             fi

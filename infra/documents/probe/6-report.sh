@@ -49,23 +49,33 @@ report() {
         }'
 }
 
-# Reads what the looks say until the last of them is done, or it is late, and leaves nothing running.
+# Reads what the looks say until the last of them is done, or it is late, and leaves nothing running. The pid of a look that
+# is done may be another's by now, so only what still runs is ended.
 collect() {
-    open=$1 told='' running=''
+    open=$1 told='' running='' ended=' '
     while IFS= read -r line; do
         case $line in
-        'done')
+        'done '*)
+            ended="$ended${line#done } "
+            running=$(printf '%s' "$running" | sed "s/ ${line#done }:[0-9]*//")
             open=$((open - 1))
             [ "$open" -gt 0 ] || break
             ;;
-        late) break ;;
-        'pid '*) running="$running ${line#pid }" ;;
+        late)
+            running=$(printf '%s' "$running" | sed 's/ watchdog:[0-9]*//')
+            break
+            ;;
+        'pid '*)
+            look=${line#pid }
+            case $ended in *" ${look%:*} "*) ;; *) running="$running $look" ;; esac
+            ;;
         *) told="$told$line
 " ;;
         esac
     done
-    # shellcheck disable=SC2086 # These are pids.
-    kill $running 2>/dev/null
+    for look in $running; do
+        kill "${look#*:}" 2>/dev/null
+    done
     printf '%s' "$told" | report
 }
 
@@ -80,34 +90,44 @@ watchdog() {
     echo late
 }
 
+PROCESSES=$(processes 2>/dev/null)
 boot
+# `exec`, since a shell that redirects a function keeps what was there before, and a look that is stuck would hold it open.
 {
     {
-        host 2>/dev/null
-        echo 'done'
+        exec 2>/dev/null
+        watchdog
     } &
-    echo "pid $!"
+    echo "pid watchdog:$!"
     {
-        network 2>/dev/null
-        echo 'done'
+        exec 2>/dev/null
+        host
+        echo 'done host'
     } &
-    echo "pid $!"
+    echo "pid host:$!"
     {
-        ssm_agent 2>/dev/null
-        echo 'done'
+        exec 2>/dev/null
+        network
+        echo 'done network'
     } &
-    echo "pid $!"
+    echo "pid network:$!"
     {
-        ecs 2>/dev/null
-        echo 'done'
+        exec 2>/dev/null
+        ssm_agent
+        echo 'done ssm_agent'
     } &
-    echo "pid $!"
+    echo "pid ssm_agent:$!"
     {
-        allowance 2>/dev/null
-        echo 'done'
+        exec 2>/dev/null
+        ecs
+        echo 'done ecs'
     } &
-    echo "pid $!"
-    watchdog 2>/dev/null &
-    echo "pid $!"
+    echo "pid ecs:$!"
+    {
+        exec 2>/dev/null
+        allowance
+        echo 'done allowance'
+    } &
+    echo "pid allowance:$!"
 } | collect 5
 exit 0
