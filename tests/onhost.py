@@ -159,7 +159,10 @@ def main():
     # All that is started and mounted is inside; with the first process in there, the kernel ends the rest.
     nest = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
     with tempfile.TemporaryDirectory(prefix="defib-onhost-") as scratch:
-        trial = f"mkdir {scratch}/trial && mount -t tmpfs tmpfs {scratch}/trial && unshare --net ip link add try0 type veth peer name try1"
+        trial = (f"set -e; cd {scratch}; mkdir trial; mount -t tmpfs tmpfs trial; mkdir trial/upper trial/work trial/all; "
+                 "mount -t overlay overlay -o lowerdir=/usr,upperdir=trial/upper,workdir=trial/work trial/all; "
+                 "unshare --net ip link add try0 type veth peer name try1; "
+                 + "".join(f"mkdir {tree}/{prefix()}trial; rmdir {tree}/{prefix()}trial; " for tree in hierarchies()))
         done = subprocess.run([*nest, "sh", "-c", trial], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             return leave(CANNOT, f"this machine allows no namespaces, mounts or cables: {done.stderr.strip()[-200:]}")

@@ -155,6 +155,8 @@ CASES = (
          wrong={"blocked": ["endpoints"], "proxy_works": True}),
     Case("an image that is meant to be read-only", None, each(lambda machine: machine.write(
         "/etc/fstab", "/dev/root / ext4 defaults,ro 0 1\n"), shell("mount -o remount,ro,bind /"))),
+    Case("no default route, and a route to all that is needed", None, shell(
+        "ip route add 10.99.0.0/24 via 10.0.0.1 && ip route add 169.254.169.254/32 via 10.0.0.1 && ip route del default")),
     Case("a firewall that lets 443 out", None, shell(
         "nft add table inet t && nft add chain inet t out '{ type filter hook output priority 0; policy drop; }' && "
         "nft add rule inet t out oif lo accept && nft add rule inet t out udp dport 53 accept && nft add rule inet t out tcp dport '{ 80, 443 }' accept && "
@@ -181,6 +183,14 @@ CASES = (
     Case("agent stopped by a signal", "ssm-agent.hung", shell(f"kill -STOP $(systemctl show -p MainPID --value {SSM})")),
     Case("worker pool full", "ssm-agent.workers-exhausted", shell(
         "for i in 1 2 3 4 5; do systemd-run --quiet --unit=document-$i /usr/bin/ssm-document-worker; done; sleep 0.3")),
+    Case("agent hibernates", "ssm-agent.hibernating", each(
+        logs(SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - health ping failed"),
+        logs("/var/log/amazon/ssm/hibernate.log", 1, "TIME INFO Agent is in hibernate mode. Reducing logging."))),
+    Case("agent hibernates, and says why", "identity.access-denied", logs(
+        SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - AccessDeniedException: not allowed"), says=("ssm-agent.hibernating",)),
+    Case("agent hibernated, and is back", None, logs(
+        SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - AccessDeniedException: not allowed",
+        "TIME.0000 INFO [ssm-agent-worker] Agent is no longer hibernating")),
     Case("program of the agent missing", "ssm-agent.misconfigured", each(
         shell(f"rm /usr/bin/amazon-ssm-agent; systemctl restart {SSM}; :"), becomes(SSM, "auto-restart"))),
     # --- The ECS agent ---

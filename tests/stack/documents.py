@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from .gates import INFRA, check
-from .scripts import Host, findings
-from .template import GIVEN, PATH, TEMPLATE, Stack, load
+from .scripts import Host, documents, findings
+from .template import GIVEN, PATH, ROOT, TEMPLATE, Stack, load
 
 
 def check_documents():
@@ -47,6 +47,13 @@ def check_without_documents():
 
 
 def check_probe(folder):
+    codes = set(re.findall(r'=> "([a-z.-]+)"|^    \w+ = "([a-z.-]+)",', (ROOT / "src/diagnose/cause.rs").read_text(encoding="utf-8"), re.MULTILINE))
+    known = {code for pair in codes for code in pair if code}
+    families = "|".join(sorted({code.split(".")[0] for code in known if "." in code}))
+    for script in ("probe", "probe.ps1"):
+        used = {code for code in re.findall(rf"(?<![\w./-])(?:{families})\.[a-z]+(?:-[a-z]+)*(?![\w.*-])", documents.script(script))
+                if not code.endswith((".service", ".config", ".log"))}
+        check(f"{script} names causes that Defib knows", len(used) > 10 and used <= known, used - known)
     host = Host(folder / "well", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"])
     code, lines = host.run("probe")
     told = findings(lines)

@@ -46,6 +46,11 @@ exit 0"""
             self.tool(name, self.noting(name))
         for name in SYSTEM:
             (self.bin / name).symlink_to(next(path for path in (Path("/usr/bin") / name, Path("/bin") / name) if path.exists()))
+        # Of this machine's kernel only when it booted; its load and its processes are none of the host's.
+        for name in ("stat", "uptime", "sys/kernel/random/boot_id"):
+            own = self.folder / "proc" / name
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.symlink_to(f"/proc/{name}")
         for name, body in tools.items():
             (self.bin / name.replace("_", "-")).unlink(missing_ok=True)
             if body is not None:
@@ -73,6 +78,7 @@ exit 0"""
             raise ValueError(f"{script} sets another PATH than the test knows")
         for real, own in ((PATH_LINE, f"PATH={self.bin}"), ("/run/systemd/system", str(self.run_folder)),
                           ("/var/lib/amazon", f"{self.folder}/var/lib/amazon"), ("/var/log", f"{self.folder}/var/log"), ("/etc/ecs", f"{self.folder}/etc/ecs"),
+                          ("/proc/", f"{self.folder}/proc/"), ("/sys/class/", f"{self.folder}/sys/class/"),
                           ("{{ Action }}", action or "")):
             text = text.replace(real, own)
         done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=LIMIT_SECS, check=False, env={})

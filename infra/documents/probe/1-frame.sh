@@ -58,11 +58,12 @@ redact() {
         -e 's/[Aa]uthorization["'\'' ]*[:=].*/Authorization: [removed]/' \
         -e 's/\([Bb]earer\|[Bb]asic\) [A-Za-z0-9._~+/=-]\{8,\}/\1 [removed]/g' \
         -e 's/\([A-Za-z_-]*\([Pp]assword\|PASSWORD\|[Pp]asswd\|PASSWD\|[Ss]ecret\|SECRET\|[Tt]oken\|TOKEN\|[Aa]pi[_-]\{0,1\}[Kk]ey\|API_KEY\|[Ss]ignature\|[Cc]redential\|AUTH_DATA\|[Pp]rivate[_-]\{0,1\}[Kk]ey\)[A-Za-z_-]*["'\'']\{0,1\}\) *[:=] *["'\'']\{0,1\}[^"'\'' ,;&]\{1,\}/\1=[removed]/g' \
-        -e 's#[A-Za-z0-9/+=_-]\{64,\}#[removed]#g'
+        -e 's#[A-Za-z0-9+=_-]\{64,\}#[removed]#g' \
+        -e 's#[A-Za-z0-9/+=_-]\{120,\}#[removed]#g'
 }
 
-# finding CAUSE cause|symptom|noise|firewall EVIDENCE: one line for `report`. What a host prints is evidence, never syntax:
-# no quotes (042), no backslashes (134), no control characters.
+# finding CAUSE cause|symptom|noise|suspect EVIDENCE: one line for `report`; a suspect is a cause where a probe of the network
+# fails, else noise. What a host prints is evidence, never syntax: no quotes (042), no backslashes (134), no control characters.
 finding() {
     finding_text=$(printf '%s' "$3" | tr '\n\t' '  ' | tr -d '\042\134' | tr -cd '\040-\176' | cut -c 1-4000 | redact | cut -c 1-400)
     printf '%s\t%s\t%s\n' "$1" "$2" "$finding_text"
@@ -117,7 +118,8 @@ utc_time() {
 
 # scan SINCE SUCCESS TABLE FILE…: what of the table stands in the logs since then and after the last success. The table
 # has a line `CODE REGEX` each; printed is `CODE COUNT LINE`, the last line of each code, by tabs. One outage can write
-# half a million equal lines, so equal neighbours are judged once.
+# half a million equal lines, so equal neighbours are judged once. A line falls to the first row that fits; one on hibernation also
+# says why.
 # shellcheck disable=SC2016 # What looks like an expansion is awk's.
 scan() {
     scan_since=$1 scan_success=$2 scan_table=$3
@@ -150,7 +152,7 @@ scan() {
             split("", held)
             if ($0 ~ success) { split("", count); split("", last); next }
             if ($0 !~ any) next
-            for (i = 1; i <= n; i++) if ($0 ~ regex[i]) { count[code[i]]++; last[code[i]] = $0; held[code[i]] = 1; break }
+            for (i = 1; i <= n; i++) if ($0 ~ regex[i]) { count[code[i]]++; last[code[i]] = $0; held[code[i]] = 1; if (code[i] !~ /hibernating/) break }
         }
         END { for (i = 1; i <= n; i++) if (code[i] in count) { printf "%s\t%d\t%.600s\n", code[i], count[code[i]], last[code[i]]; delete count[code[i]] } }'
 }

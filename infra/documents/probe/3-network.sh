@@ -170,7 +170,10 @@ routes() {
     way=$(awk '$2 == "00000000" && $8 == "00000000" { print $1; exit }' /proc/net/route 2>/dev/null)
     [ -n "$way" ] || way=$(awk '$1 ~ /^0+$/ && $2 == "00" && $10 != "lo" { print $10; exit }' /proc/net/ipv6_route 2>/dev/null)
     if [ -z "$way" ]; then
-        [ ! -r /proc/net/route ] || finding host.network-stack cause "there is no default route"
+        # Who has a route to each endpoint needs none.
+        severity=suspect
+        has curl || severity=cause
+        [ ! -r /proc/net/route ] || finding host.network-stack "$severity" "there is no default route"
     elif [ "$(cat "/sys/class/net/$way/carrier" 2>/dev/null || echo 0)" = 0 ]; then
         finding host.network-stack cause "the interface of the default route, $way, has no link"
     fi
@@ -191,13 +194,13 @@ firewall() {
     has iptables && rules=$(within 4 iptables -w 2 -S OUTPUT 2>/dev/null | grep -E -- '-j (DROP|REJECT)|^-P OUTPUT DROP' |
         # A rule for one user, and one for what comes from containers, is hardening.
         grep -v -e '--uid-owner' -e '--gid-owner' | grep -E -- '^-P|169\.254\.169\.254|dports? ([0-9,:]*[,:])?443|dport 53|-A OUTPUT -j' | head -n 3 | tr '\n' ';')
-    [ -z "$rules" ] || finding host.network-stack firewall "iptables: $rules"
+    [ -z "$rules" ] || finding host.network-stack suspect "iptables: $rules"
     has nft && rules=$(within 4 nft list ruleset 2>/dev/null | awk '
         /^[ \t]*chain / { chain = $2; out = 0 }
         /hook output/ { out = 1; if (/policy drop/) print "chain " chain ": policy drop" }
         out && /(drop|reject)/ && !/skuid|skgid|policy/ && (/169\.254\.169\.254|dport (\{[^}]*)?443|dport 53/ || /^[ \t]*(counter [^a-z]*)?(drop|reject)/) { print }' |
         head -n 3 | tr '\n' ';')
-    [ -z "$rules" ] || finding host.network-stack firewall "nft: $rules"
+    [ -z "$rules" ] || finding host.network-stack suspect "nft: $rules"
 }
 
 # S14: a proxy that is asked for the metadata service answers for itself.

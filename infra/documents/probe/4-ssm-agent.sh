@@ -109,9 +109,12 @@ ssm_log() {
     up=$(age ActiveEnterTimestampMonotonic)
     # Of one that runs well, only this start; one that dies again and again has nothing but starts.
     if [ "$(property ActiveState)" = active ] && number "$up" && [ "$up" -lt "$window" ]; then window=$up; fi
+    # One that hibernates says so at the beginning, and then only knocks once an hour.
+    [ -z "$(find /var/log/amazon/ssm/hibernate.log -mmin -65 2>/dev/null)" ] || [ "${up:-3900}" -lt "$window" ] || window=3900
     # Before the boot was another life.
     [ "$UPTIME" -ge "$window" ] || window=$UPTIME
-    scan "$(local_time "$window")" 'Successfully connected with|Successfully (opened|established|registered)|no longer hibernating|Exiting hibernat' '
+    said=$(scan "$(local_time "$window")" 'Successfully connected with|Successfully (opened|established|registered)|no longer hibernating|Exiting hibernat' '
+ssm-agent.hibernating Entering SSM Agent hibernate|Backing off health check
 identity.registration-mismatch MachineFingerprintDoesNotMatch|The hardware ID |fingerprint.*does not match
 clock.skew Signature expired|[Ss]ignature not yet current|RequestTimeTooSkewed
 identity.credentials-expired ExpiredToken|UnrecognizedClient|InvalidClientTokenId|security token included in the request is
@@ -129,9 +132,12 @@ host.pids-exhausted [Rr]esource temporarily unavailable|failed to create new OS 
 host.out-of-memory cannot allocate memory
 ssm-agent.workers-exhausted ProcessorBufferFull
 ssm-agent.update-stuck another update is in progress|ErrorUpdaterLockBusy|Insufficient available disk space
-ssm-agent.hibernating Entering SSM Agent hibernate|Backing off health check
 ssm-agent.worker-crash crashed with message|panic: |fatal error: |has been terminated
-ssm-agent.misconfigured [Ff]ailed to (load|initialize|read) vault|vault.*(invalid|corrupt)|invalid character .* looking for|[Ff]ailed to unmarshal' "$SSM_LOG" |
+ssm-agent.misconfigured [Ff]ailed to (load|initialize|read) vault|vault.*(invalid|corrupt)|invalid character .* looking for|[Ff]ailed to unmarshal' "$SSM_LOG")
+    [ -n "$said" ] || return
+    # One that hibernates has its worker, and is not well.
+    case $said in *ssm-agent.hibernating*) WELL= ;; esac
+    printf '%s\n' "$said" |
         while IFS='	' read -r code count line; do
             case $code in
             # What an active probe knows better, the log only points at.

@@ -9,7 +9,9 @@ journal() {
 # C10–C13: sets DOCKER to yes where it answers.
 docker_runtime() {
     DOCKER=
-    if has systemctl && unit containerd.service && [ "$(property ActiveState)" != active ] && [ "$(property UnitFileState)" != disabled ]; then
+    # Some dockers bring a containerd of their own.
+    if has systemctl && unit containerd.service && [ "$(property ActiveState)" != active ] && [ -z "$(pids_of containerd)" ] &&
+        [ "$(property UnitFileState)" != disabled ]; then
         finding runtime.docker-down symptom "containerd.service is $(property ActiveState) ($(property SubState)), last exit code $(property ExecMainStatus)"
     fi
     if ! has systemctl || ! unit docker.service; then

@@ -17,7 +17,7 @@ report() {
         NF >= 3 { seen[$1 $2 $3] = 1; lines++; code[lines] = $1; severity[lines] = $2; text[lines] = $3; if ($2 == "cause") sure[$1] = 1 }
         END {
             broken = ("network.unreachable" in sure) || ("network.dns" in sure) || ("identity.imds-unreachable" in sure)
-            for (i = 1; i <= lines; i++) if (severity[i] == "firewall") {
+            for (i = 1; i <= lines; i++) if (severity[i] == "suspect") {
                 severity[i] = broken ? "cause" : "noise"
                 if (broken) sure[code[i]] = 1
             }
