@@ -55,7 +55,9 @@ def check_probe(folder):
                 if not code.endswith((".service", ".config", ".log"))}
         check(f"{script} names causes that Defib knows", len(used) > 10 and used <= known, used - known)
     host = Host(folder / "well", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"])
+    started = time.monotonic()
     code, lines = host.run("probe")
+    check("the probe does not wait for its watchdog", time.monotonic() - started < 30, f"{time.monotonic() - started:.0f} s")
     told = findings(lines)
     btime = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(encoding="utf-8"), re.MULTILINE)
     booted = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(btime[1])))

@@ -59,7 +59,7 @@ host_load() {
     cores=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null)
     number "$cores" && [ "$cores" -gt 0 ] || cores=1
     waiting=$(pressure cpu some)
-    if [ $((${load%%.*} / cores)) -ge 8 ] && [ "${waiting:-100}" -ge 60 ]; then
+    if number "${load%%.*}" && [ $((${load%%.*} / cores)) -ge 8 ] && [ "${waiting:-100}" -ge 60 ]; then
         finding host.cpu-saturated symptom "load $load on $cores cores; tasks waited for a core ${waiting:-?} % of the last minute"
     fi
     waiting=$(pressure io full)

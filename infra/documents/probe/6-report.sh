@@ -93,6 +93,7 @@ watchdog() {
 PROCESSES=$(processes 2>/dev/null)
 boot
 # `exec`, since a shell that redirects a function keeps what was there before, and a look that is stuck would hold it open.
+# A trap, since a shell also ends by an error of its own, and the others need not wait for that.
 {
     {
         exec 2>/dev/null
@@ -101,32 +102,32 @@ boot
     echo "pid watchdog:$!"
     {
         exec 2>/dev/null
+        trap "echo 'done host'" EXIT
         host
-        echo 'done host'
     } &
     echo "pid host:$!"
     {
         exec 2>/dev/null
+        trap "echo 'done network'" EXIT
         network
-        echo 'done network'
     } &
     echo "pid network:$!"
     {
         exec 2>/dev/null
+        trap "echo 'done ssm_agent'" EXIT
         ssm_agent
-        echo 'done ssm_agent'
     } &
     echo "pid ssm_agent:$!"
     {
         exec 2>/dev/null
+        trap "echo 'done ecs'" EXIT
         ecs
-        echo 'done ecs'
     } &
     echo "pid ecs:$!"
     {
         exec 2>/dev/null
+        trap "echo 'done allowance'" EXIT
         allowance
-        echo 'done allowance'
     } &
     echo "pid allowance:$!"
 } | collect 5
