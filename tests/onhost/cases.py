@@ -184,12 +184,12 @@ CASES = (
     Case("worker pool full", "ssm-agent.workers-exhausted", shell(
         "for i in 1 2 3 4 5; do systemd-run --quiet --unit=document-$i /usr/bin/ssm-document-worker; done; sleep 0.3")),
     Case("agent hibernates", "ssm-agent.hibernating", each(
-        logs(SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - health ping failed"),
+        logs(SSM_LOG, 0, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - health ping failed"),
         logs("/var/log/amazon/ssm/hibernate.log", 1, "TIME INFO Agent is in hibernate mode. Reducing logging."))),
     Case("agent hibernates, and says why", "identity.access-denied", logs(
-        SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - AccessDeniedException: not allowed"), says=("ssm-agent.hibernating",)),
+        SSM_LOG, 0, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - AccessDeniedException: not allowed"), says=("ssm-agent.hibernating",)),
     Case("agent hibernated, and is back", None, logs(
-        SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - AccessDeniedException: not allowed",
+        SSM_LOG, 0, "TIME.0000 INFO [ssm-agent-worker] Entering SSM Agent hibernate - AccessDeniedException: not allowed",
         "TIME.0000 INFO [ssm-agent-worker] Agent is no longer hibernating")),
     Case("program of the agent missing", "ssm-agent.misconfigured", each(
         shell(f"rm /usr/bin/amazon-ssm-agent; systemctl restart {SSM}; :"), becomes(SSM, "auto-restart"))),

@@ -87,8 +87,9 @@ SLEEPER = "#!/bin/sh\nwhile :; do sleep 600; done\n"
 DOCKER = """#!/bin/sh
 read -r mode 2>/dev/null </etc/stand-in/docker
 case $mode in
-hangs) sleep 600 ;;
-deaf) trap '' TERM; sleep 600; sleep 600 ;;
+hangs) exec sleep 600 ;;
+# One process, as the real client is, and what it ignores stays ignored.
+deaf) trap '' TERM; exec sleep 600 ;;
 esac
 if [ "$mode" = gone ] || ! systemctl is-active --quiet docker.service; then
     echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2

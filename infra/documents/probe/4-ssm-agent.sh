@@ -108,7 +108,7 @@ ssm_log() {
     window=$RECENT_SECS
     up=$(age ActiveEnterTimestampMonotonic)
     # Of one that runs well, only this start; one that dies again and again has nothing but starts.
-    if [ "$(property ActiveState)" = active ] && number "$up" && [ "$up" -lt "$window" ]; then window=$up; fi
+    if [ "$(property ActiveState)" = active ] && number "$up" && [ "$up" -lt "$window" ]; then window=$((up + 5)); fi
     # One that hibernates says so at the beginning, and then only knocks once an hour.
     [ -z "$(find /var/log/amazon/ssm/hibernate.log -mmin -65 2>/dev/null)" ] || [ "${up:-3900}" -lt "$window" ] || window=3900
     # Before the boot was another life.
