@@ -32,12 +32,32 @@ yaml.SafeDumper.add_representer(
     Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|"))
 
 
+def whole(name):
+    """A script as it was written: a file, or the parts of a folder in their order."""
+    source = SOURCES / name
+    parts = sorted(source.glob("*.sh")) if source.is_dir() else [source]
+    return "".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+def script(name, lean=False):
+    """A script as it stands in a document. A lean one comes without what only people read.
+
+    The limit for a document counts every byte, and the probe's comments and indentation are a fourth of it. A lean script
+    holds no text of several lines in which a comment sign or a leading space would mean something.
+    """
+    if not lean:
+        return whole(name)
+    first, *lines = whole(name).splitlines()
+    kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    return "\n".join([first, *kept, ""])
+
+
 def content(kind):
     """The document's content, with its scripts put in."""
     source = yaml.safe_load((SOURCES / f"{kind.lower()}.yaml").read_text(encoding="utf-8"))
     for step in source["mainSteps"]:
         lines = step["inputs"]["runCommand"]
-        step["inputs"]["runCommand"] = [Block((SOURCES / line["file"]).read_text(encoding="utf-8")) for line in lines]
+        step["inputs"]["runCommand"] = [Block(script(line["file"], line.get("lean", False))) for line in lines]
     return source
 
 

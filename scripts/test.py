@@ -33,6 +33,8 @@ COMMAND_LIMIT_SECS = 45 * 60
 FETCH_LIMIT_SECS = 60
 # By this exit code a Python test says that it lacks a tool; its last line is the reason.
 SKIPPED = 77
+# And by this one that the machine itself does not allow it.
+CANNOT = 78
 
 CARGO_DENY = "cargo-deny@0.20.2"
 # What provided.al2023 has.
@@ -432,7 +434,27 @@ def stage_lambda(log):
 
 def stage_infra(log):
     """the template: linters, rules on every event, permissions against the code, scripts of the documents"""
-    return script(log, "tests/infra.py")
+    outcome = script(log, "tests/infra.py")
+    outcome.note = outcome.note or "PowerShell: syntax-checked only"
+    return outcome
+
+
+def stage_onhost(log):
+    """the probe on broken hosts, each with a real systemd in systemd-nspawn"""
+    code, output = log.run([python_tools(log), "tests/onhost.py"])
+    reason = (output.strip().splitlines() or ["tests/onhost.py cannot run here"])[-1]
+    if code == SKIPPED:
+        raise unavailable(reason)
+    # No registry can help a machine that may not make another one.
+    if code == CANNOT:
+        raise Skipped(reason)
+    summaries = re.findall(r"^\d+ passed, \d+ failed$", output, re.MULTILINE)[-1:]
+    outcome = outcome_of(code, summaries, Failed("no host was booted"))
+    slowest = max(map(float, re.findall(r" ([\d.]+) s  \S", output)), default=0)
+    outcome.note = outcome.note or f"the slowest probe took {slowest:.0f} s; Windows: syntax-checked only"
+    # The table of hosts is worth reading by itself.
+    say("\n" + "\n".join(line for line in output.splitlines() if re.match(r"(ok|FAILED) ", line)))
+    return outcome
 
 
 def stage_linkage(log):
@@ -515,6 +537,7 @@ STAGES = {
     "linkage": stage_linkage,
     "e2e": stage_e2e,
     "infra": stage_infra,
+    "onhost": stage_onhost,
     "readme": stage_readme,
 }
 

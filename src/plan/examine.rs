@@ -15,8 +15,8 @@ use crate::guard::mode::Reach;
 use crate::guard::{Refusal, Sight, calendar, fleet, gates, mode, ownership, shared, workload};
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
-    ANSWER_FRESH_SECS, Blind, Depth, Health, InvocationStatus, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, Probe,
-    ProbeAnswer, Standing,
+    ANSWER_FRESH_SECS, Blind, Connection, Depth, Fact, Health, InvocationStatus, Observation, PROBE_FRESH_SECS,
+    PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
 };
 use crate::policy::Mode;
 use crate::ports::{KillSwitch, Quarantine, Rails};
@@ -319,7 +319,7 @@ fn probe_first<'a>(
         && seen.awaits_probe()
     {
         let phase = Phase::Examining { since, deadline, sending: None };
-        let wake = draft.in_secs(probe_wait_secs(seen, secs_between(probe.sent_at, now)));
+        let wake = draft.in_secs(probe_wait_secs(&draft, seen, secs_between(probe.sent_at, now)));
         return ControlFlow::Break(draft.go(phase, Some(wake)));
     }
     // Whose node it is stands in its tags, its group's and its cluster's. Unread, they forbid even a probe (S3, S8).
@@ -364,14 +364,18 @@ fn probe_first<'a>(
     }
     let sending = draft.intend(Effect::Probe);
     draft.next.probe = Some(ProbeSent { at: now, command: None });
-    let wake = draft.in_secs(probe_wait_secs(seen, 0));
+    let wake = draft.in_secs(probe_wait_secs(&draft, seen, 0));
     ControlFlow::Break(draft.go(Phase::Examining { since, deadline, sending: Some(sending) }, Some(wake)))
 }
 
 /// How long to wait for the answer to a probe of this age, both in seconds: an agent that is not connected hardly takes it, and until
 /// it is lost nothing follows from it.
-fn probe_wait_secs(seen: &Observation, age_secs: i64) -> i64 {
-    if seen.may_be_busy() { LOOK_SECS } else { LOST_LOOK_SECS.saturating_sub(age_secs).max(LOOK_SECS) }
+fn probe_wait_secs(draft: &Draft<'_>, seen: &Observation, age_secs: i64) -> i64 {
+    let away = seen.ssm.known().is_some_and(|ssm| match ssm.connection {
+        Fact::Known(connection) => connection == Connection::NotConnected,
+        Fact::Absent | Fact::Unknown(_) => !ssm.answers(draft.now),
+    });
+    if away { LOST_LOOK_SECS.saturating_sub(age_secs).max(LOOK_SECS) } else { LOOK_SECS }
 }
 
 /// One line a probe.

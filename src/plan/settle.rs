@@ -62,7 +62,9 @@ fn probe_settled(mut draft: Draft<'_>, command: Option<&CommandId>) -> Plan {
     if let Some(probe) = &mut draft.next.probe {
         probe.command = command.cloned();
     }
-    let wake = draft.in_secs(20);
+    // What was planned for a probe that is on its way holds; otherwise another look follows soon.
+    let soon = draft.in_secs(20);
+    let wake = draft.next.wake_at.filter(|_| command.is_some()).map_or(soon, |planned| planned.max(soon));
     match &mut draft.next.phase {
         Phase::Examining { sending, .. } | Phase::Verifying { sending, .. } => *sending = None,
         Phase::Watching { .. }

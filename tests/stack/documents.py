@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from .gates import INFRA, check
-from .scripts import Host, findings
-from .template import GIVEN, PATH, TEMPLATE, Stack, load
+from .scripts import Host, documents, findings
+from .template import GIVEN, PATH, ROOT, TEMPLATE, Stack, load
 
 
 def check_documents():
@@ -47,34 +47,64 @@ def check_without_documents():
 
 
 def check_probe(folder):
+    codes = set(re.findall(r'=> "([a-z.-]+)"|^    \w+ = "([a-z.-]+)",', (ROOT / "src/diagnose/cause.rs").read_text(encoding="utf-8"), re.MULTILINE))
+    known = {code for pair in codes for code in pair if code}
+    families = "|".join(sorted({code.split(".")[0] for code in known if "." in code}))
+    for script in ("probe", "probe.ps1"):
+        used = {code for code in re.findall(rf"(?<![\w./-])(?:{families})\.[a-z]+(?:-[a-z]+)*(?![\w.*-])", documents.script(script))
+                if not code.endswith((".service", ".config", ".log"))}
+        check(f"{script} names causes that Defib knows", len(used) > 10 and used <= known, used - known)
     host = Host(folder / "well", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"])
-    code, lines = host.run("probe.sh")
+    started = time.monotonic()
+    code, lines = host.run("probe")
+    check("the probe does not wait for its watchdog", time.monotonic() - started < 30, f"{time.monotonic() - started:.0f} s")
     told = findings(lines)
     btime = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(encoding="utf-8"), re.MULTILINE)
     booted = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(btime[1])))
     check("the probe of a host without trouble says when it booted", code == 0 and None not in told and told
           and told[0]["check"] == "boot" and told[0]["booted_at"] == booted and len(told[0]["boot_id"]) == 36, lines)
-    check("and changes nothing", not [call for call in host.calls() if call != "docker version"], host.calls())
+    harmless = r"docker (version|inspect ecs-agent)|journalctl (-u \S+ --since .*|-k -b .*)|systemctl (is-system-running|list-units --failed .*)"
+    check("and only asks", not [call for call in host.calls() if not re.fullmatch(harmless, call)], host.calls())
     df = 'case "$1" in -Pi) used=99% ;; *) used=100% ;; esac\necho "Filesystem 1 2 3 Use% Mounted"\necho "/dev/a 1 1 0 $used /var"'
     state = {("ecs.service", "ActiveState"): "failed", ("ecs.service", "ExecMainStatus"): "5",
              ("amazon-ssm-agent.service", "ActiveState"): "inactive"}
     host = Host(folder / "ill", units=["docker.service", "ecs.service", "amazon-ssm-agent.service"], docker="hangs",
                 properties=state, df=df)
-    code, lines = host.run("probe.sh")
+    code, lines = host.run("probe")
     told = findings(lines)
     codes = [(one or {}).get("check") for one in told]
     check("the probe of an ill one names each cause, in JSON", code == 0 and codes == [
         "boot", "host.disk-full", "host.inodes-exhausted", "runtime.docker-hung", "ecs-agent.terminal-exit",
-        "ssm-agent.stopped"], lines)
+        "ssm-agent.stopped", "network.unreachable"], lines)
+    check("and that it could not ask for a way out is unknown, not well", (told[-1] or {}).get("severity") == "noise"
+          and told[-1]["evidence"].startswith("unknown: "), lines[-1])
     check("with its severity and its evidence", all(set(one) == {"check", "severity", "evidence"}
           and one["severity"] in ("cause", "symptom", "noise") and 0 < len(one["evidence"]) <= 400 for one in told[1:]), lines)
     nasty = {("docker.service", "ActiveState"): "'\"x\\\",\\\"y\\\" $(id) \\\\'", ("docker.service", "SubState"): "y" * 900}
-    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty).run("probe.sh")
+    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty).run("probe")
     told = findings(lines)
-    check("what a host prints cannot break out of the JSON", code == 0 and None not in told and len(told) == 2
-          and len(told[1]["evidence"]) <= 400, lines)
-    code, lines = Host(folder / "bare", systemctl=None, docker_=None).run("probe.sh")
+    check("what a host prints cannot break out of the JSON", code == 0 and None not in told and len(told) == 4
+          and told[1]["check"] == "runtime.docker-down" and all(len(one["evidence"]) <= 400 for one in told[1:]), lines)
+    check_secrets(folder)
+    code, lines = Host(folder / "bare", systemctl=None, docker_=None).run("probe")
     check("a host without systemd still says when it booted", code == 0 and findings(lines)[0]["check"] == "boot", lines)
+
+
+def check_secrets(folder):
+    """Each secret stands in what a unit says of itself, among words that may be shown."""
+    secrets = ("AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY", "hunter2hunter2",
+               "dXNlcjpodW50ZXIyaHVudGVyMg==", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl")
+    said = (f"{secrets[0]} {secrets[1]}", f"AWS_SECRET_ACCESS_KEY={secrets[2]}", f"aws_secret_access_key = {secrets[2]}",
+            f"password={secrets[3]}", f"--db-passwd: {secrets[3]}", f"http://user:{secrets[3]}@proxy:3128/", f"user:{secrets[3]}@proxy:3128",
+            f"Authorization: Basic {secrets[4]}", f"X-Amz-Security-Token={secrets[5]}", f"Bearer {secrets[5]}",
+            f"X-Amz-Signature={secrets[2]}", f"ECS_ENGINE_AUTH_DATA={secrets[4]}", f"API_KEY={secrets[3]}")
+    for number, text in enumerate(said):
+        host = Host(folder / f"secret-{number}", units=["docker.service"], properties={
+            ("docker.service", "ActiveState"): "failed", ("docker.service", "SubState"): f"'before {text} '"})
+        code, lines = host.run("probe")
+        shown = [secret for secret in secrets if secret in "".join(lines)]
+        check(f"no secret leaves the host: {text.split()[0].split('=')[0][:24]} ({number})", code == 0 and not shown
+              and any("before" in line and "[removed]" in line for line in lines), lines)
 
 
 def check_repair(folder):

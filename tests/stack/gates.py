@@ -96,9 +96,39 @@ def check_cfn_guard():
 
 
 def check_shellcheck():
-    scripts = [INFRA / "package.sh", *sorted((INFRA / "documents").glob("*.sh"))]
-    code, output = run(TOOLS / "shellcheck", "--enable=all", "--exclude=SC2249,SC2250,SC2310,SC2311,SC2312", *scripts)
-    check(f"shellcheck finds nothing in {len(scripts)} scripts", code == 0, output)
+    documents = INFRA / "documents"
+    with tempfile.TemporaryDirectory(prefix="defib-scripts-") as scratch:
+        # A script in parts is read as one, and by itself each part would lack what the others define.
+        whole = []
+        for folder in sorted(path for path in documents.iterdir() if path.is_dir()):
+            whole.append(Path(scratch) / f"{folder.name}.sh")
+            whole[-1].write_text("".join(part.read_text(encoding="utf-8") for part in sorted(folder.glob("*.sh"))), encoding="utf-8")
+        scripts = [INFRA / "package.sh", *sorted(documents.glob("*.sh")), *whole]
+        code, output = run(TOOLS / "shellcheck", "--enable=all", "--exclude=SC2249,SC2250,SC2310,SC2311,SC2312", *scripts)
+    check(f"shellcheck finds nothing in {len(scripts)} scripts", code == 0 and whole, output)
+
+
+def check_powershell():
+    """The grammar tells a good file from a broken one; no Windows runs them, so they are syntax-checked only."""
+    try:
+        import tree_sitter_powershell
+        from tree_sitter import Language, Parser
+    except ImportError as error:
+        lacking("the PowerShell scripts are good syntax", repr(error))
+        return
+    sys.path.insert(0, str(INFRA))
+    import documents
+    parser = Parser(Language(tree_sitter_powershell.language()))
+
+    def good(text):
+        return not parser.parse(text.encode()).root_node.has_error
+
+    scripts = sorted(path.name for path in documents.SOURCES.glob("*.ps1"))
+    broken = [name for name in scripts for lean in (False, name == "probe.ps1") if not good(documents.script(name, lean))]
+    check(f"{len(scripts)} PowerShell scripts are good syntax (syntax-checked only)", len(scripts) == 2 and not broken, broken)
+    # A file that is cut short anywhere near its end, or lacks a brace, is found out.
+    text = documents.script("probe.ps1")
+    check("and a broken one would be found out", not good(text[:text.rindex("}")]) and not good(text.replace("{", "", 1)))
 
 
 def check_terraform():
@@ -155,5 +185,5 @@ def check_terraform_variables():
               in plain.parameters.items() if name != "VolumeKeyArns"} and len(keys) == 2, made.parameters)
 
 
-ALL = (check_cfn_lint, check_checkov, check_cfn_guard, check_shellcheck, check_terraform,
+ALL = (check_cfn_lint, check_checkov, check_cfn_guard, check_shellcheck, check_powershell, check_terraform,
        check_terraform_variables)

@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from .template import ROOT
 
-SOURCES = ROOT / "infra" / "documents"
+sys.path.insert(0, str(ROOT / "infra"))
+import documents  # noqa: E402
+
 PATH_LINE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 # What the scripts use of the system; everything else must come from the stand-ins.
-SYSTEM = ("awk", "cat", "cut", "date", "df", "find", "rm", "sed", "sh", "tr")
+SYSTEM = ("awk", "cat", "cut", "date", "df", "env", "find", "grep", "head", "ls", "rm", "sed", "sh", "sleep", "sort", "tail", "tr", "wc")
 LIMIT_SECS = 60
 # 124 is what the time limit makes of a command that hangs.
 DOCKER = {"answers": "exit 0", "fails": "exit 1", "hangs": "exit 124"}
@@ -23,22 +26,31 @@ class Host:
         self.bin, self.run_folder, self.calls_path = self.folder / "bin", self.folder / "run", self.folder / "calls"
         self.bin.mkdir(parents=True)
         self.run_folder.mkdir()
-        # Called as `systemctl show -p PROPERTY UNIT`.
+        # Called as `systemctl show -p PROPERTY,PROPERTY UNIT`.
         states = "".join(f'"{unit} {name}") echo {name}={value} ;;\n' for (unit, name), value in (properties or {}).items())
         loaded = "".join(f'"{unit} LoadState") echo LoadState=loaded ;;\n' for unit in units)
-        show = f"""case "$4 $3" in
+        show = f"""IFS=,
+for property in $3; do
+case "$4 $property" in
 {states}{loaded}*LoadState) echo LoadState=not-found ;;
 *ActiveState) echo ActiveState=active ;;
-*) echo "$3=0" ;;
+*UnitFileState) echo UnitFileState=enabled ;;
+*) echo "$property=0" ;;
 esac
+done
 exit 0"""
         self.tool("systemctl", f'if [ "$1" = show ]; then\n{show}\nfi\n{self.noting("systemctl")}')
         self.tool("docker", f"{self.noting('docker')}\n{DOCKER[docker]}")
-        self.tool("timeout", 'shift\nexec "$@"')
+        self.tool("timeout", '[ "$1" != -k ] || shift 2\nshift\nexec "$@"')
         for name in ("journalctl", "setsid", "systemd-run"):
             self.tool(name, self.noting(name))
         for name in SYSTEM:
             (self.bin / name).symlink_to(next(path for path in (Path("/usr/bin") / name, Path("/bin") / name) if path.exists()))
+        # Of this machine's kernel only when it booted; its load and its processes are none of the host's.
+        for name in ("stat", "uptime", "sys/kernel/random/boot_id"):
+            own = self.folder / "proc" / name
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.symlink_to(f"/proc/{name}")
         for name, body in tools.items():
             (self.bin / name.replace("_", "-")).unlink(missing_ok=True)
             if body is not None:
@@ -61,11 +73,12 @@ exit 0"""
 
     def run(self, script, action=None):
         """Runs a script of infra/documents/; answers the exit code and what it printed, line by line."""
-        text = (SOURCES / script).read_text(encoding="utf-8")
+        text = documents.script(script, lean=script == "probe")
         if PATH_LINE not in text:
             raise ValueError(f"{script} sets another PATH than the test knows")
         for real, own in ((PATH_LINE, f"PATH={self.bin}"), ("/run/systemd/system", str(self.run_folder)),
-                          ("/var/lib/amazon", f"{self.folder}/var/lib/amazon"), ("/var/log", f"{self.folder}/var/log"),
+                          ("/var/lib/amazon", f"{self.folder}/var/lib/amazon"), ("/var/log", f"{self.folder}/var/log"), ("/etc/ecs", f"{self.folder}/etc/ecs"),
+                          ("/proc/", f"{self.folder}/proc/"), ("/sys/class/", f"{self.folder}/sys/class/"),
                           ("{{ Action }}", action or "")):
             text = text.replace(real, own)
         done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=LIMIT_SECS, check=False, env={})

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""The probe on broken hosts: each a machine with a real systemd, booted by systemd-nspawn, on which it runs as it ships.
+
+`tests/onhost.py [WORD …]` runs the hosts whose names hold one of the words, else all. Prints a line a host and ends with
+`N passed, N failed`. Exit code: 0, 1 when a host failed, 77 when a tool is missing, 78 when this machine cannot do it (no
+root, no namespaces, no mounts); the last line is the reason.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from onhost import certificates
+from onhost.cases import CASES
+from onhost.machine import Machine, Trouble, hierarchies, remove_group
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "infra"))
+import documents  # noqa: E402
+
+MISSING, CANNOT = 77, 78
+NEST, OUTSIDE = "DEFIB_ONHOST_NEST", "DEFIB_ONHOST_OUTSIDE"
+TOOLS = {"systemd-nspawn": "systemd-container", "curl": "curl", "ip": "iproute2", "nft": "nftables", "busybox": "busybox-static",
+         "unshare": "util-linux", "nsenter": "util-linux"}
+# Every way to read the script that a machine of today has.
+SHELLS = ("sh", "bash --posix", "busybox ash")
+PROBE_LIMIT_SECS, OUTPUT_MAX, FIRST_MAX, EVIDENCE_MAX = 60, 24_000, 2_400, 400
+SEVERITIES = ("cause", "symptom", "noise")
+# The order of src/diagnose/rank.rs.
+FAMILIES = ("identity", "network", "clock", "platform", "host", "runtime", "ecs-agent", "ssm-agent")
+AT_ONCE = 3
+# What the kernel of this very machine may have said that would be a finding.
+TROUBLE = "[Oo]ut of memory|lockup|blocked for more than|I/O error|Oops|BUG:|[Rr]emounting filesystem|EXT4-fs error|XFS .*[Ss]hut|dropping packet|Hardware Error"
+
+
+def place(finding):
+    family = finding["check"].split(".")[0]
+    return SEVERITIES.index(finding["severity"]), FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+
+
+def faults_of(case, code, output, errors, seconds, left):
+    """What is wrong with an answer; nothing for a good one."""
+    faults = []
+    if code != 0:
+        faults.append(f"exit code {code}")
+    if errors.strip():
+        faults.append(f"on stderr: {errors.strip()[:200]}")
+    if seconds > PROBE_LIMIT_SECS:
+        faults.append(f"{seconds:.0f} s")
+    if left:
+        faults.append(f"left behind: {left}")
+    if len(output) > OUTPUT_MAX:
+        faults.append(f"{len(output)} characters")
+    try:
+        boot, *found = [json.loads(line) for line in output.splitlines()]
+    except ValueError as error:
+        return [*faults, f"not a JSON object a line: {error}: {output[:300]!r}"]
+    if boot.get("check") != "boot" or len(boot.get("boot_id", "")) != 36:
+        faults.append(f"the first line is {boot}")
+    if any(len(one["evidence"]) > EVIDENCE_MAX for one in found):
+        faults.append("evidence of more than 400 characters")
+    if [place(one) for one in found] != sorted(place(one) for one in found):
+        faults.append("the worst does not come first")
+    above = [one for one in found if one["severity"] != "noise"]
+    named = min(above, key=place)["check"] if above else None
+    if named != case.cause:
+        faults.append(f"named {named} instead of {case.cause}")
+    elif named and json.dumps(named) not in output[:FIRST_MAX]:
+        faults.append(f"{named} stands behind the first {FIRST_MAX} bytes")
+    faults += [f"does not say {word!r}" for word in case.says if word not in output]
+    return faults + ["shows a secret" for word in case.never if word in output]
+
+
+def left_behind(machine, before):
+    """The processes that the probe left. The watcher of busybox's `timeout` looks once a second whether it is needed."""
+    until = time.monotonic() + 3
+    while (left := machine.strangers() - before) and time.monotonic() < until:
+        time.sleep(0.3)
+    return left
+
+
+def shells():
+    """The shells that can be used. Busybox's asks the kernel itself, so the kernel must have nothing to tell."""
+    said = subprocess.run(["dmesg"], capture_output=True, text=True, errors="replace", check=False).stdout
+    up = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    told = re.findall(rf"^\[ *([0-9.]+)\].*(?:{TROUBLE})", said, re.MULTILINE)
+    # An hour: what is younger than half of that while the hosts are played would be more than history.
+    return SHELLS[:2] if any(up - float(at) < 3_600 for at in told) else SHELLS
+
+
+def play(number, case, folder, keys, script, usable):
+    """One host from its boot to its end; answers whether all was well, and its line."""
+    seconds, output = 0.0, ""
+    # A case in which the kernel speaks needs the stand-in of dmesg.
+    usable = SHELLS[:2] if case.kernel or case.plain else usable
+    shell = usable[number % len(usable)]
+    try:
+        machine = Machine(folder, f"{prefix()}{number}", keys, script, case.wrong)
+        if case.prepare:
+            case.prepare(machine)
+        with machine:
+            if case.door:
+                machine.door(case.door)
+            if case.inflict:
+                case.inflict(machine)
+            before, files = machine.strangers(), machine.files()
+            code, output, errors, seconds = machine.probe(shell)
+            left = [] if case.leaves else sorted(left_behind(machine, before)) + sorted(machine.files() - files)
+        faults = faults_of(case, code, output, errors, seconds, left)
+    except (Trouble, OSError, ValueError, subprocess.SubprocessError) as error:
+        faults = [repr(error)]
+    line = f"{'FAILED' if faults else 'ok    '} {case.name:<42} {case.cause or 'nothing above noise':<32} {seconds:5.1f} s  {shell}"
+    if faults:
+        line += "".join(f"\n         {fault}" for fault in faults) + "".join(f"\n         | {one}" for one in output.splitlines()[:12])
+    return not faults, line
+
+
+def prefix():
+    """How the names of this run's machines begin: with the process outside, since every nest counts its own from 1."""
+    return f"defib-host-{os.environ.get(OUTSIDE) or os.getpid()}-"
+
+
+def play_all(scratch, words):
+    chosen = [case for case in CASES if not words or any(word in case.name for word in words)]
+    keys = certificates.make(Path(scratch) / "keys")
+    script = documents.script("probe", lean=True)
+    usable, started, good = shells(), time.monotonic(), 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for well, line in pool.map(lambda pair: play(*pair, Path(scratch), keys, script, usable), enumerate(chosen)):
+            print(line, flush=True)
+            good += well
+    print(f"{len(chosen)} hosts in {time.monotonic() - started:.0f} s")
+    print(f"{good} passed, {len(chosen) - good} failed", flush=True)
+    return 0 if good == len(chosen) else 1
+
+
+def leave(code, reason):
+    print(reason)
+    return code
+
+
+def main():
+    words = sys.argv[1:]
+    if os.environ.get(NEST):
+        return play_all(os.environ[NEST], words)
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return leave(CANNOT, "booting a machine needs Linux and root")
+    missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
+    if missing:
+        return leave(MISSING, f"tools are missing: apt-get install {' '.join(missing)}")
+    # All that is started and mounted is inside; with the first process in there, the kernel ends the rest.
+    nest = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
+    with tempfile.TemporaryDirectory(prefix="defib-onhost-") as scratch:
+        trial = (f"set -e; cd {scratch}; mkdir trial; mount -t tmpfs tmpfs trial; mkdir trial/upper trial/work trial/all; "
+                 "mount -t overlay overlay -o lowerdir=/usr,upperdir=trial/upper,workdir=trial/work trial/all; "
+                 "unshare --net ip link add try0 type veth peer name try1; "
+                 + "".join(f"mkdir {tree}/{prefix()}trial; rmdir {tree}/{prefix()}trial; " for tree in hierarchies()))
+        done = subprocess.run([*nest, "sh", "-c", trial], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return leave(CANNOT, f"this machine allows no namespaces, mounts or cables: {done.stderr.strip()[-200:]}")
+        # The shell is the first process in there, so that somebody takes note of orphans that end.
+        own_run = "mount -t tmpfs tmpfs /run"
+        keeper = ["sh", "-c", own_run + ' && { "$@" & wait $!; }', "keeper"]
+        # A polite end, such as that of a time limit, is told as Ctrl-C is.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        child = subprocess.Popen([*nest, *keeper, sys.executable, __file__, *words], env=os.environ | {NEST: scratch, OUTSIDE: str(os.getpid())})
+        try:
+            return child.wait()
+        finally:
+            child.kill()
+            child.wait()
+            # Of a run that was interrupted, the control groups are all that is left.
+            for tree in hierarchies():
+                for own in tree.glob(f"{prefix()}*"):
+                    remove_group(own)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
