@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use defib::diagnose::Cause;
 use defib::diagnose::text::{Answer, Heals, Library, Reader, Weight, console_findings, probe_findings, read};
+use defib::diagnose::{Cause, Severity};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -137,6 +137,14 @@ fn a_sample_alone_names_the_cause_of_its_signature() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_host_that_booted_and_works_shows_no_trouble() {
+    let answer = read(None, include_bytes!("diagnose/healthy-host.txt"));
+    let trouble: Vec<_> = answer.findings.iter().filter(|told| told.severity > Severity::Noise && !told.over).collect();
+    assert!(trouble.is_empty(), "{trouble:#?}");
+    assert!(matches!(answer.cause, Cause::Healthy | Cause::NoisePeriodicReconnect), "{}", answer.cause);
 }
 
 #[test]

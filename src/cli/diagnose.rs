@@ -162,10 +162,8 @@ fn page(answer: &Answer, ui: &Ui) -> anyhow::Result<()> {
         ui.line(&evidence(told))?;
         let rate = told.per_minute.map(|rate| format!(", {rate} a minute")).unwrap_or_default();
         let over = if told.over { ", over since" } else { "" };
-        ui.line(&format!(
-            "    {faint}line {}, {} times{rate}{over}: {}{faint:#}",
-            told.line, told.count, told.evidence
-        ))?;
+        let often = if told.count == 1 { "once".to_owned() } else { format!("{} times", told.count) };
+        ui.line(&format!("    {faint}line {}, {often}{rate}{over}: {}{faint:#}", told.line, told.evidence))?;
     }
     if answer.findings.is_empty() {
         ui.line("  none")?;

@@ -99,6 +99,9 @@ impl Sighting {
     #[must_use]
     pub(super) fn per_minute(&self) -> Option<u64> {
         let secs = self.last_at?.since(self.first_at?)?;
+        if self.count < 2 {
+            return None;
+        }
         // A burst of one second is not thirty times as many in a minute.
         Some(self.count.saturating_mul(60) / secs.max(10))
     }
