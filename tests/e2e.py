@@ -31,9 +31,9 @@ BUILD = ["cargo", "build", "--locked", "--quiet", "--bins"]
 LEDGER_TESTS = ["cargo", "test", "--locked", "--quiet", "--all-features", "--lib", "aws::ledger", "--", "--ignored", "--test-threads", "1"]
 SKIPPED = 77
 # AWS calls that one incident may cost, counted at the fleet's door (SSM, EC2, ECS, Auto Scaling), the census that serves every node and
-# the policy's parameter apart. The goals are 12 for an agent restart, 16 for a reboot and 4 for a flap; these are what is reached
-# so far, and a little, so that it does not grow unseen.
-CALLS_MAX = {"restart": 24, "reboot": 52, "flap": 4}
+# the policy's parameter and what surrounds a silent node in its VPC apart. The goals are 12 for an agent restart, 16 for a reboot and 4 for a
+# flap; a reboot is at what is reached so far, and a little, so that it does not grow unseen.
+CALLS_MAX = {"restart": 12, "reboot": 30, "flap": 4}
 
 
 # --- Stories --------------------------------------------------------------------------------------------------------

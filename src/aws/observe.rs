@@ -311,7 +311,7 @@ impl Nodes {
             return open();
         }
         let judged = match row.and_then(|row| Some((vpc::host(row)?, vpc::vpc_of(row)?))) {
-            Some((host, vpc)) => paths(&host, &*self.surroundings(&vpc, now).await).channel(silent),
+            Some((host, vpc)) => paths(&host, &*Box::pin(self.surroundings(&vpc, now)).await).channel(silent),
             None => Fact::Unknown(Blind::Empty),
         };
         let heard = neighbour_answers || !silent.ssm;

@@ -12,13 +12,15 @@ OPERATIONS = ROOT / "src" / "aws" / "operations.rs"
 AGREED = {
     "observe": {
         "ssm": "DescribeInstanceInformation GetConnectionStatus ListCommandInvocations GetCommandInvocation "
-               "DescribeSessions GetCalendarState GetParameter ListTagsForResource",
+               "DescribeSessions GetCalendarState GetParameter GetServiceSetting ListTagsForResource",
         "ec2": "DescribeInstances DescribeInstanceStatus DescribeInstanceAttribute DescribeInstanceTypes "
-               "GetConsoleOutput",
+               "GetConsoleOutput DescribeVpcs DescribeVpcAttribute DescribeDhcpOptions DescribeSubnets "
+               "DescribeSecurityGroups DescribeNetworkAcls DescribeRouteTables DescribeNatGateways "
+               "DescribeVpcEndpoints DescribeNetworkInterfaces DescribeManagedPrefixLists GetManagedPrefixListEntries",
         "ecs": "ListClusters DescribeClusters ListContainerInstances DescribeContainerInstances ListTasks "
                "DescribeTasks DescribeServices GetTaskProtection",
         "autoscaling": "DescribeAutoScalingInstances DescribeAutoScalingGroups DescribeInstanceRefreshes",
-        "iam": "GetInstanceProfile GetRole",
+        "iam": "GetInstanceProfile GetRole SimulatePrincipalPolicy",
         "dynamodb": "GetItem BatchGetItem Query UpdateItem PutItem DeleteItem TransactWriteItems",
         "states": "StartExecution DescribeExecution",
         "sns": "Publish",

@@ -1,7 +1,9 @@
 //! Who a silent instance is to AWS: its profile, the profile's role, what that role may do, and Default Host Management.
 
 use aws_sdk_ec2::types::Instance;
-use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType};
+use aws_sdk_iam::types::{
+    EvaluationResult, OrganizationsDecisionDetail, PermissionsBoundaryDecisionDetail, PolicyEvaluationDecisionType,
+};
 use jiff::Timestamp;
 
 use super::ec2;
@@ -98,7 +100,7 @@ impl Nodes {
 
     async fn decisions(&self, role: &str) -> Fact<Vec<Decision>> {
         let mut actions: Vec<String> = Vec::new();
-        for action in Service::ALL.into_iter().flat_map(|service| service.actions()) {
+        for action in Service::ALL.into_iter().flat_map(Service::actions) {
             if !actions.iter().any(|known| known == action) {
                 actions.push((*action).to_owned());
             }
@@ -180,8 +182,12 @@ fn decision(row: &EvaluationResult) -> Option<Decision> {
     Some(Decision {
         action: row.eval_action_name().to_owned(),
         effect,
-        by_boundary: row.permissions_boundary_decision_detail().map(|detail| detail.allowed_by_permissions_boundary()),
-        by_organizations: row.organizations_decision_detail().map(|detail| detail.allowed_by_organizations()),
+        by_boundary: row
+            .permissions_boundary_decision_detail()
+            .map(PermissionsBoundaryDecisionDetail::allowed_by_permissions_boundary),
+        by_organizations: row
+            .organizations_decision_detail()
+            .map(OrganizationsDecisionDetail::allowed_by_organizations),
         missing_context: !row.missing_context_values().is_empty(),
     })
 }

@@ -156,12 +156,12 @@ impl Nodes {
         }
     }
 
-    async fn lists(&self, named: BTreeSet<PrefixListId>) -> BTreeMap<PrefixListId, PrefixList> {
+    async fn lists(&self, wanted: BTreeSet<PrefixListId>) -> BTreeMap<PrefixListId, PrefixList> {
         let mut lists = BTreeMap::new();
-        if named.is_empty() || named.len() > LISTS_MAX {
+        if wanted.is_empty() || wanted.len() > LISTS_MAX {
             return lists;
         }
-        let ids: Vec<String> = named.iter().map(ToString::to_string).collect();
+        let ids: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         let answer = self.clients.ec2.describe_managed_prefix_lists().set_prefix_list_ids(Some(ids)).send().await;
         let names = match answer.map_err(|error| Fault::of("DescribeManagedPrefixLists", &error)) {
             Ok(output) => rows::list_names(output.prefix_lists()),
@@ -170,7 +170,7 @@ impl Nodes {
                 BTreeMap::new()
             }
         };
-        for id in named {
+        for id in wanted {
             let read: Result<Vec<_>, Blind> = self.list_entries(&id).await;
             let blocks = read.and_then(|entries| rows::blocks(&entries).ok_or(Blind::Empty));
             lists.insert(id.clone(), PrefixList { name: names.get(&id).cloned(), entries: fact(blocks) });

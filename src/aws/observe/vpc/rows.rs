@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
-    DhcpOptions, Instance, InstanceNetworkInterface, IpPermission, ManagedPrefixList, NetworkInterface,
-    PrefixListEntry, RouteOrigin, RouteState, RuleAction, Vpc, VpcEndpoint, VpcEndpointType,
+    DhcpConfiguration, DhcpOptions, Instance, InstanceNetworkInterface, IpPermission, ManagedPrefixList,
+    NetworkInterface, PrefixListEntry, RouteOrigin, RouteState, RuleAction, Vpc, VpcEndpoint, VpcEndpointType,
 };
 
 use crate::diagnose::path::{
@@ -179,7 +179,7 @@ pub(super) fn interface(row: &NetworkInterface) -> Option<(String, EndpointInter
 
 pub(super) fn name_servers(row: &DhcpOptions) -> Option<Vec<NameServer>> {
     let servers = row.dhcp_configurations().iter().filter(|one| one.key() == Some("domain-name-servers"));
-    servers.flat_map(|one| one.values()).map(|value| value.value()?.parse().ok()).collect()
+    servers.flat_map(DhcpConfiguration::values).map(|value| value.value()?.parse().ok()).collect()
 }
 
 /// The prefix lists that groups and routes name.
