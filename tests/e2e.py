@@ -238,6 +238,9 @@ def reboot(cloud, fleet, ear):
     check("reboot: cycled, told once", told == ["cycled"], told)
     check("reboot: once", fleet.landed(NODES["reboot"]).count("reboot") == 1, fleet.landed(NODES["reboot"]))
     check("reboot: the node is well", fleet.truth(NODES["reboot"])["well"])
+    kept = cloud.evidence(NODES["reboot"])
+    whole = len(kept) == 1 and kept[0]["before"] == "reboot" and "Linux" in (kept[0]["console"] or "")
+    check("reboot: its console was kept before", whole, kept)
     told_calls(fleet, "reboot", CALLS_MAX["reboot"])
 
 

@@ -236,8 +236,8 @@ class Cloud:
                                               KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}})
         return {item["sk"]["S"]: json.loads(item["body"]["S"]) for item in found["Items"]}
 
-    def incidents(self, node):
-        """Every incident of a node, the oldest first."""
+    def items(self):
+        """Everything in the table."""
         items, ask = [], {"TableName": self.outputs["TableName"], "ConsistentRead": True}
         while True:
             page = self.client("dynamodb").scan(**ask)
@@ -245,9 +245,18 @@ class Cloud:
             if not page.get("LastEvaluatedKey"):
                 break
             ask["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        records = [json.loads(item["body"]["S"]) for item in items
+        return items
+
+    def incidents(self, node):
+        """Every incident of a node, the oldest first."""
+        records = [json.loads(item["body"]["S"]) for item in self.items()
                    if item["sk"]["S"] == "record" and item["pk"]["S"].endswith(node)]
         return sorted(records, key=lambda record: record["id"])
+
+    def evidence(self, node):
+        """What was kept before something disruptive was done to a node."""
+        return [json.loads(item["body"]["S"]) for item in self.items()
+                if item["sk"]["S"].startswith("evidence#") and item["pk"]["S"].endswith(node)]
 
     def dead_letters(self):
         return int(self.client("sqs").get_queue_attributes(
