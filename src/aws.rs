@@ -23,4 +23,5 @@ mod translate;
 pub use clients::Clients;
 pub use driver::Account;
 pub use nodes::{Documents, Nodes};
+pub use observe::Checked;
 pub use survey::Swept;

@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::node::{AccountId, Region};
 
+mod check;
 mod diagnose;
 mod docs;
 mod duel;
@@ -85,6 +86,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Event(event::EventArgs),
     Diagnose(diagnose::DiagnoseArgs),
+    Check(check::CheckArgs),
     Soak(soak::SoakArgs),
     Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
         Command::Event(args) => event::run(args, &cli.global, &ui),
         Command::Diagnose(args) => diagnose::run(args, &ui),
+        Command::Check(args) => check::run(args, &cli.global, &ui),
         Command::Soak(args) => soak::run(args, &ui),
         Command::Duel(args) => duel::run(args, &ui),
         Command::Policy(args) => policy::run(args, &ui),

@@ -7,6 +7,7 @@ use crate::observe::Findings;
 mod advice;
 mod cause;
 pub mod check_line;
+pub mod ecs_view;
 mod finding;
 pub mod iam;
 pub mod identity;

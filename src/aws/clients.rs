@@ -66,6 +66,29 @@ impl Clients {
         Self::of(&shared)
     }
 
+    /// The same, with what a command line says instead of the environment.
+    pub async fn load_for(
+        profile: Option<&str>,
+        region: Option<&str>,
+        endpoint: Option<&str>,
+    ) -> (Self, Option<String>) {
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http);
+        if let Some(profile) = profile {
+            config = config.profile_name(profile);
+        }
+        if let Some(region) = region {
+            config = config.region(aws_types::region::Region::new(region.to_owned()));
+        }
+        if let Some(endpoint) = endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        let shared = config.load().await;
+        let region = shared.region().map(ToString::to_string);
+        (Self::of(&shared), region)
+    }
+
     /// Builds the clients from a configuration that is there already.
     #[must_use]
     pub fn of(shared: &SdkConfig) -> Self {

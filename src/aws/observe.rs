@@ -42,6 +42,7 @@ macro_rules! every_page {
 
 pub(super) mod asg;
 pub(super) mod census;
+mod check;
 pub(super) mod commands;
 mod console;
 mod ec2;
@@ -53,6 +54,7 @@ mod take;
 mod vpc;
 mod workload;
 
+pub use check::Checked;
 pub(super) use commands::invocation_status;
 
 /// Nobody asked.

@@ -140,6 +140,14 @@ impl Census {
         census
     }
 
+    /// The nodes of a cluster, by its name or ARN.
+    pub(in crate::aws) fn members(&self, cluster: &str) -> Vec<NodeId> {
+        let is = |row: &&Row| {
+            row.ecs.as_ref().is_some_and(|ecs| ecs.cluster.as_str() == cluster || ecs.cluster.name() == cluster)
+        };
+        self.rows.values().filter(is).map(|row| row.node).collect()
+    }
+
     /// Nodes that exist.
     pub(in crate::aws) fn fleet(&self) -> u32 {
         self.account.size

@@ -32,7 +32,7 @@ impl Nodes {
     }
 
     /// What the evaluators judge.
-    async fn who(&self, row: &Instance, silent: Agents, now: Timestamp) -> InstanceIdentity {
+    pub(super) async fn who(&self, row: &Instance, silent: Agents, now: Timestamp) -> InstanceIdentity {
         let profile = match ec2::profile(row) {
             Some(name) => self.profile(name, now).await,
             None => Fact::Absent,
