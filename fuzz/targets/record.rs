@@ -6,7 +6,7 @@ use defib::guard::Scope;
 use defib::guard::breaker::BreakerLimits;
 use defib::incident::record::{self, BadRecord};
 use defib::incident::{Incident, IncidentId, Remedy, SCHEMA};
-use defib::observe::{Blind, Fact, Observation};
+use defib::observe::{Blind, Depth, Fact, Observation};
 use defib::plan;
 use defib::policy::standing::Remembered;
 use defib::policy::{Mode, Policy};
@@ -32,6 +32,7 @@ fn looks(incident: &Incident) -> [Observation; 2] {
     let unseen = Observation {
         node: incident.node,
         at: now(),
+        depth: Depth::All,
         ec2: Fact::Unknown(Blind::Throttled),
         ssm: Fact::Unknown(Blind::Throttled),
         ecs: Fact::Unknown(Blind::Throttled),

@@ -106,10 +106,13 @@ impl Observation {
             && (answered || look.only_ecs && look.probe.is_none())
     }
 
-    /// Whether a command of somebody else can be running: not on a node whose SSM agent is not connected.
+    /// Whether a command of somebody else can be running: not on a node whose SSM agent is not connected, unless its host has answered
+    /// our probe, so that it was connected a moment ago.
     #[must_use]
     pub fn may_be_busy(&self) -> bool {
-        !self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected))
+        let away = self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected));
+        let answered = matches!(self.probe.known(), Some(Probe { answer: ProbeAnswer::Answered { .. }, .. }));
+        !away || answered
     }
 
     /// What was seen, completed by a deeper look of the same pass. The moment stays that of the first reads.

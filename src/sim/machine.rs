@@ -199,6 +199,8 @@ pub(crate) struct Machine {
     pub busy_until: Secs,
     /// Since when nothing is wrong with it and all its agents answer.
     pub well_since: Option<Secs>,
+    /// Until when the services did not answer about it.
+    pub cut_off_until: Option<Secs>,
     /// Since when something is wrong, or an agent does not answer.
     pub ill_since: Option<Secs>,
     /// Commands that wait for the agent.

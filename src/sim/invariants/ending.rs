@@ -178,7 +178,7 @@ impl Inspector {
             return;
         }
         let last = account.sent.iter().rev().find(of_drains).map_or(*since, |sent| sent.at);
-        let calm = self.calm_since.unwrap_or(now);
+        let calm = self.calm_since.unwrap_or(now).max(truth.cut_off_until.unwrap_or(*since));
         if secs_between(last.max(*since).max(calm), now) > AGAIN_SECS {
             self.broken("S14", now, Some(incident.node), || {
                 format!("{} rests since {since}, and nobody tried to set the node back to ACTIVE", incident.id)

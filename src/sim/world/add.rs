@@ -144,6 +144,7 @@ impl World {
             busy_since: launched_at,
             busy_until: launched_at,
             well_since: None,
+            cut_off_until: None,
             ill_since: Some(launched_at),
             waiting: Vec::new(),
             spec,

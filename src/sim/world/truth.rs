@@ -28,6 +28,8 @@ pub struct Truth {
     pub prepared: bool,
     /// Since when nothing has been wrong with it and all its agents have answered.
     pub healthy_since: Option<Timestamp>,
+    /// Until when the services did not answer about it.
+    pub cut_off_until: Option<Timestamp>,
     /// Since when something has been wrong, or an agent has not answered.
     pub ill_since: Option<Timestamp>,
     /// Its container instance drains.
@@ -118,6 +120,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
         ailment_since: machine.illness.as_ref().map(|ill| moment(ill.began)),
         prepared: machine.illness.as_ref().is_some_and(|ill| ill.prepared),
         healthy_since: at(machine.well_since),
+        cut_off_until: at(machine.cut_off_until),
         ill_since: at(machine.ill_since),
         draining: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered && ecs.status == EcsStatus::Draining),
         standby: machine
