@@ -95,10 +95,10 @@ impl World {
     /// The fault is gone: by itself, by a person or by a remedy.
     pub(super) fn recover(&mut self, machine: usize) {
         let now = self.now;
-        if let Some(machine) = self.machines.get_mut(machine) {
-            if machine.illness.take().is_some_and(|ill| ill.ailment == Ailment::ServiceUnavailable) {
-                machine.cut_off_until = Some(now);
-            }
+        if let Some(machine) = self.machines.get_mut(machine)
+            && machine.illness.take().is_some_and(|ill| ill.ailment == Ailment::ServiceUnavailable)
+        {
+            machine.cut_off_until = Some(now);
         }
         self.settle(machine);
     }
