@@ -23,6 +23,17 @@ pub(super) struct Shell {
     target: Target,
     /// The unit that `systemctl is-active` or `is-enabled` was asked for in the line before.
     asked: Option<String>,
+    /// What the line before shall print of a request: `curl … ; echo $?`, `curl … -w '%{http_code}'`.
+    shown: Option<Shown>,
+}
+
+/// A bare figure that tells how a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// The exit code of curl.
+    CurlCode,
+    /// The status of HTTP, `000` where there was none.
+    HttpStatus,
 }
 
 impl Shell {
@@ -42,8 +53,10 @@ impl Shell {
             }
             return;
         }
+        let shown = self.shown.take();
         self.named_in(trimmed);
         let code = trimmed.strip_prefix("rc=").or_else(|| trimmed.strip_prefix("exit code ")).unwrap_or(trimmed);
+        self.figure(shown, code, books);
         if self.target == Target::Docker && code == "124" {
             let sighting = Sighting::new(
                 "host.docker-timeout",
@@ -60,6 +73,37 @@ impl Shell {
         let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark));
         if typed {
             self.target = target(line).unwrap_or(self.target);
+            self.shown = if !line.contains("curl") && !line.contains("/dev/tcp/") {
+                None
+            } else if line.contains("http_code") {
+                Some(Shown::HttpStatus)
+            } else if line.contains("$?") {
+                Some(Shown::CurlCode)
+            } else {
+                None
+            };
+        }
+    }
+
+    /// What a request shows of itself where it was told to be silent. `timeout` ends with 124 what curl would end with 28.
+    fn figure(&self, shown: Option<Shown>, code: &str, books: &mut Books) {
+        if code.len() > 3 {
+            return;
+        }
+        let Ok(number) = code.parse::<u32>() else { return };
+        match (shown, number, self.target) {
+            (Some(Shown::CurlCode), 124, _) => self.curl(28, "the request ran into its time limit", books),
+            (Some(Shown::CurlCode), 1.., Target::Metadata | Target::EcsAgent | Target::Aws) => {
+                self.curl(number, &format!("curl ended with code {number}"), books);
+            }
+            (Some(Shown::HttpStatus), 0, Target::Metadata | Target::EcsAgent | Target::Aws) if code == "000" => {
+                self.curl(28, "the request got no answer", books);
+            }
+            // Metadata that is turned off answers 403; without a token it answers 401, and that is well.
+            (Some(Shown::HttpStatus), 403, Target::Metadata) => {
+                self.curl(28, "metadata answers 403: it is turned off", books);
+            }
+            _ => {}
         }
     }
 
