@@ -23,6 +23,9 @@ pub(super) fn read(value: &Value, books: &mut Books) {
     for reservation in list(value, "Reservations") {
         list(reservation, "Instances").for_each(|item| instance(item, books));
     }
+    if field(value, "IamInstanceProfileAssociations").as_array().is_some_and(Vec::is_empty) {
+        note(books, "no-profile", Component::Agent, Cause::IdentityNoInstanceProfile, Weight::Cause, value);
+    }
     for item in list(value, "CommandInvocations") {
         invocation(item, books);
     }
