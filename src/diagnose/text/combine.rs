@@ -30,8 +30,15 @@ fn container_killed(sightings: &mut [Sighting]) {
 /// Metadata that is asked through a proxy is not reached (facts/host.md: `no_proxy` must hold 169.254.169.254).
 fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
     let proxied = seen(sightings, "agent.proxy-set") && !seen(sightings, "agent.no-proxy-names-metadata");
+    // The SDK's last words where no source of credentials answered; a metadata service that says 404 was reached.
+    let no_source = |sighting: &Sighting| {
+        let evidence = sighting.evidence.to_ascii_lowercase();
+        evidence.contains("nocredentialproviders") || evidence.contains("no valid providers in chain")
+    };
     let lost = sightings.iter().find(|sighting| {
-        sighting.cause == Cause::IdentityImdsUnreachable && sighting.weight == Weight::Cause && !sighting.over
+        let cut = sighting.cause == Cause::IdentityImdsUnreachable
+            || (sighting.cause == Cause::IdentityNoInstanceProfile && no_source(sighting));
+        cut && sighting.weight == Weight::Cause && !sighting.over
     });
     if let Some(lost) = lost.filter(|_| proxied) {
         let text = format!("the agent has a proxy and no_proxy lacks 169.254.169.254: {}", lost.evidence);

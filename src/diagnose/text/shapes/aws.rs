@@ -10,6 +10,7 @@ use super::json::field;
 
 /// Reads what is known of a value's form.
 pub(super) fn read(value: &Value, books: &mut Books) {
+    bare(value, QUERY_DEPTH, books);
     for item in list(value, "InstanceInformationList") {
         ping(item, books);
     }
@@ -21,6 +22,9 @@ pub(super) fn read(value: &Value, books: &mut Books) {
     }
     for reservation in list(value, "Reservations") {
         list(reservation, "Instances").for_each(|item| instance(item, books));
+    }
+    if field(value, "IamInstanceProfileAssociations").as_array().is_some_and(Vec::is_empty) {
+        note(books, "no-profile", Component::Agent, Cause::IdentityNoInstanceProfile, Weight::Cause, value);
     }
     for item in list(value, "CommandInvocations") {
         invocation(item, books);
@@ -82,6 +86,35 @@ pub(super) fn read(value: &Value, books: &mut Books) {
         .filter(|item| field(item, "State").is_string() && field(item, "State") != "available")
     {
         note(books, "endpoint-not-available", Component::Agent, Cause::NetworkUnreachable, Weight::Cause, item);
+    }
+}
+
+/// How deep the lists go that `--query` makes.
+const QUERY_DEPTH: u32 = 3;
+
+/// What `--query` leaves of an answer: the parts, without the names of the lists that held them.
+fn bare(value: &Value, depth: u32, books: &mut Books) {
+    if let Some(items) = value.as_array().filter(|_| depth > 0) {
+        for item in items {
+            bare(item, depth - 1, books);
+        }
+    }
+    let options = field(value, "HttpEndpoint").is_string() && field(value, "HttpTokens").is_string();
+    if options && field(value, "HttpEndpoint") == "disabled" {
+        note(books, "metadata-off", Component::Agent, Cause::IdentityImdsUnreachable, Weight::Cause, value);
+    }
+    let text = |name: &str| field(value, name).is_string();
+    if field(value, "SystemStatus").is_object() {
+        status_checks(value, books);
+    }
+    if text("PingStatus") {
+        ping(value, books);
+    }
+    if field(value, "agentConnected").is_boolean() {
+        container_instance(value, books);
+    }
+    if text("clusterName") && text("status") && field(value, "status") == "INACTIVE" {
+        note(books, "cluster-inactive", Component::EcsService, Cause::EcsAgentClusterMissing, Weight::Cause, value);
     }
 }
 

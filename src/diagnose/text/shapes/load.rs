@@ -18,6 +18,8 @@ pub(super) struct Load {
     tracked: Option<f64>,
     trackable: Option<f64>,
     showed: bool,
+    /// The columns of `vmstat`.
+    vmstat: Vec<String>,
 }
 
 impl Load {
@@ -48,11 +50,27 @@ impl Load {
                 self.showed = true;
                 busy(Some(*idle), Some(*waiting), Some(*stolen), line, books);
             }
+        } else if trimmed.starts_with("r ") && trimmed.contains(" swpd ") {
+            self.vmstat = trimmed.split_whitespace().map(str::to_owned).collect();
+        } else if let Some(row) = self.vmstat_row(trimmed) {
+            let column = |name: &str| self.vmstat.iter().position(|column| column == name);
+            let at = |name: &str| column(name).and_then(|at| row.get(at).copied());
+            self.showed = true;
+            busy(at("id"), at("wa"), at("st"), line, books);
         } else if trimmed.contains("nf_conntrack_count") || trimmed.contains("nf_conntrack_max") {
             self.tracking(trimmed);
         } else if trimmed.contains("load average:") {
             loaded(trimmed, books);
         }
+    }
+
+    /// The figures of a row of `vmstat`.
+    fn vmstat_row(&self, line: &str) -> Option<Vec<f64>> {
+        if self.vmstat.is_empty() || !line.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let row: Option<Vec<f64>> = line.split_whitespace().map(|word| word.parse().ok()).collect();
+        row.filter(|row| row.len() == self.vmstat.len())
     }
 
     fn free_row(&mut self, rest: &str) {

@@ -17,6 +17,9 @@ pub(super) struct Processes {
 impl Processes {
     pub(super) fn line(&mut self, line: &str, books: &mut Books) {
         let words: Vec<&str> = line.split_whitespace().take(12).collect();
+        if words.iter().take(2).any(|word| word.parse::<u32>().is_ok()) {
+            self.worker(&words, line, books);
+        }
         let Some(at) = words.iter().position(|word| is_state(word)) else { return };
         // Before the state stand a process's number and the like.
         let numbered = words.iter().take(at).any(|word| word.parse::<u32>().is_ok());
@@ -26,17 +29,6 @@ impl Processes {
             return;
         }
         let agent = ["amazon-ssm-agent", "ssm-agent-worker"].iter().any(|name| command.contains(name));
-        if command.contains("ssm-document-worker") || command.contains("ssm-document-w") {
-            self.workers += 1;
-            if self.workers >= WORKERS_MAX {
-                let text = format!("{} document workers run at once: {line}", self.workers);
-                let cause = Cause::SsmAgentWorkersExhausted;
-                books.note(
-                    Sighting::new("host.workers-full", Component::SsmAgent, cause, Weight::Cause, &text).at(Place::Ssm),
-                    None,
-                );
-            }
-        }
         match state {
             Some('T') if agent => {
                 let text = format!("the SSM agent's process is stopped by a signal: {line}");
@@ -85,6 +77,26 @@ impl Processes {
                 );
             }
             Some(_) | None => {}
+        }
+    }
+}
+
+impl Processes {
+    /// A document worker's row, whichever columns `ps` was asked for.
+    fn worker(&mut self, words: &[&str], line: &str, books: &mut Books) {
+        let named = |word: &&str| word.rsplit('/').next().is_some_and(|name| name.starts_with("ssm-document-w"));
+        let typed = words.iter().any(|word| matches!(*word, "grep" | "pgrep" | "egrep"));
+        if typed || !words.iter().any(|word| named(word)) {
+            return;
+        }
+        self.workers += 1;
+        if self.workers >= WORKERS_MAX {
+            let text = format!("{} document workers run at once: {line}", self.workers);
+            let cause = Cause::SsmAgentWorkersExhausted;
+            books.note(
+                Sighting::new("host.workers-full", Component::SsmAgent, cause, Weight::Cause, &text).at(Place::Ssm),
+                None,
+            );
         }
     }
 }

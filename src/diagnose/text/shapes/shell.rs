@@ -23,6 +23,21 @@ pub(super) struct Shell {
     target: Target,
     /// The unit that `systemctl is-active` or `is-enabled` was asked for in the line before.
     asked: Option<String>,
+    /// What the line before shall print of a request: `curl … ; echo $?`, `curl … -w '%{http_code}'`.
+    shown: Option<Shown>,
+    /// The role's name was asked of the metadata service.
+    asked_role: bool,
+    /// The service control manager speaks of the SSM agent.
+    windows_agent: bool,
+}
+
+/// A bare figure that tells how a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// The exit code of curl.
+    CurlCode,
+    /// The status of HTTP, `000` where there was none.
+    HttpStatus,
 }
 
 impl Shell {
@@ -42,8 +57,11 @@ impl Shell {
             }
             return;
         }
+        let shown = self.shown;
         self.named_in(trimmed);
         let code = trimmed.strip_prefix("rc=").or_else(|| trimmed.strip_prefix("exit code ")).unwrap_or(trimmed);
+        self.figure(shown, code, books);
+        self.answered(trimmed, books);
         if self.target == Target::Docker && code == "124" {
             let sighting = Sighting::new(
                 "host.docker-timeout",
@@ -60,6 +78,58 @@ impl Shell {
         let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark));
         if typed {
             self.target = target(line).unwrap_or(self.target);
+            self.asked_role = line.contains("iam/security-credentials");
+            self.shown = if !line.contains("curl") && !line.contains("/dev/tcp/") {
+                None
+            } else if line.contains("http_code") {
+                Some(Shown::HttpStatus)
+            } else if line.contains("$?") {
+                Some(Shown::CurlCode)
+            } else {
+                None
+            };
+        }
+    }
+
+    /// What a request shows of itself where it was told to be silent. `timeout` ends with 124 what curl would end with 28.
+    fn figure(&self, shown: Option<Shown>, line: &str, books: &mut Books) {
+        let known = matches!(self.target, Target::Metadata | Target::EcsAgent | Target::Aws);
+        match shown {
+            Some(Shown::CurlCode) if line.len() <= 3 => match line.parse::<u32>() {
+                Ok(124) => self.curl(28, "the request ran into its time limit", books),
+                Ok(code) if code > 0 && known => self.curl(code, &format!("curl ended with code {code}"), books),
+                Ok(_) | Err(_) => {}
+            },
+            Some(Shown::HttpStatus) if line.split_whitespace().count() <= 4 => {
+                let status = |wanted: &str| line.split_whitespace().any(|word| word == wanted);
+                if known && status("000") {
+                    self.curl(28, &format!("the request got no answer: {line}"), books);
+                } else if self.target == Target::Metadata && status("403") {
+                    // Without a token it answers 401, and that is well.
+                    self.curl(28, "metadata answers 403: it is turned off", books);
+                }
+            }
+            Some(Shown::CurlCode | Shown::HttpStatus) | None => {}
+        }
+    }
+
+    /// What other tools answered.
+    fn answered(&mut self, line: &str, books: &mut Books) {
+        let failed = ["timed out", "can't connect", "refused", "No route"].iter().any(|word| line.contains(word));
+        if line.starts_with("wget: ") && failed && self.target == Target::Metadata {
+            self.curl(28, line, books);
+        }
+        if self.asked_role && self.target == Target::Metadata && line.contains("404 - Not Found") {
+            let cause = Cause::IdentityNoInstanceProfile;
+            let text = "metadata knows no role: it answers 404 for iam/security-credentials";
+            books.note(Sighting::new("shell.no-role", Component::Agent, cause, Weight::Cause, text), None);
+        }
+        if line.starts_with("SERVICE_NAME") {
+            self.windows_agent = line.contains("AmazonSSMAgent");
+        } else if self.windows_agent && line.starts_with("STATE") && line.ends_with("STOPPED") {
+            let cause = Cause::SsmAgentStopped;
+            let sighting = Sighting::new("host.windows-service", Component::SsmAgent, cause, Weight::Cause, line);
+            books.note(sighting.at(Place::Ssm).helped(Helps::Unknown, Helps::Yes), None);
         }
     }
 
