@@ -86,7 +86,7 @@ impl Processes {
     fn worker(&mut self, words: &[&str], line: &str, books: &mut Books) {
         let named = |word: &&str| word.rsplit('/').next().is_some_and(|name| name.starts_with("ssm-document-w"));
         let typed = words.iter().any(|word| matches!(*word, "grep" | "pgrep" | "egrep"));
-        if typed || !words.iter().any(|word| named(word)) {
+        if typed || !words.iter().any(named) {
             return;
         }
         self.workers += 1;
