@@ -29,7 +29,7 @@ const LOOK_SECS: i64 = 20;
 /// Longer than any natural reconnect of an ECS container agent, in seconds: they take up to two minutes (facts/aws.md §5).
 const NATURAL_RECONNECT_SECS: i64 = 150;
 /// A probe that is this old, in seconds, is surely lost, whatever the call and the timer took, and still holds.
-const LOST_LOOK_SECS: i64 = PROBE_LOST_SECS + 10;
+const LOST_LOOK_SECS: i64 = PROBE_LOST_SECS + 5;
 /// Between two looks at a node whose SSM agent is silent, while the hold-down runs, in seconds.
 const SILENT_LOOK_SECS: i64 = 60;
 

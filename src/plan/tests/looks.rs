@@ -40,13 +40,13 @@ fn a_probe_is_waited_for_a_minute_and_a_half_and_what_it_did_not_say_holds_for_t
     let waits = look(90);
     assert_eq!((effect(&waits), waits.next.phase.name()), (None, "examining"));
     assert_eq!(waits.next.wake_at, Some(after(probed(90).now, 20)));
-    for age in [91, 120] {
+    for age in [91, 103] {
         assert_ne!(effect(&look(age)), Some(Effect::Probe), "{age}");
     }
-    assert_eq!(effect(&look(121)), Some(Effect::Probe));
+    assert_eq!(effect(&look(104)), Some(Effect::Probe));
     let lost = |age| effect(&probed(age).plan(|seen| seen.ecs_lost().probe_lost(after(probed(age).now, -age))));
-    assert_ne!(lost(120), Some(Effect::Probe));
-    assert_eq!(lost(121), Some(Effect::Probe));
+    assert_ne!(lost(103), Some(Effect::Probe));
+    assert_eq!(lost(104), Some(Effect::Probe));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_silent_node_is_looked_at_in_time_for_a_last_probe_while_the_hold_down_runs(
         let case = silent().with(|incident| incident.looks = 2).examining().after_secs(secs);
         secs_between(noon(), case.plan(dead).next.wake_at.unwrap())
     };
-    assert_eq!(wake(100), 500, "a probe that is sent then is lost when the ten minutes are over");
+    assert_eq!(wake(100), 505, "a probe that is sent then is lost when the ten minutes are over");
     assert_eq!(wake(450), 510, "but not sooner than in a minute");
     assert_eq!(wake(570), 600);
 }
@@ -45,7 +45,7 @@ fn an_agent_that_is_not_connected_is_given_the_time_in_which_a_probe_is_lost() {
         let plan = case.clone().examining().with(|incident| incident.probe = None).plan(tell);
         (effect(&plan), secs_between(case.now, plan.next.wake_at.unwrap()))
     };
-    assert_eq!(sent(Seen::ssm_doubtful), (Some(Effect::Probe), 100));
+    assert_eq!(sent(Seen::ssm_doubtful), (Some(Effect::Probe), 95));
     assert_eq!(sent(Seen::ecs_lost), (Some(Effect::Probe), 20), "this one may answer at once");
 }
 
