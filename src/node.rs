@@ -223,6 +223,8 @@ macro_rules! checked_text {
     };
 }
 
+pub(crate) use checked_text;
+
 /// Letters, digits and the given marks, from 1 to `most` of them.
 fn plain(text: &str, most: usize, marks: &str) -> bool {
     !text.is_empty() && text.len() <= most && text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c))

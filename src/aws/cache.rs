@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use super::observe::asg::Seen as Members;
 use super::observe::census::Census;
 use super::observe::ssm::Row as SsmRow;
+use super::observe::vpc::Around;
 use crate::diagnose::identity::{HostManagement, Profile, Role};
-use crate::diagnose::path::{Surroundings, VpcId};
+use crate::diagnose::path::VpcId;
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
 use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, Tags, Workload};
 use crate::time::secs_between;
@@ -95,7 +96,7 @@ pub(super) struct Cache {
     /// Default Host Management of the account and region.
     pub host_management: Kept<(), Fact<HostManagement>>,
     /// What surrounds the instances of a VPC.
-    pub surroundings: Kept<VpcId, Arc<Surroundings>>,
+    pub surroundings: Kept<VpcId, Arc<Around>>,
     /// Live sessions.
     pub sessions: Kept<NodeId, u16>,
     /// Somebody else's work.

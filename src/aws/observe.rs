@@ -13,7 +13,6 @@ use self::ec2::Further;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
 use crate::diagnose::Agents;
-use crate::diagnose::path::paths;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
     Blind, Busy, Check, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing,
@@ -51,7 +50,7 @@ mod identity;
 mod probe;
 pub(super) mod ssm;
 mod take;
-mod vpc;
+pub(super) mod vpc;
 mod workload;
 
 pub use check::Checked;
@@ -313,7 +312,7 @@ impl Nodes {
             return open();
         }
         let judged = match row.and_then(|row| Some((vpc::host(row)?, vpc::vpc_of(row)?))) {
-            Some((host, vpc)) => paths(&host, &*Box::pin(self.surroundings(&vpc, now)).await).channel(silent),
+            Some((host, vpc)) => Box::pin(self.around_vpc(&vpc, now)).await.paths(&host).channel(silent),
             None => Fact::Unknown(Blind::Empty),
         };
         let heard = neighbour_answers || !silent.ssm;

@@ -122,15 +122,39 @@ pub fn fix(
 /// Approves the remedy that an incident waits with: bound to this incident, this remedy and an expiry.
 #[must_use]
 pub fn approve(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timestamp) -> OperatorAnswer {
-    let remedy = match &incident.phase {
-        Phase::Parked { refusal: Refusal::Approval { remedy }, .. } => *remedy,
-        _ => return refused(format!("{} does not wait for an approval", incident.id)),
+    let Some(remedy) = awaited(incident) else {
+        return refused(format!("{} does not wait for an approval", incident.id));
     };
     let mut draft = Draft::of(incident, policy, now, now);
     draft.next.approval = Some(Approval { by: Arc::clone(by), remedy, until: after(now, APPROVAL_SECS) });
     draft.note(said(OperatorWord::Approved, by));
+    if matches!(incident.phase, Phase::Examining { .. }) {
+        // The look that it waits for comes by itself.
+        return OperatorAnswer::Plan(Box::new(draft.keep_wake()));
+    }
     let wake = draft.in_secs(0);
     OperatorAnswer::Plan(Box::new(draft.stay(Some(wake))))
+}
+
+/// The remedy that a person was asked to approve. While it waits, the node is examined again and again, which takes a minute or two each
+/// time: whoever answers in one of these was asked all the same.
+fn awaited(incident: &Incident) -> Option<Remedy> {
+    match &incident.phase {
+        Phase::Parked { refusal: Refusal::Approval { remedy }, .. } => Some(*remedy),
+        Phase::Examining { .. } => {
+            let turns = |event: &Event| matches!(event, Event::Parked(_) | Event::Chosen { .. } | Event::Ended { .. });
+            let last = incident.history.iter().rev().find(|entry| turns(&entry.event))?;
+            if let Event::Parked(Refusal::Approval { remedy }) = &last.event { Some(*remedy) } else { None }
+        }
+        Phase::Parked { .. }
+        | Phase::Watching { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Verifying { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => None,
+    }
 }
 
 /// Ends an incident by hand, once nothing of ours is on its way or in effect.

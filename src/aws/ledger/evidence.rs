@@ -3,7 +3,6 @@
 use super::super::black_box::BlackBox;
 use super::super::table::{Expect, Transacted, Write};
 use super::{CLOSED_KEPT_DAYS, Ledger, keys, text};
-use crate::incident::IncidentId;
 use crate::ports::{Perform, PortError};
 use crate::time::after;
 
@@ -20,18 +19,5 @@ impl Ledger {
             Transacted::Saved => Ok(()),
             Transacted::Again | Transacted::Unknown => Err(PortError::Transient),
         }
-    }
-
-    /// The evidence of an incident, the oldest first.
-    ///
-    /// # Errors
-    /// The table did not answer. What cannot be read any more is left out.
-    pub async fn evidence(&self, id: IncidentId) -> Result<Vec<BlackBox>, PortError> {
-        let (pk, begins) = keys::evidence_of(id);
-        let items = self.table.query(&pk, begins).await?;
-        let read = items.iter().filter_map(|(_, stored)| serde_json::from_str(&stored.body).ok());
-        let mut boxes: Vec<BlackBox> = read.collect();
-        boxes.sort_by_key(|seen| seen.at);
-        Ok(boxes)
     }
 }

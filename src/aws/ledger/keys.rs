@@ -47,11 +47,6 @@ pub(super) fn evidence(id: IncidentId, intent: IntentId) -> Key {
     key(format!("incident#{id}"), format!("evidence#{intent}"))
 }
 
-/// Where all of that lies.
-pub(super) fn evidence_of(id: IncidentId) -> (String, &'static str) {
-    (format!("incident#{id}"), "evidence#")
-}
-
 /// What is kept of a node.
 pub(super) fn node(node: NodeId) -> Key {
     key(format!("node#{node}"), CELL)

@@ -9,7 +9,6 @@ use super::vpc;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::moment;
-use crate::diagnose::path::paths;
 use crate::diagnose::platform::{EventKind, Hardware, ScheduledEvent};
 use crate::diagnose::ssm_view::AgentRelease;
 use crate::diagnose::{Agents, CheckLine, Diagnosis, diagnose, ecs_view, identity::instance, platform, ssm_view};
@@ -54,7 +53,7 @@ impl Nodes {
         let has = |there: bool| there || never;
         let agents = Agents { ssm: has(seen.ssm != Fact::Absent), ecs: has(seen.ecs != Fact::Absent) };
         let mut lines = match vpc::host(row).zip(vpc::vpc_of(row)) {
-            Some((host, vpc)) => paths(&host, &*Box::pin(self.surroundings(&vpc, now)).await).lines(agents),
+            Some((host, vpc)) => Box::pin(self.around_vpc(&vpc, now)).await.paths(&host).lines(agents),
             None => vec![CheckLine::unknown("N01", "the instance's place in its VPC could not be read")],
         };
         lines.extend(instance(&Box::pin(self.who(row, agents, now)).await, agents).lines());

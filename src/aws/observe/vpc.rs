@@ -4,7 +4,7 @@
 //! nothing is concluded from what it lacks (S8). The rows are turned into the diagnosis's own words by `vpc/rows.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ec2::types::{Filter, Vpc, VpcAttributeName};
 use jiff::Timestamp;
@@ -13,8 +13,8 @@ use crate::aws::cache::PLACE_SECS;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::diagnose::path::{
-    Dns, Endpoint, EndpointInterface, NameServer, NatGateway, NatGatewayId, NetworkAcl, PrefixList, PrefixListId,
-    RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Surroundings, VpcId,
+    Dns, Endpoint, EndpointInterface, Host, NameServer, NatGateway, NatGatewayId, NetworkAcl, PathBook, Paths,
+    PrefixList, PrefixListId, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Surroundings, VpcId,
 };
 use crate::observe::{Blind, Fact};
 
@@ -29,9 +29,23 @@ const LISTS_MAX: usize = 10;
 /// The options of a VPC that has none.
 const NO_OPTIONS: &str = "default";
 
+/// What surrounds the instances of a VPC, with the judgements that were made of it: hosts of one subnet and the same groups share them.
+#[derive(Debug)]
+pub(in crate::aws) struct Around {
+    surroundings: Surroundings,
+    book: Mutex<PathBook>,
+}
+
+impl Around {
+    /// The ways from a host.
+    pub(super) fn paths(&self, host: &Host) -> Paths {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).paths(host, &self.surroundings).clone()
+    }
+}
+
 impl Nodes {
     /// What surrounds the instances of a VPC; read once in five minutes, unless a part of it could not be read.
-    pub(super) async fn surroundings(&self, vpc: &VpcId, now: Timestamp) -> Arc<Surroundings> {
+    pub(super) async fn around_vpc(&self, vpc: &VpcId, now: Timestamp) -> Arc<Around> {
         if let Some(known) = self.cache.surroundings.get(vpc, now, PLACE_SECS) {
             return known;
         }
@@ -48,7 +62,7 @@ impl Nodes {
             Err(blind) => Fact::Unknown(*blind),
         };
         let lists = self.lists(rows::lists_named(groups.as_ref().ok(), tables.as_ref().ok())).await;
-        let around = Arc::new(Surroundings {
+        let surroundings = Surroundings {
             region: self.home.region.clone(),
             vpc: vpc.clone(),
             block: fact(whole.and_then(|row| rows::block(&row))),
@@ -61,8 +75,10 @@ impl Nodes {
             lists,
             // Private hosted zones are Route 53's, which Defib does not ask.
             dns: Dns { support, hostnames, servers, zones: Fact::Unknown(Blind::NotRead) },
-        });
-        if is_whole(&around) {
+        };
+        let whole = is_whole(&surroundings);
+        let around = Arc::new(Around { surroundings, book: Mutex::default() });
+        if whole {
             self.cache.surroundings.put(vpc.clone(), now, Arc::clone(&around));
         }
         around

@@ -4,85 +4,49 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::node::BadName;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::node::{BadName, checked_text};
 
 /// An id of a VPC's part: its prefix, and lower-case letters and digits. AWS writes 8 or 17 hexadecimal digits; what stands in
 /// for AWS is less strict.
-macro_rules! part {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal, $expected:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
-
-        impl $name {
-            /// The id as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = BadName;
-
-            fn from_str(text: &str) -> Result<Self, BadName> {
-                let trimmed = text.trim();
-                match trimmed.strip_prefix($prefix) {
-                    Some(rest) if is_tail(rest) => Ok(Self(trimmed.into())),
-                    Some(_) | None => Err(BadName { expected: $expected, given: text.to_owned() }),
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+fn is_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|tail| {
+        (1..=40).contains(&tail.len()) && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
 }
 
-fn is_tail(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-}
-
-part!(
+checked_text!(
     /// `vpc-…`.
-    VpcId, "vpc-", "a VPC id"
+    VpcId, "a VPC id", |text| is_id(text, "vpc-")
 );
-part!(
+checked_text!(
     /// `subnet-…`.
-    SubnetId, "subnet-", "a subnet id"
+    SubnetId, "a subnet id", |text| is_id(text, "subnet-")
 );
-part!(
+checked_text!(
     /// `sg-…`.
-    SecurityGroupId, "sg-", "a security group id"
+    SecurityGroupId, "a security group id", |text| is_id(text, "sg-")
 );
-part!(
+checked_text!(
     /// `acl-…`.
-    NetworkAclId, "acl-", "a network ACL id"
+    NetworkAclId, "a network ACL id", |text| is_id(text, "acl-")
 );
-part!(
+checked_text!(
     /// `rtb-…`.
-    RouteTableId, "rtb-", "a route table id"
+    RouteTableId, "a route table id", |text| is_id(text, "rtb-")
 );
-part!(
+checked_text!(
     /// `nat-…`.
-    NatGatewayId, "nat-", "a NAT gateway id"
+    NatGatewayId, "a NAT gateway id", |text| is_id(text, "nat-")
 );
-part!(
+checked_text!(
     /// `vpce-…`.
-    VpcEndpointId, "vpce-", "a VPC endpoint id"
+    VpcEndpointId, "a VPC endpoint id", |text| is_id(text, "vpce-")
 );
-part!(
+checked_text!(
     /// `pl-…`.
-    PrefixListId, "pl-", "a prefix list id"
+    PrefixListId, "a prefix list id", |text| is_id(text, "pl-")
 );
 
 #[cfg(test)]

@@ -70,8 +70,8 @@ fn named(sightings: &[Sighting], cause: Cause, weight: Weight) -> Judgement {
         (Weight::Cause, 2..) if !rivals => 0.97,
         (Weight::Cause, _) if !rivals => 0.9,
         (Weight::Cause, _) => 0.8,
-        _ if !rivals => 0.6,
-        _ => 0.45,
+        (Weight::Symptom | Weight::Noise | Weight::Good, _) if !rivals => 0.6,
+        (Weight::Symptom | Weight::Noise | Weight::Good, _) => 0.45,
     };
     also.truncate(ALSO_MAX);
     // Where evidence of one cause disagrees about what helps, the more careful has it.

@@ -123,6 +123,24 @@ fn an_approval_is_asked_for_once_while_it_is_waited_for() {
 }
 
 #[test]
+fn who_is_asked_may_answer_while_the_node_is_examined_again() {
+    let waiting = silent().policy(|policy| policy.approve_from = Some(Remedy::Reboot)).patient().look(dead);
+    // The last probe has grown old: another one is sent before the same rail is asked again.
+    let unproven = |seen: Seen| seen.ssm_doubtful().with(|seen| seen.probe = Fact::Absent);
+    let again = waiting.wait(300).look(unproven);
+    assert_eq!((again.incident.phase.name(), again.effect()), ("examining", Some(Effect::Probe)));
+    let plan = approved(&again).unwrap();
+    assert_eq!(plan.next.approval.as_ref().map(|approval| approval.remedy), Some(Remedy::Reboot));
+    assert_eq!((&plan.next.phase, plan.next.wake_at), (&again.incident.phase, again.incident.wake_at));
+    // Something else stands in its way now.
+    let muted = again.with(|incident| {
+        let why = Event::Parked(Refusal::Muted { until: noon() });
+        incident.note(noon(), why);
+    });
+    assert!(approved(&muted).is_err());
+}
+
+#[test]
 fn what_needs_no_approval_cannot_be_approved() {
     let case = silent();
     let id = case.incident.id;
