@@ -24,18 +24,31 @@ fn said(document: &Document) -> String {
     format!("{top}|{:?}|{}|{}", document.causes, blocks(&document.clusters), blocks(&document.groups))
 }
 
+/// A text in quotes: JSON's are YAML's.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text")
+}
+
+/// A value as YAML: a document's name may end in a colon, which only quotes keep from being a key.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::Document(name) => quoted(name.as_str()),
+        other => other.to_string(),
+    }
+}
+
 /// Writes settings: those at the top first, then each section.
 fn write_settings(text: &mut String, settings: &[Given], indent: &str) {
     let of = |section: Option<Section>| settings.iter().filter(move |given| SETTINGS[given.index].section == section);
     for given in of(None) {
-        let _ = writeln!(text, "{indent}{}: {}", SETTINGS[given.index].name, given.value);
+        let _ = writeln!(text, "{indent}{}: {}", SETTINGS[given.index].name, scalar(&given.value));
     }
     for section in Section::ALL {
         if of(Some(section)).next().is_some() {
             let _ = writeln!(text, "{indent}{}:", section.as_str());
         }
         for given in of(Some(section)) {
-            let _ = writeln!(text, "{indent}  {}: {}", SETTINGS[given.index].name, given.value);
+            let _ = writeln!(text, "{indent}  {}: {}", SETTINGS[given.index].name, scalar(&given.value));
         }
     }
 }
@@ -62,8 +75,7 @@ fn written(document: &Document) -> String {
             let _ = writeln!(text, "{what}:");
         }
         for block in blocks {
-            // JSON's quoting is YAML's.
-            let _ = writeln!(text, "  - match: {}", serde_json::to_string(block.names.as_str()).expect("a text"));
+            let _ = writeln!(text, "  - match: {}", quoted(block.names.as_str()));
             write_settings(&mut text, &block.settings, "    ");
         }
     }
