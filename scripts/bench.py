@@ -191,12 +191,14 @@ def main():
             starts = cold_starts(bootstrap, table_url, fleet_url)
             rss, most = memory(bootstrap, table_url, fleet_url)
             unpacked = bootstrap.stat().st_size
+            stripped = b".symtab\0" not in bootstrap.read_bytes()
     finally:
         fleet.kill()
         fleet.wait()
     middle = statistics.median(starts)
     rows = [
         ("zip", f"{size / 1e6:.2f} MB (unpacked {unpacked / 1e6:.2f} MB)", size <= ZIP_MAX_BYTES, "4 MiB"),
+        ("symbols", "none" if stripped else "a table is left in", stripped, "none"),
         ("start to first poll", f"{middle:.1f} ms of CPU (median of {STARTS}, worst {max(starts):.1f})", middle <= START_CPU_MAX_MS, "10 ms"),
         (f"memory after {EVENTS} events", f"{rss / 1024:.1f} MB resident (peak {most / 1024:.1f})", rss <= RSS_MAX_KB, "16 MB"),
     ]

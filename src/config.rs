@@ -79,6 +79,12 @@ pub fn aws_region() -> Option<String> {
     settings::region_names().find_map(value)
 }
 
+/// What a variable of the SDKs' own says, such as `AWS_ENDPOINT_URL`; none when it is empty.
+#[must_use]
+pub fn of_the_sdk(name: &str) -> Option<String> {
+    value(name)
+}
+
 /// Every variable; bytes that are no text become `U+FFFD`, which no setting allows.
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variables() -> impl Iterator<Item = (String, String)> {

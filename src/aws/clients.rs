@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_ssm::config::SharedCredentialsProvider;
 use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::config;
 
 /// To reach a service, seconds.
 const CONNECT_SECS: u64 = 2;
@@ -43,8 +49,6 @@ pub struct Clients {
     pub sfn: aws_sdk_sfn::Client,
     /// SNS.
     pub sns: aws_sdk_sns::Client,
-    /// SQS.
-    pub sqs: aws_sdk_sqs::Client,
 }
 
 /// A service's client with the shared budget of retries.
@@ -57,29 +61,39 @@ macro_rules! client {
 }
 
 impl Clients {
-    /// Builds the clients from the environment: credentials, region, and `AWS_ENDPOINT_URL` with its kin.
-    pub async fn load() -> Self {
-        // ring, because the SDK's own choice burns three times our whole cold start on entropy (DESIGN.md §10).
-        let http =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let shared = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http).load().await;
+    /// Builds the clients of a Lambda function: credentials, region, and `AWS_ENDPOINT_URL` with its kin from the environment,
+    /// where [Lambda puts them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html), and from nowhere else.
+    /// The chain of profiles, web identities and metadata services, which a function never needs, would be a quarter of a
+    /// megabyte in its zip, and a part of each cold start.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let flag = |name: &str| config::of_the_sdk(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(config::aws_region().map(Region::new))
+            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+            .use_fips(flag("AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(flag("AWS_USE_DUALSTACK_ENDPOINT"))
+            .service_config(Variables)
+            .retry_config(retries())
+            .timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
+            .http_client(http())
+            .build();
         Self::of(&shared)
     }
 
-    /// The same, with what a command line says instead of the environment.
+    /// The clients of a command line: from its arguments, and for the rest from all places where the AWS CLI looks, too.
     pub async fn load_for(
         profile: Option<&str>,
         region: Option<&str>,
         endpoint: Option<&str>,
     ) -> (Self, Option<String>) {
-        let http =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http);
+        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http());
         if let Some(profile) = profile {
             config = config.profile_name(profile);
         }
         if let Some(region) = region {
-            config = config.region(aws_types::region::Region::new(region.to_owned()));
+            config = config.region(Region::new(region.to_owned()));
         }
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint);
@@ -103,7 +117,6 @@ impl Clients {
             dynamodb: client!(aws_sdk_dynamodb, shared, budget),
             sfn: client!(aws_sdk_sfn, shared, budget),
             sns: client!(aws_sdk_sns, shared, budget),
-            sqs: client!(aws_sdk_sqs, shared, budget),
         }
     }
 }
@@ -111,8 +124,32 @@ impl Clients {
 /// A configuration with the limits of reads: how often one is tried, and for how long.
 #[must_use]
 pub fn limited(config: ConfigLoader) -> ConfigLoader {
-    let retries = RetryConfig::standard().with_max_attempts(TRIES);
-    config.retry_config(retries).timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
+    config.retry_config(retries()).timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(TRIES)
+}
+
+/// ring, because the SDK's own choice burns three times our whole cold start on entropy (DESIGN.md §10).
+fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+/// What the environment says of one service, else of all: `AWS_ENDPOINT_URL_AUTO_SCALING` before `AWS_ENDPOINT_URL`
+/// ([names](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html)).
+#[derive(Debug)]
+struct Variables;
+
+impl LoadServiceConfig for Variables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        config::of_the_sdk(&own_variable(key.env(), key.service_id())).or_else(|| config::of_the_sdk(key.env()))
+    }
+}
+
+/// The name of a service's own variable.
+fn own_variable(variable: &str, service_id: &str) -> String {
+    format!("{variable}_{}", service_id.to_uppercase().replace(' ', "_"))
 }
 
 fn time_limits(one_secs: u64, all_secs: u64) -> TimeoutConfig {
@@ -154,3 +191,14 @@ once!(
     /// For Auto Scaling.
     once_autoscaling, aws_sdk_autoscaling
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_a_variable_of_its_own_whose_name_holds_no_space() {
+        assert_eq!(own_variable("AWS_ENDPOINT_URL", "Auto Scaling"), "AWS_ENDPOINT_URL_AUTO_SCALING");
+        assert_eq!(own_variable("AWS_ENDPOINT_URL", "SSM"), "AWS_ENDPOINT_URL_SSM");
+    }
+}

@@ -116,9 +116,9 @@ impl Account {
     ///
     /// # Errors
     /// A setting is missing that a deployment needs.
-    pub async fn connect(settings: &Settings) -> Result<Self, BadSetting> {
+    pub fn connect(settings: &Settings) -> Result<Self, BadSetting> {
         let (home, deployment) = (settings.home()?, settings.resources.complete()?);
-        let clients = Box::pin(Clients::load()).await;
+        let clients = Clients::from_environment();
         let documents = Documents { probe: deployment.probe_document, repair: deployment.repair_document };
         Ok(Self {
             policy: settings.policy.clone(),

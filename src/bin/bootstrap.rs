@@ -38,7 +38,7 @@ fn start() -> anyhow::Result<()> {
 /// Works on the account whose role the function runs under.
 #[cfg(feature = "aws")]
 async fn serve_aws(settings: &Settings) -> anyhow::Result<()> {
-    let account = Box::pin(defib::aws::Account::connect(settings)).await?;
+    let account = defib::aws::Account::connect(settings)?;
     serve(Function::new(account)).await
 }
 
