@@ -231,6 +231,10 @@ $families = @('identity', 'network', 'clock', 'platform', 'host', 'runtime', 'ec
 if ($findings | Where-Object { $_.check -eq 'clock.skew' -and $_.severity -eq 'cause' }) {
     foreach ($finding in $findings) { if ($finding.check -eq 'network.tls') { $finding.severity = 'symptom' } }
 }
+# Silence is not health: only what was looked at, all of it, is well.
+if ((Test-Time) -and $system -and $null -ne $skew -and -not ($findings | Where-Object { $_.severity -ne 'noise' })) {
+    Add-Finding 'healthy' 'noise' 'all was looked at, and nothing is wrong'
+}
 $findings | Sort-Object -Property { $weights[$_.severity] + [array]::IndexOf($families, $_.check.Split('.')[0]) } | Select-Object -First 30 | ForEach-Object {
     [ordered]@{ check = $_.check; severity = $_.severity; evidence = $_.evidence } | ConvertTo-Json -Compress
 }
