@@ -39,6 +39,8 @@ TOOLS = {"systemd-nspawn": "systemd-container", "curl": "curl", "ip": "iproute2"
 # Every way to read the script that a machine of today has.
 SHELLS = ("sh", "bash --posix", "busybox ash")
 PROBE_LIMIT_SECS, OUTPUT_MAX, FIRST_MAX, EVIDENCE_MAX = 60, 24_000, 2_400, 400
+# Characters of the agents' last words.
+BOX_MAX = 2_000
 SEVERITIES = ("cause", "symptom", "noise")
 AT_ONCE = 3
 # What the kernel of this very machine may have said that would be a finding.
@@ -87,23 +89,29 @@ def faults_of(case, code, output, errors, seconds, left):
     if len(output) > OUTPUT_MAX:
         faults.append(f"{len(output)} characters")
     try:
-        boot, *found = [json.loads(line) for line in output.splitlines()]
+        boot, *rest = [json.loads(line) for line in output.splitlines()]
+        found = [one for one in rest if one["check"] != "journal"]
+        box = [one for one in rest if one["check"] == "journal"]
     except ValueError as error:
         return [*faults, f"not a JSON object a line: {error}: {output[:300]!r}"]
     if boot.get("check") != "boot" or len(boot.get("boot_id", "")) != 36:
         faults.append(f"the first line is {boot}")
-    if any(len(one["evidence"]) > EVIDENCE_MAX for one in found):
+    if any(len(one["evidence"]) > EVIDENCE_MAX for one in rest):
         faults.append("evidence of more than 400 characters")
-    weights = [SEVERITIES.index(one["severity"]) for one in found]
-    if weights != sorted(weights):
+    weights = [SEVERITIES.index(one["severity"]) for one in rest]
+    if weights != sorted(weights) or rest != found + box:
         faults.append("the worst does not come first")
+    if (long := sum(len(one["evidence"]) for one in box)) > BOX_MAX:
+        faults.append(f"{long} characters of last words")
     if case.cause and json.dumps(case.cause) not in output[:FIRST_MAX]:
         faults.append(f"{case.cause} stands behind the first {FIRST_MAX} bytes")
     faults += misjudged(case, diagnosed(output))
     # Where the list of invocations cuts, the cause is the same.
     if case.cause and (short := diagnosed(output[:FIRST_MAX])["cause"]) != case.cause:
         faults.append(f"diagnosed as {short} by the first {FIRST_MAX} bytes")
-    faults += [f"does not say {word!r}" for word in case.says if word not in output]
+    said, last = json.dumps(found), json.dumps(box)
+    faults += [f"does not say {word!r}" for word in case.says if word not in said]
+    faults += [f"does not keep {word!r}" for word in case.keeps if word not in last]
     return faults + ["shows a secret" for word in case.never if word in output]
 
 

@@ -384,6 +384,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn of_a_probe_the_boot_id_and_the_last_words_are_kept_and_no_secret() {
+        let boot = "57ed6975-ea0f-4ae0-a672-6b9fa49b58a1";
+        let probe = format!(
+            "{{\"check\":\"boot\",\"booted_at\":\"2026-11-20T11:00:00Z\",\"boot_id\":\"{boot}\"}}\n{}\n{}\n",
+            r#"{"check":"journal","severity":"noise","evidence":"ssm: 14:22:31 INFO using password=hunter2hunter2 now"}"#,
+            r#"{"check":"journal","severity":"noise","evidence":"units: 14:22:32 node systemd[1]: Stopped docker.service"}"#,
+        );
+        let kept = page(&probe, 24_000);
+        assert_eq!(kept.lines().count(), 3, "{kept}");
+        assert!(kept.contains(boot) && kept.contains("Stopped docker.service") && kept.contains("14:22:31"), "{kept}");
+        assert!(!kept.contains("hunter2"), "{kept}");
+    }
+
+    #[test]
     fn secrets_of_every_shape_are_taken_out() {
         let secrets = [
             ("key AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),

@@ -24,6 +24,8 @@ class Case:
     # What the output must hold, and what it may not.
     says: tuple = ()
     never: tuple = ()
+    # What the last words of the agents must hold, beside the findings.
+    keeps: tuple = ()
     # Something cannot be looked at, so that nobody can say that all is well.
     unsure: bool = False
     # Whether a restart of the agent and a reboot help, where that differs from what holds for the cause (remedies.py).
@@ -140,6 +142,18 @@ PROXY = "http://10.99.0.80:3128"
 CASES = (
     # --- Nothing is wrong ---
     Case("healthy", None, never=SECRETS),
+    Case("a secret in every log", None, each(
+        logs(SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] about to use password=hunter2hunter2 and AKIAIOSFODNN7EXAMPLE",
+             "-----BEGIN RSA PRIVATE KEY-----", "c2VjcmV0LW9mLXRoZS1yZWdpc3RyeQ", "-----END RSA PRIVATE KEY-----",
+             *["TIME.0000 INFO [HealthCheck] health ping number " + str(n) for n in range(1, 600)],
+             "TIME.0000 INFO [MessageService] the last line of the agent"),
+        logs(ECS_LOG, 1, 'level=info time=UTC msg="pulling" auth="Basic aHVudGVyMmh1bnRlcjI=" url=https://user:hunter2hunter2@registry.example/v2/'),
+        lambda machine: machine.write("/usr/bin/dockerd", "#!/bin/sh\necho 'level=info msg=\"API listen\" token: hunter2hunter2' >&2\n"
+                                      "while :; do sleep 600 & wait $!; done\n", mode=0o755),
+        shell("systemctl restart docker"), becomes("ecs.service", "ActiveState=active")),
+        keeps=("ssm: ", "the last line of the agent", "599 times: ", "about to use password=[removed]", "ecs: ", "https://[removed]@registry.example",
+               "units: ", "API listen", "Started docker.service"),
+        never=(*SECRETS, "aHVudGVyMmh1bnRlcjI=", "PRIVATE KEY")),
     Case("healthy, the agent as a snap", None, prepare=snapped),
     Case("a container met its memory limit", None, kernel(60, CONTAINER_OOM)),
     Case("old trouble in every log", None, each(
