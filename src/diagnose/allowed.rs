@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(told(running(KillSwitch::Unreadable))[0].0, Mark::Unknown);
         let quarantine = Some(Quarantine { since: noon(), count: 3 });
         let muted_until = Some(after(noon(), 60));
-        let both = told(Rails { quarantine, muted_until, ..running(KillSwitch::Running) });
+        let both = told(Rails { muted_until, quarantine, ..running(KillSwitch::Running) });
         assert_eq!(both.len(), 2);
         assert!(both[0].1.ends_with("3 disruptive remedies in a day"), "{both:?}");
         let over = told(Rails { muted_until: Some(noon()), ..running(KillSwitch::Running) });
