@@ -7,6 +7,9 @@ pub const EXCERPT_MAX: usize = 400;
 /// At most this many characters of a name that somebody gave to a resource.
 pub const NAME_MAX: usize = 64;
 
+/// At most this many characters of a line of a page: an excerpt within the line of JSON that our own probe wraps it in, which stays one.
+const LINE_MAX: usize = EXCERPT_MAX + 100;
+
 const REMOVED: &str = "[removed]";
 
 /// Something that a node printed, fit to be shown and stored: one line without secrets, controls or live links.
@@ -20,7 +23,7 @@ pub fn excerpt(text: &str) -> String {
 pub fn page(text: &str, most: usize) -> String {
     let (mut lines, mut left) = (Vec::new(), most);
     for line in text.lines().rev() {
-        let line = excerpt(line);
+        let line = excerpt_of(line, LINE_MAX);
         let length = line.chars().count().saturating_add(1);
         if length > left {
             break;
@@ -395,6 +398,11 @@ mod tests {
         assert_eq!(kept.lines().count(), 3, "{kept}");
         assert!(kept.contains(boot) && kept.contains("Stopped docker.service") && kept.contains("14:22:31"), "{kept}");
         assert!(!kept.contains("hunter2"), "{kept}");
+        // As long as it may be, a line is still one of the probe's, so that what was kept can be diagnosed anew.
+        let evidence = "word ".repeat(80);
+        let line =
+            format!(r#"{{"check":"ecs-agent.instance-type-changed","severity":"symptom","evidence":"{evidence}"}}"#);
+        assert!(serde_json::from_str::<serde_json::Value>(&page(&line, 24_000)).is_ok(), "{line}");
     }
 
     #[test]
