@@ -129,6 +129,25 @@ pub(super) fn own(line: &Value, books: &mut Books) -> bool {
     true
 }
 
+/// A line of output that AWS passed on; `false` when it is none of Defib's own probe. AWS cuts such output wherever its limit falls, and what
+/// is left of the last line is nobody's log.
+pub(in crate::diagnose::text) fn passed_on(line: &str, books: &mut Books) -> bool {
+    let line = line.trim();
+    if !line.starts_with("{\"check\":\"") {
+        return false;
+    }
+    match serde_json::from_str::<Value>(line) {
+        Ok(whole) => own(&whole, books),
+        Err(error) if error.is_eof() => {
+            if let Ok(cut) = serde_json::from_str::<Value>(&format!("{line}\"}}")) {
+                own(&cut, books);
+            }
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 /// What the probe's own words say of a remedy that the cause alone does not, as for `systemctl show`: a unit that is masked does
 /// not start, one that is disabled is not there after a boot, and one that is enabled and merely stopped is. What the metadata
 /// service gives out is as old after a restart.
@@ -188,6 +207,28 @@ mod tests {
         let all = ("healthy", "noise", "all was looked at, and nothing is wrong");
         let answer = said(&[all, words]);
         assert_eq!((answer.cause, answer.findings.len()), (Cause::Healthy, 0), "{:?}", answer.findings);
+    }
+
+    #[test]
+    fn what_aws_passes_on_of_a_probe_is_read_as_the_probe() {
+        let passed = |lines: &str| {
+            let output = serde_json::json!({ "Status": "Success", "StandardOutputContent": lines });
+            read(None, output.to_string().as_bytes())
+        };
+        let all = r#"{"check":"healthy","severity":"noise","evidence":"all was looked at, and nothing is wrong"}"#;
+        let words = r#"{"check":"journal","severity":"noise","evidence":"units: no space left on device"}"#;
+        for cut in [words.len(), words.len() - 4, 30, 12] {
+            let answer = passed(&format!("{BOOT}\n{all}\n{}", &words[..cut]));
+            assert_eq!(answer.cause, Cause::Healthy, "{cut}: {:?}", answer.findings);
+        }
+        let full = r#"{"check":"host.disk-full","severity":"cause","evidence":"/ is 100 % full"}"#;
+        let answer = passed(&format!("{BOOT}\n{full}\n{words}\n"));
+        assert_eq!((answer.cause, &*answer.findings[0].signature), (Cause::HostDiskFull, "probe.host.disk-full"));
+        assert_eq!(
+            passed("{\"check\":\"disk\"} No space left on device\n").cause,
+            Cause::HostDiskFull,
+            "somebody else's"
+        );
     }
 
     #[test]
