@@ -440,7 +440,8 @@ def stage_infra(log):
 
 
 def stage_onhost(log):
-    """the probe on broken hosts, each with a real systemd in systemd-nspawn"""
+    """probe and diagnosis of broken hosts, each with a real systemd in systemd-nspawn"""
+    cli_binary(log)
     code, output = log.run([python_tools(log), "tests/onhost.py"])
     reason = (output.strip().splitlines() or ["tests/onhost.py cannot run here"])[-1]
     if code == SKIPPED:

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::observe::Findings;
 
 mod advice;
+pub mod allowed;
 mod cause;
 pub mod check_line;
 pub mod ecs_view;
@@ -21,7 +22,7 @@ pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, senten
 pub use cause::{Cause, Family, NoSuchCause};
 pub use check_line::{Agents, CheckLine, Mark};
 pub use finding::{Channel, Finding, Severity};
-pub use rank::diagnose;
+pub use rank::{diagnose, diagnose_with};
 
 /// What the evidence says, all together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

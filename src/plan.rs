@@ -15,6 +15,7 @@ use crate::policy::Policy;
 use crate::ports::{LastIncident, Rails};
 use crate::time::secs_between;
 
+pub mod course;
 mod cycle;
 mod draft;
 mod end;

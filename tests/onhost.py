@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The probe on broken hosts: each a machine with a real systemd, booted by systemd-nspawn, on which it runs as it ships.
 
-`tests/onhost.py [WORD …]` runs the hosts whose names hold one of the words, else all. Prints a line a host and ends with
-`N passed, N failed`. Exit code: 0, 1 when a host failed, 77 when a tool is missing, 78 when this machine cannot do it (no
-root, no namespaces, no mounts); the last line is the reason.
+What the probe prints there goes to `defib diagnose`, and a host is judged by its answer: the cause, whether a restart or a
+reboot helps, and nothing above noise where nothing is wrong.
+
+`tests/onhost.py [WORD …]` runs the hosts whose names hold one of the words, else all, with the command line that is built
+in release. Prints a line a host and ends with `N passed, N failed`. Exit code: 0, 1 when a host failed, 77 when a tool is
+missing, 78 when this machine cannot do it (no root, no namespaces, no mounts); the last line is the reason.
 """
 
 import json
@@ -21,8 +24,11 @@ from pathlib import Path
 from onhost import certificates
 from onhost.cases import CASES
 from onhost.machine import Machine, Trouble, hierarchies, remove_group
+from onhost.remedies import expected
 
 ROOT = Path(__file__).resolve().parent.parent
+# The command line, as the stage `onhost` of scripts/test.py builds it.
+DEFIB = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve() / "release" / "defib"
 sys.path.insert(0, str(ROOT / "infra"))
 import documents  # noqa: E402
 
@@ -33,17 +39,40 @@ TOOLS = {"systemd-nspawn": "systemd-container", "curl": "curl", "ip": "iproute2"
 # Every way to read the script that a machine of today has.
 SHELLS = ("sh", "bash --posix", "busybox ash")
 PROBE_LIMIT_SECS, OUTPUT_MAX, FIRST_MAX, EVIDENCE_MAX = 60, 24_000, 2_400, 400
+# Characters of the agents' last words.
+BOX_MAX = 2_000
 SEVERITIES = ("cause", "symptom", "noise")
-# The order of src/diagnose/rank.rs.
-FAMILIES = ("identity", "network", "clock", "platform", "host", "runtime", "ecs-agent", "ssm-agent")
 AT_ONCE = 3
 # What the kernel of this very machine may have said that would be a finding.
 TROUBLE = "[Oo]ut of memory|lockup|blocked for more than|I/O error|Oops|BUG:|[Rr]emounting filesystem|EXT4-fs error|XFS .*[Ss]hut|dropping packet|Hardware Error"
 
 
-def place(finding):
-    family = finding["check"].split(".")[0]
-    return SEVERITIES.index(finding["severity"]), FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+def diagnosed(output):
+    """The answer of `defib diagnose` to what the probe printed."""
+    done = subprocess.run([DEFIB, "diagnose", "--text", "-", "--json"], input=output, capture_output=True, text=True, check=False,
+                          timeout=20)
+    if done.returncode != 0:
+        raise Trouble(f"defib diagnose: exit code {done.returncode}: {done.stderr.strip()[:200]}")
+    return json.loads(done.stdout)
+
+
+def misjudged(case, answer):
+    """Where an answer is not what this host's is."""
+    faults = []
+    named = answer["cause"]
+    if case.cause is None:
+        # Where something could not be looked at, nobody can say that all is well.
+        wanted = "unknown" if case.unsure else "healthy"
+        loud = [one["signature"] for one in answer["findings"] if one["severity"] != "noise" and not one["over"]]
+        faults += [f"findings above noise: {loud}"] if loud else []
+    else:
+        wanted = case.cause
+    if named != wanted:
+        faults.append(f"diagnosed as {named} instead of {wanted}")
+    for what, allowed in expected(case).items():
+        if answer[what] not in allowed:
+            faults.append(f"{what} is {answer[what]}, and should be {' or '.join(allowed)}")
+    return faults
 
 
 def faults_of(case, code, output, errors, seconds, left):
@@ -60,22 +89,29 @@ def faults_of(case, code, output, errors, seconds, left):
     if len(output) > OUTPUT_MAX:
         faults.append(f"{len(output)} characters")
     try:
-        boot, *found = [json.loads(line) for line in output.splitlines()]
+        boot, *rest = [json.loads(line) for line in output.splitlines()]
+        found = [one for one in rest if one["check"] != "journal"]
+        box = [one for one in rest if one["check"] == "journal"]
     except ValueError as error:
         return [*faults, f"not a JSON object a line: {error}: {output[:300]!r}"]
     if boot.get("check") != "boot" or len(boot.get("boot_id", "")) != 36:
         faults.append(f"the first line is {boot}")
-    if any(len(one["evidence"]) > EVIDENCE_MAX for one in found):
+    if any(len(one["evidence"]) > EVIDENCE_MAX for one in rest):
         faults.append("evidence of more than 400 characters")
-    if [place(one) for one in found] != sorted(place(one) for one in found):
+    weights = [SEVERITIES.index(one["severity"]) for one in rest]
+    if weights != sorted(weights) or rest != found + box:
         faults.append("the worst does not come first")
-    above = [one for one in found if one["severity"] != "noise"]
-    named = min(above, key=place)["check"] if above else None
-    if named != case.cause:
-        faults.append(f"named {named} instead of {case.cause}")
-    elif named and json.dumps(named) not in output[:FIRST_MAX]:
-        faults.append(f"{named} stands behind the first {FIRST_MAX} bytes")
-    faults += [f"does not say {word!r}" for word in case.says if word not in output]
+    if (long := sum(len(one["evidence"]) for one in box)) > BOX_MAX:
+        faults.append(f"{long} characters of last words")
+    if case.cause and json.dumps(case.cause) not in output[:FIRST_MAX]:
+        faults.append(f"{case.cause} stands behind the first {FIRST_MAX} bytes")
+    faults += misjudged(case, diagnosed(output))
+    # Where the list of invocations cuts, the cause is the same.
+    if case.cause and (short := diagnosed(output[:FIRST_MAX])["cause"]) != case.cause:
+        faults.append(f"diagnosed as {short} by the first {FIRST_MAX} bytes")
+    said, last = json.dumps(found), json.dumps(box)
+    faults += [f"does not say {word!r}" for word in case.says if word not in said]
+    faults += [f"does not keep {word!r}" for word in case.keeps if word not in last]
     return faults + ["shows a secret" for word in case.never if word in output]
 
 
@@ -156,6 +192,8 @@ def main():
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
     if missing:
         return leave(MISSING, f"tools are missing: apt-get install {' '.join(missing)}")
+    if not DEFIB.exists():
+        return leave(MISSING, f"{DEFIB} is missing: cargo build --release --no-default-features --features cli --bin defib")
     # All that is started and mounted is inside; with the first process in there, the kernel ends the rest.
     nest = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
     with tempfile.TemporaryDirectory(prefix="defib-onhost-") as scratch:

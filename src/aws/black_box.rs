@@ -31,8 +31,8 @@ pub struct BlackBox {
     pub before: Effect,
     /// The end of the console output, redacted; none: it could not be read, or is empty.
     pub console: Option<String>,
-    /// What the host last answered to the probe: its boot id and its findings, with excerpts of its logs, redacted; none: it answered
-    /// none.
+    /// What the host last answered to the probe: its boot id, its findings, and the last words of its agents, redacted; none: it
+    /// answered none.
     pub probe: Option<String>,
 }
 

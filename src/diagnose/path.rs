@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 mod acl;
+mod changed;
 mod cidr;
 mod endpoint;
 mod groups;

@@ -21,7 +21,14 @@ const PROBE_FINDINGS_SECS: i64 = 1_800;
 /// Names the cause of what was seen.
 #[must_use]
 pub fn diagnose(seen: &Observation, health: Health, now: Timestamp) -> Diagnosis {
+    diagnose_with(seen, health, &[], now)
+}
+
+/// Names the cause of what was seen, and of findings that the observation has no room for.
+#[must_use]
+pub fn diagnose_with(seen: &Observation, health: Health, more: &[Finding], now: Timestamp) -> Diagnosis {
     let mut findings = gather(seen, health, now);
+    findings.extend_from_slice(more);
     // Stable, so that channels keep their order among equals.
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), rank(finding.cause)));
     let (cause, confidence) = name(&findings, health);

@@ -191,7 +191,11 @@ impl Desk {
         self.flush();
         for text in shapes::read(value, &mut self.books) {
             // Output that AWS passes on is a text of its own.
-            text.lines().for_each(|line| self.plain(line));
+            for line in text.lines() {
+                if !shapes::passed_on(line, &mut self.books) {
+                    self.plain(line);
+                }
+            }
             self.flush();
         }
     }

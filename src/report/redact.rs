@@ -7,6 +7,9 @@ pub const EXCERPT_MAX: usize = 400;
 /// At most this many characters of a name that somebody gave to a resource.
 pub const NAME_MAX: usize = 64;
 
+/// At most this many characters of a line of a page: an excerpt within the line of JSON that our own probe wraps it in, which stays one.
+const LINE_MAX: usize = EXCERPT_MAX + 100;
+
 const REMOVED: &str = "[removed]";
 
 /// Something that a node printed, fit to be shown and stored: one line without secrets, controls or live links.
@@ -20,7 +23,7 @@ pub fn excerpt(text: &str) -> String {
 pub fn page(text: &str, most: usize) -> String {
     let (mut lines, mut left) = (Vec::new(), most);
     for line in text.lines().rev() {
-        let line = excerpt(line);
+        let line = excerpt_of(line, LINE_MAX);
         let length = line.chars().count().saturating_add(1);
         if length > left {
             break;
@@ -382,6 +385,25 @@ fn mute_mentions(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn of_a_probe_the_boot_id_and_the_last_words_are_kept_and_no_secret() {
+        let boot = "57ed6975-ea0f-4ae0-a672-6b9fa49b58a1";
+        let probe = format!(
+            "{{\"check\":\"boot\",\"booted_at\":\"2026-11-20T11:00:00Z\",\"boot_id\":\"{boot}\"}}\n{}\n{}\n",
+            r#"{"check":"journal","severity":"noise","evidence":"ssm: 14:22:31 INFO using password=hunter2hunter2 now"}"#,
+            r#"{"check":"journal","severity":"noise","evidence":"units: 14:22:32 node systemd[1]: Stopped docker.service"}"#,
+        );
+        let kept = page(&probe, 24_000);
+        assert_eq!(kept.lines().count(), 3, "{kept}");
+        assert!(kept.contains(boot) && kept.contains("Stopped docker.service") && kept.contains("14:22:31"), "{kept}");
+        assert!(!kept.contains("hunter2"), "{kept}");
+        // As long as it may be, a line is still one of the probe's, so that what was kept can be diagnosed anew.
+        let evidence = "word ".repeat(80);
+        let line =
+            format!(r#"{{"check":"ecs-agent.instance-type-changed","severity":"symptom","evidence":"{evidence}"}}"#);
+        assert!(serde_json::from_str::<serde_json::Value>(&page(&line, 24_000)).is_ok(), "{line}");
+    }
 
     #[test]
     fn secrets_of_every_shape_are_taken_out() {

@@ -1,4 +1,4 @@
-"""The broken hosts: what is wrong with each, and the cause that its diagnosis must name (None: nothing above noise)."""
+"""The broken hosts: what is wrong with each, and the cause that `defib diagnose` must name (None: nothing is wrong)."""
 
 import struct
 from dataclasses import dataclass, field
@@ -24,6 +24,13 @@ class Case:
     # What the output must hold, and what it may not.
     says: tuple = ()
     never: tuple = ()
+    # What the last words of the agents must hold, beside the findings.
+    keeps: tuple = ()
+    # Something cannot be looked at, so that nobody can say that all is well.
+    unsure: bool = False
+    # Whether a restart of the agent and a reboot help, where that differs from what holds for the cause (remedies.py).
+    restart: tuple = ()
+    reboot: tuple = ()
     # Not by busybox, which has its own of every tool.
     plain: bool = False
     # A process that no signal ends outlives the probe.
@@ -135,6 +142,18 @@ PROXY = "http://10.99.0.80:3128"
 CASES = (
     # --- Nothing is wrong ---
     Case("healthy", None, never=SECRETS),
+    Case("a secret in every log", None, each(
+        logs(SSM_LOG, 1, "TIME.0000 INFO [ssm-agent-worker] about to use password=hunter2hunter2 and AKIAIOSFODNN7EXAMPLE",
+             "-----BEGIN RSA PRIVATE KEY-----", "c2VjcmV0LW9mLXRoZS1yZWdpc3RyeQ", "-----END RSA PRIVATE KEY-----",
+             *["TIME.0000 INFO [HealthCheck] health ping number " + str(n) for n in range(1, 600)],
+             "TIME.0000 INFO [MessageService] the last line of the agent"),
+        logs(ECS_LOG, 1, 'level=info time=UTC msg="pulling" auth="Basic aHVudGVyMmh1bnRlcjI=" url=https://user:hunter2hunter2@registry.example/v2/'),
+        lambda machine: machine.write("/usr/bin/dockerd", "#!/bin/sh\necho 'level=info msg=\"API listen\" token: hunter2hunter2' >&2\n"
+                                      "while :; do sleep 600 & wait $!; done\n", mode=0o755),
+        shell("systemctl restart docker"), becomes("ecs.service", "ActiveState=active")),
+        keeps=("ssm: ", "the last line of the agent", "599 times: ", "about to use password=[removed]", "ecs: ", "https://[removed]@registry.example",
+               "units: ", "API listen", "Started docker.service"),
+        never=(*SECRETS, "aHVudGVyMmh1bnRlcjI=", "PRIVATE KEY")),
     Case("healthy, the agent as a snap", None, prepare=snapped),
     Case("a container met its memory limit", None, kernel(60, CONTAINER_OOM)),
     Case("old trouble in every log", None, each(
@@ -161,14 +180,16 @@ CASES = (
         "nft add table inet t && nft add chain inet t out '{ type filter hook output priority 0; policy drop; }' && "
         "nft add rule inet t out oif lo accept && nft add rule inet t out udp dport 53 accept && nft add rule inet t out tcp dport '{ 80, 443 }' accept && "
         "nft add rule inet t out ct state established accept")),
-    Case("no curl", None, prepare=without("/usr/bin/curl"), says=("unknown: curl is missing",)),
-    Case("no timeout", None, prepare=without("/usr/bin/timeout"), says=("unknown: ",), plain=True),
+    Case("no curl", None, prepare=without("/usr/bin/curl"), says=("unknown: curl is missing",), unsure=True),
+    Case("no timeout", None, prepare=without("/usr/bin/timeout"), says=("unknown: ",), plain=True, unsure=True),
     Case("systemd does not answer", None, lambda machine: machine.write("/usr/local/bin/systemctl", "#!/bin/sh\nexec sleep 100\n", mode=0o755),
-         says=("unknown: systemd does not answer",), plain=True),
+         says=("unknown: systemd does not answer",), plain=True, unsure=True),
     # --- The SSM agent ---
     Case("unit dead", "ssm-agent.stopped", each(shell(f"systemctl stop {SSM}"), becomes(SSM, "inactive"))),
-    Case("unit disabled and dead", "ssm-agent.stopped", shell(f"systemctl disable --quiet --now {SSM}"), says=("disabled",)),
-    Case("unit masked", "ssm-agent.stopped", shell(f"systemctl stop {SSM}; rm /etc/systemd/system/{SSM}; systemctl mask --quiet {SSM}; systemctl daemon-reload"), says=("masked",)),
+    Case("unit disabled and dead", "ssm-agent.stopped", shell(f"systemctl disable --quiet --now {SSM}"), says=("disabled",),
+         reboot=("no",)),
+    Case("unit masked", "ssm-agent.stopped", shell(f"systemctl stop {SSM}; rm /etc/systemd/system/{SSM}; systemctl mask --quiet {SSM}; systemctl daemon-reload"), says=("masked",),
+         restart=("no", "after-fix"), reboot=("no",)),
     Case("the snap's unit dead", "ssm-agent.stopped", shell(f"systemctl stop {SNAP}"), prepare=snapped),
     Case("agent exit 194", "ssm-agent.stopped", restarts(SSM, "exit 194", "ActiveState=failed"), says=("194",)),
     Case("agent ended, systemd waits", "ssm-agent.stopped", restarts(SSM, "exit 1", "auto-restart")),
@@ -260,7 +281,7 @@ CASES = (
     Case("metadata turned off", "identity.imds-unreachable", wrong={"metadata_off": True}),
     Case("no role", "identity.no-instance-profile", wrong={"role": "absent"}),
     Case("role that EC2 may not assume", "identity.access-denied", wrong={"role": "AssumeRoleUnauthorizedAccess"}),
-    Case("credentials expired", "identity.credentials-expired", wrong={"role": "expired"}, never=SECRETS),
+    Case("credentials expired", "identity.credentials-expired", wrong={"role": "expired"}, never=SECRETS, restart=("no",)),
     Case("role without permission, in another zone of time", "identity.access-denied", logs(SSM_LOG, 0, DENIED), prepare=each(
         behaves("ssm", "alone"), elsewhere)),
     Case("role without permission for ECS", "identity.access-denied", logs(ECS_LOG, 0, *[error(

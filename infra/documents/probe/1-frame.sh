@@ -157,6 +157,16 @@ scan() {
         END { for (i = 1; i <= n; i++) if (code[i] in count) { printf "%s\t%d\t%.600s\n", code[i], count[code[i]], last[code[i]]; delete count[code[i]] } }'
 }
 
+# What both agents say in the same words, as rows of such a table.
+CLOCK_ROWS='clock.skew Signature expired|[Ss]ignature not yet current|RequestTimeTooSkewed
+identity.credentials-expired ExpiredToken|UnrecognizedClient|InvalidClientTokenId|security token included in the request is'
+NET_ROWS='network.proxy proxyconnect|Proxy Authentication Required
+network.tls x509: |tls: |TLS handshake timeout
+network.dns no such host|server misbehaving|name resolution'
+DISK_ROWS='host.disk-full [Nn]o space left on device
+host.read-only-root read-only file system
+host.open-files-exhausted too many open files'
+
 # H21: the line that proves a reboot, printed before anything that could take long.
 boot() {
     boot_time=$(awk '$1 == "btime" { print $2 }' /proc/stat 2>/dev/null)

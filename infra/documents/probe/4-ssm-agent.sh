@@ -116,18 +116,13 @@ ssm_log() {
     said=$(scan "$(local_time "$window")" 'Successfully connected with|Successfully (opened|established|registered)|no longer hibernating|Exiting hibernat' '
 ssm-agent.hibernating Entering SSM Agent hibernate|Backing off health check
 identity.registration-mismatch MachineFingerprintDoesNotMatch|The hardware ID |fingerprint.*does not match
-clock.skew Signature expired|[Ss]ignature not yet current|RequestTimeTooSkewed
-identity.credentials-expired ExpiredToken|UnrecognizedClient|InvalidClientTokenId|security token included in the request is
+'"$CLOCK_ROWS"'
 identity.access-denied AccessDenied|is not authorized to perform|UnauthorizedOperation
 identity.no-instance-profile no EC2 instance role found|NoCredentialProviders
 identity.imds-unreachable Failed to get instance info from IMDS|EC2MetadataError|failed to get IMDSv2 token
-network.proxy proxyconnect|Proxy Authentication Required
-network.tls x509: |tls: |TLS handshake timeout
-network.dns no such host|server misbehaving|name resolution
+'"$NET_ROWS"'
 network.unreachable i/o timeout|connection refused|no route to host|network is unreachable|send request failed
-host.disk-full [Nn]o space left on device
-host.read-only-root read-only file system
-host.open-files-exhausted too many open files
+'"$DISK_ROWS"'
 host.pids-exhausted [Rr]esource temporarily unavailable|failed to create new OS thread
 host.out-of-memory cannot allocate memory
 ssm-agent.workers-exhausted ProcessorBufferFull

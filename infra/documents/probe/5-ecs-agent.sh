@@ -181,17 +181,12 @@ ecs-agent.deregistered InactiveInstanceException|Container instance is deregiste
 ecs-agent.cluster-missing ClusterNotFound|[Cc]luster (is )?(inactive|not found)
 ecs-agent.cloud-init-failed Cloud-init failure detected
 ecs-agent.image-missing could not (load|download) Amazon Elastic Container Service Agent|[Ff]ailed to load pause container|pause container.*([Nn]o such file|not found)
-clock.skew Signature expired|[Ss]ignature not yet current|RequestTimeTooSkewed
-identity.credentials-expired ExpiredToken|UnrecognizedClient|InvalidClientTokenId|security token included in the request is
+'"$CLOCK_ROWS"'
 identity.access-denied (RegisterContainerInstance|DiscoverPollEndpoint|poll endpoint|container instance|ACS).*(AccessDenied|not authorized)|not authorized to perform: ecs:|AccessDenied.*(RegisterContainerInstance|DiscoverPollEndpoint|ecs:)
 identity.no-instance-profile Error getting valid credentials|credentials chain|NoCredentialProviders
 identity.imds-unreachable Unable to communicate with EC2 Metadata service
-host.disk-full [Nn]o space left on device
-host.read-only-root read-only file system
-host.open-files-exhausted too many open files
-network.proxy proxyconnect|Proxy Authentication Required
-network.tls x509: |tls: |TLS handshake timeout
-network.dns no such host|server misbehaving|name resolution
+'"$DISK_ROWS"'
+'"$NET_ROWS"'
 network.unreachable i/o timeout|no route to host|network is unreachable|Failed to connect to ACS
 ecs-agent.state-corrupt Error loading previously saved state|Error creating data client|failed to load previous data from BoltDB|failed to load task engine state
 ecs-agent.misconfigured InvalidParameterException|ClientException|ECS_INSTANCE_ATTRIBUTES|[Ii]nvalid (attribute|configuration|config)

@@ -9,9 +9,10 @@ use super::vpc;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::moment;
+use crate::diagnose::identity::{instance, managed};
 use crate::diagnose::platform::{EventKind, Hardware, ScheduledEvent};
 use crate::diagnose::ssm_view::AgentRelease;
-use crate::diagnose::{Agents, CheckLine, Diagnosis, diagnose, ecs_view, identity::instance, platform, ssm_view};
+use crate::diagnose::{Agents, CheckLine, Diagnosis, Finding, allowed, diagnose_with, ecs_view, platform, ssm_view};
 use crate::node::{AccountId, NodeId};
 use crate::observe::{Blind, Check, Fact, Health, Look, Observation};
 use crate::policy::Policy;
@@ -40,10 +41,29 @@ impl Nodes {
         if let Some(row) = &row {
             lines.extend(Box::pin(self.around_lines(&seen, row, now)).await);
         }
+        // The ledger is the stack's, and who checks a node need not be able to read it.
+        lines.extend(allowed::lines(&seen, policy, &Fact::Unknown(Blind::NotRead), now));
+        if !node.is_instance() {
+            lines.extend(self.activation_lines(&seen, now));
+        }
         lines.extend(ssm_view::lines(&seen, &self.release(node), now));
         lines.extend(ecs_view::lines(&seen));
         let health = Health::of(&seen, now);
-        Checked { node, lines, diagnosis: diagnose(&seen, health, now), well: health.is_well() }
+        // Of a node that is well, what may befall it some day explains nothing.
+        let more = if health.is_well() { Fact::Absent } else { platform::channel(&seen, &hardware, now) };
+        let more: Vec<Finding> = more.known().map(|findings| findings.to_vec()).unwrap_or_default();
+        Checked { node, lines, diagnosis: diagnose_with(&seen, health, &more, now), well: health.is_well() }
+    }
+
+    /// The activation of a managed node: `DescribeActivations` is not read, so only that is said.
+    fn activation_lines(&self, seen: &Observation, now: Timestamp) -> Vec<CheckLine> {
+        let registered = match (&seen.ssm, self.release(seen.node)) {
+            (Fact::Absent, _) => Fact::Absent,
+            (Fact::Unknown(blind), _) => Fact::Unknown(*blind),
+            (Fact::Known(_), Fact::Known(release)) => Fact::Known(release.version),
+            (Fact::Known(_), Fact::Absent | Fact::Unknown(_)) => Fact::Unknown(Blind::Empty),
+        };
+        managed(&Fact::Unknown(Blind::NotRead), &registered, now).lines()
     }
 
     /// Network and identity, of a well node too.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::changed::changed;
 use super::cidr::Family;
 use super::hop::{Check, Verdict};
 use super::model::{Host, Surroundings};
@@ -147,6 +148,7 @@ impl Paths {
                 | Check::Names => lines.extend(seen(check, &needed)),
             }
         }
+        lines.extend(changed(&lines));
         lines
     }
 

@@ -7,7 +7,7 @@
 use super::super::{Cause, Helps, reboot_helps, restart_agent_helps};
 use super::books::Sighting;
 use super::place::Place;
-use super::signature::Weight;
+use super::signature::{Component, Weight};
 
 /// The one cause, and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,9 @@ pub(super) fn judge(sightings: &mut [Sighting], works: bool) -> Judgement {
 }
 
 fn order(sighting: &Sighting) -> (bool, std::cmp::Reverse<Weight>, u8) {
-    (sighting.over, std::cmp::Reverse(sighting.weight), rank(sighting.cause))
+    // Our own probe looked for what explains what, and says the worst first; the engine keeps that order, too.
+    let rank = if sighting.component == Component::Probe { 0 } else { rank(sighting.cause) };
+    (sighting.over, std::cmp::Reverse(sighting.weight), rank)
 }
 
 fn named(sightings: &[Sighting], cause: Cause, weight: Weight) -> Judgement {

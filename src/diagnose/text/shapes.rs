@@ -16,6 +16,7 @@ mod shell;
 mod unit;
 
 pub(super) use json::{Block, Taken, read};
+pub(super) use probe::passed_on;
 
 /// The readers of shapes. Each sees every line.
 #[derive(Debug, Default)]

@@ -274,7 +274,7 @@ fn passes(command: &Command, filters: &[(&str, &str)]) -> Result<bool, AwsError>
     Ok(true)
 }
 
-/// What the probe prints: the boot, then the findings, the worst first.
+/// What the probe prints: the boot, then the findings, the worst first, then what systemd said last.
 fn probe_output(machine: &Machine, booted_at: Timestamp, findings: &[Finding]) -> String {
     let mut findings: Vec<&Finding> = findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -283,19 +283,30 @@ fn probe_output(machine: &Machine, booted_at: Timestamp, findings: &[Finding]) -
     if machine.spec.platform == Platform::Bottlerocket {
         findings.clear();
     }
+    if findings.iter().all(|finding| finding.severity == Severity::Noise) {
+        lines.push(told("healthy", "noise", "all was looked at, and nothing is wrong"));
+    }
     lines.extend(findings.into_iter().map(|finding| {
         let severity = match finding.severity {
             Severity::Cause => "cause",
             Severity::Symptom => "symptom",
             Severity::Noise => "noise",
         };
-        let mut line = Map::new();
-        line.insert("check".to_owned(), json!(finding.cause.code()));
-        line.insert("severity".to_owned(), json!(severity));
-        line.insert("evidence".to_owned(), json!(&*finding.evidence));
-        Value::Object(line)
+        told(finding.cause.code(), severity, &finding.evidence)
     }));
+    if machine.spec.platform != Platform::Bottlerocket {
+        lines.push(told("journal", "noise", "units: systemd[1]: Started amazon-ssm-agent.service - amazon-ssm-agent."));
+    }
     lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n")
+}
+
+/// One line of the probe.
+fn told(check: &str, severity: &str, evidence: &str) -> Value {
+    let mut line = Map::new();
+    line.insert("check".to_owned(), json!(check));
+    line.insert("severity".to_owned(), json!(severity));
+    line.insert("evidence".to_owned(), json!(evidence));
+    Value::Object(line)
 }
 
 fn cut(text: &str, most: usize) -> String {
