@@ -48,7 +48,7 @@ impl Nodes {
         let Some(sent_at) = row.requested_date_time().and_then(moment) else { return Fact::Unknown(Blind::Empty) };
         let status = invocation_status(&row);
         let mut output: String = row.command_plugins().iter().filter_map(|plugin| plugin.output()).collect();
-        if says_something(status) && output.len() >= LIST_CUTS {
+        if says_something(status) && output.len() >= LIST_CUTS && !has_all_findings(&output) {
             // The step of the node's platform; the other one was left out, and says only that.
             let longest = row.command_plugins().iter().max_by_key(|plugin| plugin.output().map_or(0, str::len));
             let step = longest.and_then(|plugin| plugin.name());
@@ -98,6 +98,12 @@ impl Nodes {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// Whether only last words can be missing, which stand behind all findings: then the rest is not worth another call. Each host
+/// that answers has such words, and mostly few findings.
+fn has_all_findings(cut: &str) -> bool {
+    cut.contains("\n{\"check\":\"journal\",")
 }
 
 /// Whether the host itself said something.
@@ -213,6 +219,15 @@ mod tests {
         for status in [InvocationStatus::Success, InvocationStatus::Failed, InvocationStatus::ExecutionTimedOut] {
             assert!(matches!(fact(status, BOOT), Fact::Known(Probe { answer: ProbeAnswer::Answered { .. }, .. })));
         }
+    }
+
+    #[test]
+    fn a_cut_among_the_last_words_costs_no_finding_and_no_call() {
+        let findings =
+            format!("{BOOT}\n{}", r#"{"check":"host.disk-full","severity":"cause","evidence":"/ says \"journal\""}"#);
+        assert!(!has_all_findings(&findings), "what a finding quotes is no last word");
+        assert!(has_all_findings(&format!("{findings}\n{{\"check\":\"journal\",\"severity\":\"noise\",\"evid")));
+        assert!(!has_all_findings(&format!("{findings}\n{{\"check\":\"journal")));
     }
 
     #[test]
