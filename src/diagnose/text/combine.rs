@@ -10,6 +10,9 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
     container_killed(sightings);
     metadata_through_proxy(sightings);
     inodes_not_blocks(sightings);
+    one_hung_task(sightings);
+    started_by_user_data(sightings);
+    hibernates_for_a_reason(sightings);
 }
 
 fn seen(sightings: &[Sighting], id: &str) -> bool {
@@ -60,4 +63,42 @@ fn inodes_not_blocks(sightings: &mut Vec<Sighting>) {
     let line = full.first_line;
     let sighting = sighting.at(Place::Unknown).or(&[Cause::HostDiskFull]).helped(Helps::No, Helps::No);
     sightings.push(Sighting { first_line: line, last_line: line, ..sighting });
+}
+
+/// One line about one task of any program is no ground to reboot a machine. Its call trace, a second one, or a task of the system
+/// itself is (facts/checks.md H16).
+fn one_hung_task(sightings: &mut [Sighting]) {
+    let more = ["kernel.hung-system-task", "kernel.call-trace", "kernel.lockup", "kernel.panic", "kernel.oops"];
+    if more.iter().any(|id| seen(sightings, id)) {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.hung-task" && sighting.count < 2) {
+        sighting.reboot = Some(Helps::Unknown);
+    }
+}
+
+/// The unit waits for cloud-final, so a start from user data waits for itself, and so does a restart meanwhile
+/// (facts/host.md §2).
+fn started_by_user_data(sightings: &mut [Sighting]) {
+    if !seen(sightings, "ecs-agent.start-in-user-data") || !seen(sightings, "cloud-init.script") {
+        return;
+    }
+    let restarts = |sighting: &&mut Sighting| {
+        sighting.cause == Cause::EcsAgentStopped && sighting.restart.is_none_or(|helps| helps == Helps::Yes)
+    };
+    for sighting in sightings.iter_mut().filter(restarts) {
+        sighting.restart = Some(Helps::AfterFix);
+    }
+}
+
+/// The agent hibernates because something keeps it from its service; what is seen of that comes first.
+fn hibernates_for_a_reason(sightings: &mut [Sighting]) {
+    let reasons = ["agent.handshake-timeout", "ssm-agent.dhmc", "agent.no-credentials"];
+    let of_agent = |sighting: &Sighting| matches!(sighting.place, Place::Ssm | Place::Unknown) && !sighting.over;
+    if !sightings.iter().any(|sighting| reasons.contains(&sighting.id.as_str()) && of_agent(sighting)) {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "ssm-agent.hibernate-silent") {
+        sighting.weight = Weight::Symptom;
+    }
 }

@@ -10,10 +10,13 @@ mod disk;
 mod docker;
 mod json;
 mod load;
+mod network;
 mod probe;
 mod processes;
+mod renamed;
 mod shell;
 mod unit;
+mod windows;
 
 pub(super) use json::{Block, Taken, read};
 
@@ -28,6 +31,8 @@ pub(super) struct Shapes {
     processes: processes::Processes,
     containers: docker::Containers,
     checks: diagnostics::Table,
+    outline: renamed::Outline,
+    services: windows::Services,
 }
 
 impl Shapes {
@@ -45,6 +50,8 @@ impl Shapes {
         self.processes.line(line, books);
         self.containers.line(line, books);
         self.checks.line(line, books);
+        self.outline.line(line, books);
+        self.services.line(line);
         clock::line(line, books);
     }
 
@@ -60,6 +67,7 @@ impl Shapes {
         self.sections.finish(books);
         self.units.finish(place, books);
         self.checks.finish(books);
+        self.services.finish(books);
     }
 }
 

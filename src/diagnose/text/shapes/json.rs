@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::books::Books;
-use super::{aws, diagnostics, docker, probe};
+use super::{aws, diagnostics, docker, network, probe, renamed};
 
 /// A longer piece of JSON is read as lines.
 const BLOCK_MAX: usize = 2 * 1024 * 1024;
@@ -131,6 +131,8 @@ pub(in crate::diagnose::text) fn read(value: &Value, books: &mut Books) -> Vec<S
     }
     inspected(value, books);
     aws::read(value, books);
+    network::read(value, books);
+    renamed::read(value, books);
     let mut words = Vec::new();
     collect(value, 0, &mut words);
     words

@@ -27,8 +27,6 @@ pub(super) struct Shell {
     shown: Option<Shown>,
     /// The role's name was asked of the metadata service.
     asked_role: bool,
-    /// The service control manager speaks of the SSM agent.
-    windows_agent: bool,
 }
 
 /// A bare figure that tells how a request went.
@@ -114,7 +112,7 @@ impl Shell {
     }
 
     /// What other tools answered.
-    fn answered(&mut self, line: &str, books: &mut Books) {
+    fn answered(&self, line: &str, books: &mut Books) {
         let failed = ["timed out", "can't connect", "refused", "No route"].iter().any(|word| line.contains(word));
         if line.starts_with("wget: ") && failed && self.target == Target::Metadata {
             self.curl(28, line, books);
@@ -123,13 +121,6 @@ impl Shell {
             let cause = Cause::IdentityNoInstanceProfile;
             let text = "metadata knows no role: it answers 404 for iam/security-credentials";
             books.note(Sighting::new("shell.no-role", Component::Agent, cause, Weight::Cause, text), None);
-        }
-        if line.starts_with("SERVICE_NAME") {
-            self.windows_agent = line.contains("AmazonSSMAgent");
-        } else if self.windows_agent && line.starts_with("STATE") && line.ends_with("STOPPED") {
-            let cause = Cause::SsmAgentStopped;
-            let sighting = Sighting::new("host.windows-service", Component::SsmAgent, cause, Weight::Cause, line);
-            books.note(sighting.at(Place::Ssm).helped(Helps::Unknown, Helps::Yes), None);
         }
     }
 
