@@ -10,6 +10,8 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
     container_killed(sightings);
     metadata_through_proxy(sightings);
     inodes_not_blocks(sightings);
+    watches_not_blocks(sightings);
+    no_source_without_metadata(sightings);
     one_hung_task(sightings);
     started_by_user_data(sightings);
     hibernates_for_a_reason(sightings);
@@ -33,11 +35,6 @@ fn container_killed(sightings: &mut [Sighting]) {
 /// Metadata that is asked through a proxy is not reached (facts/host.md: `no_proxy` must hold 169.254.169.254).
 fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
     let proxied = seen(sightings, "agent.proxy-set") && !seen(sightings, "agent.no-proxy-names-metadata");
-    // The SDK's last words where no source of credentials answered; a metadata service that says 404 was reached.
-    let no_source = |sighting: &Sighting| {
-        let evidence = sighting.evidence.to_ascii_lowercase();
-        evidence.contains("nocredentialproviders") || evidence.contains("no valid providers in chain")
-    };
     let lost = sightings.iter().find(|sighting| {
         let cut = sighting.cause == Cause::IdentityImdsUnreachable
             || (sighting.cause == Cause::IdentityNoInstanceProfile && no_source(sighting));
@@ -54,8 +51,8 @@ fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
 
 /// "No space left" on file systems that have room: what is left out is the table of inodes.
 fn inodes_not_blocks(sightings: &mut Vec<Sighting>) {
-    let room =
-        seen(sightings, "host.df-fine") && !seen(sightings, "host.df-inodes") && !seen(sightings, "host.df-blocks");
+    let shut = ["host.df-inodes", "host.df-blocks", "host.df-inodes-fine", "host.inotify-limit"];
+    let room = seen(sightings, "host.df-fine") && !shut.iter().any(|id| seen(sightings, id));
     let Some(full) = sightings.iter().find(|sighting| sighting.id == "kernel.enospc").filter(|_| room) else { return };
     let text = format!("df shows room, and yet: {}", full.evidence);
     let sighting =
@@ -63,6 +60,33 @@ fn inodes_not_blocks(sightings: &mut Vec<Sighting>) {
     let line = full.first_line;
     let sighting = sighting.at(Place::Unknown).or(&[Cause::HostDiskFull]).helped(Helps::No, Helps::No);
     sightings.push(Sighting { first_line: line, last_line: line, ..sighting });
+}
+
+/// The kernel says "no space left" as well when no more files can be watched; what follows from that in the same agent says it too.
+fn watches_not_blocks(sightings: &mut [Sighting]) {
+    let full = seen(sightings, "host.df-blocks") || seen(sightings, "host.df-inodes");
+    if !seen(sightings, "host.inotify-limit") || full {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.enospc") {
+        sighting.weight = Weight::Symptom;
+    }
+}
+
+/// The SDK's "no valid providers in chain" follows from metadata that is not reached.
+fn no_source_without_metadata(sightings: &mut [Sighting]) {
+    let lost = sightings.iter().any(|sighting| sighting.id == "agent.imds" && !sighting.over);
+    for sighting in sightings.iter_mut().filter(|sighting| lost && sighting.id == "agent.no-role") {
+        if no_source(sighting) {
+            sighting.weight = Weight::Symptom;
+        }
+    }
+}
+
+/// Whether these are the SDK's last words where no source of credentials answered. Metadata that says 404 was reached.
+fn no_source(sighting: &Sighting) -> bool {
+    let evidence = sighting.evidence.to_ascii_lowercase();
+    evidence.contains("nocredentialproviders") || evidence.contains("no valid providers in chain")
 }
 
 /// One line about one task of any program is no ground to reboot a machine. Its call trace, a second one, or a task of the system

@@ -11,6 +11,7 @@ mod docker;
 mod json;
 mod load;
 mod network;
+mod policies;
 mod probe;
 mod processes;
 mod renamed;

@@ -76,6 +76,7 @@ pub(super) fn read(value: &Value, books: &mut Books) {
             field(value, "InstanceProfile"),
         );
     }
+    host_management(field(value, "ServiceSetting"), books);
     if field(value, "Code").is_string() && field(value, "LastUpdated").is_string() {
         metadata_credentials(value, books);
     }
@@ -86,6 +87,17 @@ pub(super) fn read(value: &Value, books: &mut Books) {
         .filter(|item| field(item, "State").is_string() && field(item, "State") != "available")
     {
         note(books, "endpoint-not-available", Component::Agent, Cause::NetworkUnreachable, Weight::Cause, item);
+    }
+}
+
+/// The account's setting for Default Host Management: a role, or `$None`.
+fn host_management(setting: &Value, books: &mut Books) {
+    let about = field(setting, "SettingId").as_str().is_some_and(|id| id.ends_with("management-role"));
+    if about && field(setting, "SettingValue") == "$None" {
+        let cause = Cause::IdentityDefaultHostManagement;
+        let text = format!("Default Host Management has no role: {setting}");
+        let sighting = Sighting::new("aws.no-host-management", Component::RunCommand, cause, Weight::Cause, &text);
+        books.note(sighting.or(&[Cause::IdentityNoInstanceProfile]), None);
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::books::Books;
-use super::{aws, diagnostics, docker, network, probe, renamed};
+use super::{aws, diagnostics, docker, network, policies, probe, renamed};
 
 /// A longer piece of JSON is read as lines.
 const BLOCK_MAX: usize = 2 * 1024 * 1024;
@@ -132,6 +132,7 @@ pub(in crate::diagnose::text) fn read(value: &Value, books: &mut Books) -> Vec<S
     inspected(value, books);
     aws::read(value, books);
     network::read(value, books);
+    policies::read(value, books);
     renamed::read(value, books);
     let mut words = Vec::new();
     collect(value, 0, &mut words);

@@ -93,7 +93,8 @@ impl Shell {
     fn figure(&self, shown: Option<Shown>, line: &str, books: &mut Books) {
         let known = matches!(self.target, Target::Metadata | Target::EcsAgent | Target::Aws);
         match shown {
-            Some(Shown::CurlCode) if line.len() <= 3 => match line.parse::<u32>() {
+            // `echo "ssm $?"` prints a name before it.
+            Some(Shown::CurlCode) if line.split_whitespace().count() <= 3 => match last_word(line).parse::<u32>() {
                 Ok(124) => self.curl(28, "the request ran into its time limit", books),
                 Ok(code) if code > 0 && known => self.curl(code, &format!("curl ended with code {code}"), books),
                 Ok(_) | Err(_) => {}
@@ -170,6 +171,10 @@ fn link(line: &str, books: &mut Books) {
             None,
         );
     }
+}
+
+fn last_word(line: &str) -> &str {
+    line.split_whitespace().next_back().unwrap_or_default()
 }
 
 /// What a line speaks to.
