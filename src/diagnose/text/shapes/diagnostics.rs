@@ -88,6 +88,9 @@ pub(super) fn check(name: &str, status: &str, note: &str, books: &mut Books) {
         (Cause::IdentityRegistrationMismatch, Weight::Cause)
     } else if name.contains("Proxy") {
         (Cause::NetworkProxy, Weight::Cause)
+    } else if name.contains("sysprep") {
+        // Without IMAGE_STATE_COMPLETE the service stays where it starts (facts/checks.md S20).
+        (Cause::SsmAgentMisconfigured, Weight::Cause)
     } else {
         (Cause::Unknown, Weight::Noise)
     };
