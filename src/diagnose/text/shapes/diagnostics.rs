@@ -58,6 +58,8 @@ pub(super) fn check(name: &str, status: &str, note: &str, books: &mut Books) {
         // A proxy's own name that does not resolve is the proxy's fault.
         let cause = if has(&["proxyconnect", "proxy authentication"]) {
             Cause::NetworkProxy
+        } else if has(&["too many open files"]) {
+            Cause::HostOpenFilesExhausted
         } else if has(&["no such host", "lookup ", "server misbehaving", "could not be resolved", "name resolution"]) {
             Cause::NetworkDns
         } else if has(&["x509", "certificate", "tls"]) {

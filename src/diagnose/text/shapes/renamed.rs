@@ -156,6 +156,10 @@ pub(super) struct Outline {
 /// Parts of answers whose fields bear names that say too little alone.
 const SECTIONS: [&str; 4] = ["SystemStatus", "InstanceStatus", "AttachedEbsStatus", "MetadataOptions"];
 
+/// Words that [`pair`] knows.
+const WORDS: [&str; 10] =
+    ["impaired", "disabled", "ConnectionLost", "Inactive", "Online", "True", "False", "true", "false", "Deny"];
+
 impl Outline {
     pub(super) fn line(&mut self, line: &str, books: &mut Books) {
         if line.len() > 200 {
@@ -164,6 +168,10 @@ impl Outline {
         let bare = line.trim_matches(|c: char| c.is_whitespace() || "|+-:".contains(c));
         if let Some(name) = SECTIONS.iter().find(|name| bare.eq_ignore_ascii_case(name)) {
             (*name).clone_into(&mut self.section);
+            return;
+        }
+        // Few lines hold such a word, and nothing else of them matters.
+        if !bare.contains('\t') && !WORDS.iter().any(|word| bare.trim_end_matches('\'').ends_with(word)) {
             return;
         }
         let Some((name, word)) = bare.split_once(['|', ':', '\t']) else { return };

@@ -52,11 +52,15 @@ impl Services {
             }
             return;
         }
+        let row = trimmed.contains("Stopped");
+        if !row && trimmed.contains(' ') {
+            return;
+        }
         let words: Vec<&str> = trimmed.split_whitespace().take(10).collect();
         if let [word] = words.as_slice() {
             // What `(Get-WmiObject …).StartMode` answers.
             self.starts(word);
-        } else if words.contains(&"Stopped") && words.len() < 10 {
+        } else if row && words.contains(&"Stopped") && words.len() < 10 {
             // A row of a table: the columns stand in any order.
             if let Some(of) = words.iter().find_map(|word| service(word)) {
                 self.note(of, trimmed);
