@@ -134,6 +134,7 @@ impl Reader {
             library: Library::get(),
             place,
             joined: String::new(),
+            joined_at: 0,
             joinable: false,
             lower: String::new(),
             found: Found::default(),
@@ -166,6 +167,8 @@ struct Desk {
     library: &'static Library,
     place: Place,
     joined: String,
+    /// The number of the first of them.
+    joined_at: u64,
     joinable: bool,
     lower: String,
     found: Found,
@@ -221,13 +224,17 @@ impl Desk {
             return;
         }
         self.flush();
+        self.joined_at = self.books.newest();
         self.joined.push_str(line);
         self.joinable = !line.trim().is_empty();
     }
 
     fn flush(&mut self) {
         let line = std::mem::take(&mut self.joined);
+        // A line is looked at when the next one shows that nothing more belongs to it.
+        self.books.back_to(self.joined_at);
         self.look(&line);
+        self.books.back_to(self.books.newest());
         self.joined = line;
         self.joined.clear();
         self.joinable = false;
@@ -260,7 +267,7 @@ impl Desk {
             let Some(signature) = self.library.signatures().get(number) else { continue };
             let place = of_component(signature.component).unwrap_or(place);
             if let Some(heals) = signature.heals {
-                self.books.success(place, heals);
+                self.books.success_at(place, heals, stamp.at);
             } else if !self.books.again(&signature.id, place, stamp.at) {
                 let at = self.library.position(number, &self.lower).unwrap_or_default();
                 self.books.note(sighting(signature, place, around(line, at)), stamp.at);

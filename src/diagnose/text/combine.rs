@@ -15,6 +15,7 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
     one_hung_task(sightings);
     started_by_user_data(sightings);
     hibernates_for_a_reason(sightings);
+    restarted_before(sightings);
 }
 
 fn seen(sightings: &[Sighting], id: &str) -> bool {
@@ -124,5 +125,19 @@ fn hibernates_for_a_reason(sightings: &mut [Sighting]) {
     }
     for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "ssm-agent.hibernate-silent") {
         sighting.weight = Weight::Symptom;
+    }
+}
+
+/// A unit that has run for minutes has its restarts behind itself, which its status still shows.
+fn restarted_before(sightings: &mut [Sighting]) {
+    let runs = |place: Place| move |sighting: &Sighting| sighting.id == "unit.active-long" && sighting.place == place;
+    let (ecs, ssm) = (sightings.iter().any(runs(Place::Ecs)), sightings.iter().any(runs(Place::Ssm)));
+    for sighting in sightings.iter_mut() {
+        let before = match sighting.id.as_str() {
+            "ecs-agent.unit-restarts" | "ecs-agent.start-failed" | "ecs-agent.unit-stopped" => ecs,
+            "ssm-agent.failed" | "ssm-agent.unit-stopped" => ssm,
+            _ => false,
+        };
+        sighting.over |= before;
     }
 }

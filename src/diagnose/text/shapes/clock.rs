@@ -26,6 +26,10 @@ pub(super) fn line(line: &str, books: &mut Books) {
     } else {
         stripchart(line)
     };
+    if offset.is_some_and(|offset| offset.abs() < A_BIT_OFF_SECS) {
+        let sighting = Sighting::new("host.clock-fine", Component::Host, Cause::Healthy, Weight::Noise, line);
+        books.note(sighting, None);
+    }
     if let Some(offset) = offset.filter(|offset| offset.abs() >= A_BIT_OFF_SECS) {
         let text = format!("the clock was off by {offset} s: {line}");
         let (id, weight) = if offset.abs() >= OFF_SECS {

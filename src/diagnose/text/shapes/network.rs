@@ -23,6 +23,8 @@ struct Found {
     tables: Judged,
     groups: Judged,
     lists: Judged,
+    /// Endpoints and gateways that are available.
+    open: usize,
 }
 
 /// How many of a kind there are, and what bars the way in those that do.
@@ -36,6 +38,11 @@ struct Judged {
 pub(super) fn read(value: &Value, books: &mut Books) {
     let mut found = Found::default();
     visit(value, DEPTH_MAX, &mut found, books);
+    let seen = found.tables.seen + found.groups.seen + found.lists.seen + found.open;
+    let barred = [&found.tables, &found.groups, &found.lists].iter().any(|judged| !judged.barred.is_empty());
+    if seen > 0 && !barred {
+        note(books, "network-open", Cause::Healthy, Weight::Noise, "what is shown of the network bars no way out");
+    }
     for judged in [found.tables, found.groups, found.lists] {
         let everywhere = judged.barred.len() == judged.seen;
         for (id, text, weight) in judged.barred {
@@ -66,6 +73,10 @@ fn visit(value: &Value, depth: u32, found: &mut Found, books: &mut Books) {
             }
             if let Some(entries) = field(value, "Entries").as_array() {
                 access_list(entries, value, &mut found.lists);
+            }
+            let kinds = ["NatGatewayId", "VpcEndpointId"];
+            if field(value, "State") == "available" && kinds.iter().any(|name| field(value, name).is_string()) {
+                found.open += 1;
             }
             gateway(value, books);
             names(value, books);
@@ -196,7 +207,8 @@ mod tests {
     fn causes(value: &Value) -> Vec<(String, Cause, Weight)> {
         let mut books = Books::default();
         read(value, &mut books);
-        books.close().0.into_iter().map(|seen| (seen.id, seen.cause, seen.weight)).collect()
+        let seen = books.close().0.into_iter().filter(|seen| seen.cause != Cause::Healthy);
+        seen.map(|seen| (seen.id, seen.cause, seen.weight)).collect()
     }
 
     fn rule(number: i64, egress: bool, action: &str, from: i64, to: i64) -> Value {
@@ -221,6 +233,16 @@ mod tests {
         let shut = json!({"Entries": [rule(100, true, "deny", 0, 65_535)]});
         let seen = causes(&json!({"NetworkAcls": [open, shut]}));
         assert_eq!(seen, [("aws.acl-out".to_owned(), Cause::NetworkUnreachable, Weight::Symptom)]);
+    }
+
+    #[test]
+    fn what_bars_nothing_is_a_weak_sign_of_health() {
+        let mut books = Books::default();
+        read(&json!({"VpcEndpoints": [{"VpcEndpointId": "vpce-1", "State": "available"}]}), &mut books);
+        assert_eq!(
+            books.close().0.first().map(|seen| (seen.cause, seen.weight)),
+            Some((Cause::Healthy, Weight::Noise))
+        );
     }
 
     #[test]

@@ -55,6 +55,10 @@ fn note(books: &mut Books, id: &str, weight: Weight, text: &str) {
     books.note(sighting.or(&[Cause::IdentityNoInstanceProfile]), None);
 }
 
+fn fits(books: &mut Books, text: &str) {
+    books.note(Sighting::new("aws.identity-fits", Component::Agent, Cause::Healthy, Weight::Noise, text), None);
+}
+
 /// A document as the command line prints it: an object, or a text with one in it.
 fn document(value: &Value) -> Option<Document> {
     match value {
@@ -72,6 +76,8 @@ fn trust(value: &Value, books: &mut Books) {
     let other = ["ecs-tasks.amazonaws.com", "ssm.amazonaws.com", "ecs.amazonaws.com", "spotfleet.amazonaws.com"];
     if !trusts(&["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]) && !other.iter().any(|name| trusts(&[name])) {
         note(books, "trust", Weight::Symptom, &format!("the role does not trust ec2.amazonaws.com: {value}"));
+    } else {
+        fits(books, "the role trusts who should have it");
     }
 }
 
@@ -107,6 +113,8 @@ fn attached(value: &Value, books: &mut Books) {
     if !own && !names.iter().any(|name| FITTING.iter().any(|word| name.contains(word))) {
         let text = format!("no attached policy is one for an agent: {}", names.join(", "));
         note(books, "no-agent-policy", Weight::Symptom, &text);
+    } else if !own {
+        fits(books, "a policy for an agent is attached");
     }
 }
 
@@ -119,7 +127,7 @@ mod tests {
     fn weights(value: &Value) -> Vec<Weight> {
         let mut books = Books::default();
         read(value, &mut books);
-        books.close().0.into_iter().map(|seen| seen.weight).collect()
+        books.close().0.into_iter().filter(|seen| seen.cause != Cause::Healthy).map(|seen| seen.weight).collect()
     }
 
     #[test]

@@ -136,10 +136,14 @@ fn inactive(value: &Value, books: &mut Books) {
     let arn = |part: &str| fields.values().filter_map(Value::as_str).any(|word| word.contains(part));
     let text = value.to_string();
     if arn(":container-instance/") {
-        note(books, "instance-inactive", Component::EcsService, Cause::EcsAgentDeregistered, Weight::Cause, &text);
+        gone("instance-inactive", Cause::EcsAgentDeregistered, &text, books);
     } else if arn(":cluster/") {
-        note(books, "cluster-inactive", Component::EcsService, Cause::EcsAgentClusterMissing, Weight::Cause, &text);
+        gone("cluster-inactive", Cause::EcsAgentClusterMissing, &text, books);
     }
+}
+
+fn gone(id: &str, cause: Cause, text: &str, books: &mut Books) {
+    note(books, id, Component::EcsService, cause, Weight::Cause, text);
 }
 
 /// `i-0123456789abcdef0`, or the shorter old form.
@@ -151,6 +155,8 @@ fn is_instance(word: &str) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Outline {
     section: String,
+    /// What the last ARN named.
+    of_container_instance: Option<bool>,
 }
 
 /// Parts of answers whose fields bear names that say too little alone.
@@ -169,6 +175,15 @@ impl Outline {
         if let Some(name) = SECTIONS.iter().find(|name| bare.eq_ignore_ascii_case(name)) {
             (*name).clone_into(&mut self.section);
             return;
+        }
+        if bare.contains(":container-instance/") || bare.contains(":cluster/") {
+            self.of_container_instance = Some(bare.contains(":container-instance/"));
+        } else if bare.starts_with("status") && bare.ends_with("INACTIVE") {
+            match self.of_container_instance {
+                Some(true) => gone("instance-inactive", Cause::EcsAgentDeregistered, bare, books),
+                Some(false) => gone("cluster-inactive", Cause::EcsAgentClusterMissing, bare, books),
+                None => {}
+            }
         }
         // Few lines hold such a word, and nothing else of them matters.
         if !bare.contains('\t') && !WORDS.iter().any(|word| bare.trim_end_matches('\'').ends_with(word)) {
