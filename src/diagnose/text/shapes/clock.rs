@@ -43,6 +43,9 @@ pub(super) fn line(line: &str, books: &mut Books) {
 
 /// `04:00:01, +1824.1121871s`, a row of `w32tm /stripchart /dataonly`, or the same with `d:` and `o:` before its figures.
 fn stripchart(line: &str) -> Option<f64> {
+    if !line.ends_with(['s', ']']) {
+        return None;
+    }
     let (time, rest) = line.trim().split_once(' ')?;
     let of_clock = time.trim_end_matches(',').split(':').count() == 3 && time.starts_with(|c: char| c.is_ascii_digit());
     let figure = rest.split_whitespace().map(|word| word.trim_start_matches("o:")).find(|word| {
