@@ -24,7 +24,9 @@ fn visit(value: &Value, depth: u32, books: &mut Books) {
     match value {
         Value::Array(items) => {
             row(items, books);
-            items.iter().for_each(|item| visit(item, depth - 1, books));
+            for item in items {
+                visit(item, depth - 1, books);
+            }
         }
         Value::Object(fields) => {
             for (name, item) in fields {

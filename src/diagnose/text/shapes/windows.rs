@@ -64,7 +64,9 @@ impl Services {
             // A row of a table: the columns stand in any order.
             if let Some(of) = words.iter().find_map(|word| service(word)) {
                 self.note(of, trimmed);
-                words.iter().for_each(|word| self.starts(word));
+                for word in &words {
+                    self.starts(word);
+                }
             }
         }
     }
