@@ -218,10 +218,12 @@ impl Desk {
                 self.shapes.look(line, &mut self.books);
             }
         }
-        if self.joinable && continues(line) && self.joined.len() + line.len() < JOINED_MAX {
-            self.joined.push(' ');
-            self.joined.push_str(line.trim_start());
-            return;
+        if self.joinable && self.joined.len() + line.len() < JOINED_MAX {
+            if let Some(rest) = continuation(line) {
+                self.joined.push(' ');
+                self.joined.push_str(rest);
+                return;
+            }
         }
         self.flush();
         self.joined_at = self.books.newest();
@@ -347,12 +349,19 @@ fn around(line: &str, at: usize) -> &str {
     }
 }
 
-/// Whether a line goes on with the message before it.
-fn continues(line: &str) -> bool {
+/// What a line adds to the message before it, if it goes on with that.
+fn continuation(line: &str) -> Option<&str> {
+    let goes_on = |text: &str| text.starts_with("caused by:") || text.starts_with("status code:");
     let trimmed = line.trim_start();
     let indented =
         trimmed.len() < line.len() && !trimmed.is_empty() && !trimmed.starts_with(['[', '{', '"', '├', '└', '●']);
-    trimmed.starts_with("caused by:") || trimmed.starts_with("status code:") || (indented && line.starts_with('\t'))
+    if goes_on(trimmed) || (indented && line.starts_with('\t')) {
+        return Some(trimmed);
+    }
+    // syslog puts its head before each line of a message, and writes a tab as #011.
+    let (head, message) = line.split_once(": ").filter(|(head, _)| head.ends_with([']', 't']))?;
+    let message = message.trim_start().trim_start_matches("#011").trim_start();
+    (head.ends_with(']') || head.ends_with("-agent")).then_some(message).filter(|message| goes_on(message))
 }
 
 /// Lower case, with single spaces.
