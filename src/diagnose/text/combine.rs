@@ -74,11 +74,15 @@ fn watches_not_blocks(sightings: &mut [Sighting]) {
     }
 }
 
-/// The SDK's "no valid providers in chain" follows from metadata that is not reached.
+/// The SDK's "no valid providers in chain" follows from metadata that is not reached, and so does "no role found" unless metadata
+/// itself said 404.
 fn no_source_without_metadata(sightings: &mut [Sighting]) {
-    let lost = sightings.iter().any(|sighting| sighting.id == "agent.imds" && !sighting.over);
-    for sighting in sightings.iter_mut().filter(|sighting| lost && sighting.id == "agent.no-role") {
-        if no_source(sighting) {
+    let Some(lost) = sightings.iter().find(|sighting| sighting.id == "agent.imds" && !sighting.over) else { return };
+    let evidence = lost.evidence.to_ascii_lowercase();
+    let cut = ["unreachable", "no route to host", "timeout", "deadline exceeded", "refused"];
+    let cut = cut.iter().any(|word| evidence.contains(word));
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "agent.no-role") {
+        if no_source(sighting) || (cut && !sighting.evidence.contains("404")) {
             sighting.weight = Weight::Symptom;
         }
     }
