@@ -218,12 +218,11 @@ impl Desk {
                 self.shapes.look(line, &mut self.books);
             }
         }
-        if self.joinable && self.joined.len() + line.len() < JOINED_MAX {
-            if let Some(rest) = continuation(line) {
-                self.joined.push(' ');
-                self.joined.push_str(rest);
-                return;
-            }
+        let room = self.joinable && self.joined.len() + line.len() < JOINED_MAX;
+        if room && let Some(rest) = continuation(line) {
+            self.joined.push(' ');
+            self.joined.push_str(rest);
+            return;
         }
         self.flush();
         self.joined_at = self.books.newest();

@@ -15,6 +15,7 @@ mod policies;
 mod probe;
 mod processes;
 mod renamed;
+mod routes;
 mod shell;
 mod unit;
 mod windows;
@@ -34,6 +35,7 @@ pub(super) struct Shapes {
     checks: diagnostics::Table,
     outline: renamed::Outline,
     services: windows::Services,
+    routes: routes::Routes,
 }
 
 impl Shapes {
@@ -53,6 +55,7 @@ impl Shapes {
         self.checks.line(line, books);
         self.outline.line(line, books);
         self.services.line(line);
+        self.routes.line(line, books);
         clock::line(line, books);
     }
 
@@ -69,6 +72,7 @@ impl Shapes {
         self.units.finish(place, books);
         self.checks.finish(books);
         self.services.finish(books);
+        self.routes.finish(books);
     }
 }
 

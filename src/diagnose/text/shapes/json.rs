@@ -192,7 +192,10 @@ fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
                 ["name", "Name"].iter().any(|key| fields.get(*key).and_then(Value::as_str).is_some_and(is_secret));
             for (key, item) in fields {
                 let secret = is_secret(key) || (named && key.eq_ignore_ascii_case("value"));
-                if !secret {
+                // A command that was denied tells nothing of the agent; with its name it is not taken for the agent's word.
+                if key == "StatusDetails" && item == "AccessDenied" {
+                    words.push("StatusDetails: AccessDenied".to_owned());
+                } else if !secret {
                     collect(item, depth + 1, words);
                 }
             }
