@@ -134,6 +134,7 @@ impl Reader {
             library: Library::get(),
             place,
             joined: String::new(),
+            joined_at: 0,
             joinable: false,
             lower: String::new(),
             found: Found::default(),
@@ -166,6 +167,8 @@ struct Desk {
     library: &'static Library,
     place: Place,
     joined: String,
+    /// The number of the first of them.
+    joined_at: u64,
     joinable: bool,
     lower: String,
     found: Found,
@@ -219,19 +222,24 @@ impl Desk {
                 self.shapes.look(line, &mut self.books);
             }
         }
-        if self.joinable && continues(line) && self.joined.len() + line.len() < JOINED_MAX {
+        let room = self.joinable && self.joined.len() + line.len() < JOINED_MAX;
+        if room && let Some(rest) = continuation(line) {
             self.joined.push(' ');
-            self.joined.push_str(line.trim_start());
+            self.joined.push_str(rest);
             return;
         }
         self.flush();
+        self.joined_at = self.books.newest();
         self.joined.push_str(line);
         self.joinable = !line.trim().is_empty();
     }
 
     fn flush(&mut self) {
         let line = std::mem::take(&mut self.joined);
+        // A line is looked at when the next one shows that nothing more belongs to it.
+        self.books.back_to(self.joined_at);
         self.look(&line);
+        self.books.back_to(self.books.newest());
         self.joined = line;
         self.joined.clear();
         self.joinable = false;
@@ -264,7 +272,7 @@ impl Desk {
             let Some(signature) = self.library.signatures().get(number) else { continue };
             let place = of_component(signature.component).unwrap_or(place);
             if let Some(heals) = signature.heals {
-                self.books.success(place, heals);
+                self.books.success_at(place, heals, stamp.at);
             } else if !self.books.again(&signature.id, place, stamp.at) {
                 let at = self.library.position(number, &self.lower).unwrap_or_default();
                 self.books.note(sighting(signature, place, around(line, at)), stamp.at);
@@ -344,12 +352,19 @@ fn around(line: &str, at: usize) -> &str {
     }
 }
 
-/// Whether a line goes on with the message before it.
-fn continues(line: &str) -> bool {
+/// What a line adds to the message before it, if it goes on with that.
+fn continuation(line: &str) -> Option<&str> {
+    let goes_on = |text: &str| text.starts_with("caused by:") || text.starts_with("status code:");
     let trimmed = line.trim_start();
     let indented =
         trimmed.len() < line.len() && !trimmed.is_empty() && !trimmed.starts_with(['[', '{', '"', '├', '└', '●']);
-    trimmed.starts_with("caused by:") || trimmed.starts_with("status code:") || (indented && line.starts_with('\t'))
+    if goes_on(trimmed) || (indented && line.starts_with('\t')) {
+        return Some(trimmed);
+    }
+    // syslog puts its head before each line of a message, and writes a tab as #011.
+    let (head, message) = line.split_once(": ").filter(|(head, _)| head.ends_with([']', 't']))?;
+    let message = message.trim_start().trim_start_matches("#011").trim_start();
+    (head.ends_with(']') || head.ends_with("-agent")).then_some(message).filter(|message| goes_on(message))
 }
 
 /// Lower case, with single spaces.

@@ -113,7 +113,11 @@ struct Success {
     place: Place,
     heals: Heals,
     line: u64,
+    at: Option<Moment>,
 }
+
+/// So long after trouble that passes, an agent that connects shows that it has passed, in seconds.
+const PASSED_SECS: u64 = 3_600;
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
@@ -121,6 +125,9 @@ pub(super) struct Books {
     sightings: BTreeMap<(String, Place), Sighting>,
     successes: Vec<Success>,
     tail: VecDeque<Seen>,
+    /// How many lines there were.
+    lines: u64,
+    /// The number of the line that is looked at.
     line: u64,
     /// What was left out for want of room.
     pub left_out: u64,
@@ -137,7 +144,19 @@ struct Seen {
 impl Books {
     /// Counts a line.
     pub(super) fn next_line(&mut self) {
-        self.line = self.line.saturating_add(1);
+        self.lines = self.lines.saturating_add(1);
+        self.line = self.lines;
+    }
+
+    /// The number of the newest line.
+    #[must_use]
+    pub(super) fn newest(&self) -> u64 {
+        self.lines
+    }
+
+    /// What follows belongs to a line before the newest.
+    pub(super) fn back_to(&mut self, line: u64) {
+        self.line = line;
     }
 
     /// Counts a sighting that was made before, without building it anew; `false` when it is the first of its kind.
@@ -166,11 +185,17 @@ impl Books {
 
     /// Writes down that something works.
     pub(super) fn success(&mut self, place: Place, heals: Heals) {
+        self.success_at(place, heals, None);
+    }
+
+    /// Writes down that something worked at a moment.
+    pub(super) fn success_at(&mut self, place: Place, heals: Heals, at: Option<Moment>) {
         let line = self.line;
         if let Some(known) = self.successes.iter_mut().find(|known| known.place == place && known.heals == heals) {
             known.line = line;
+            known.at = at.or(known.at);
         } else if self.successes.len() < SIGHTINGS_MAX {
-            self.successes.push(Success { place, heals, line });
+            self.successes.push(Success { place, heals, line, at });
         }
     }
 
@@ -213,13 +238,28 @@ impl Books {
         for sighting in &mut sightings {
             sighting.over = successes.iter().any(|success| {
                 success.line > sighting.last_line
-                    && concerns(success.place, sighting.place)
-                    && ends(success.heals, sighting.cause)
+                    && (outlived(success, sighting)
+                        || (concerns(success.place, sighting.place) && ends(success.heals, sighting.cause)))
             });
         }
         // That something was started says nothing about how it fares: silence is not health (facts/host.md §7.2).
         (sightings, successes.iter().any(|success| success.heals != Heals::Start))
     }
+}
+
+/// Whether an agent connected long after trouble of the kind that passes by itself or with what caused it.
+fn outlived(success: &Success, trouble: &Sighting) -> bool {
+    let passes = matches!(
+        trouble.cause,
+        Cause::HostOutOfMemory
+            | Cause::HostPidsExhausted
+            | Cause::HostOpenFilesExhausted
+            | Cause::HostCpuSaturated
+            | Cause::HostKernelHang
+            | Cause::HostNetworkStack
+    );
+    let between = success.at.zip(trouble.last_at).and_then(|(success, trouble)| success.since(trouble));
+    passes && success.heals == Heals::Connection && between.is_some_and(|secs| secs >= PASSED_SECS)
 }
 
 /// Whether a success there says something about trouble here.

@@ -10,6 +10,12 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
     container_killed(sightings);
     metadata_through_proxy(sightings);
     inodes_not_blocks(sightings);
+    watches_not_blocks(sightings);
+    no_source_without_metadata(sightings);
+    one_hung_task(sightings);
+    started_by_user_data(sightings);
+    hibernates_for_a_reason(sightings);
+    restarted_before(sightings);
 }
 
 fn seen(sightings: &[Sighting], id: &str) -> bool {
@@ -30,11 +36,6 @@ fn container_killed(sightings: &mut [Sighting]) {
 /// Metadata that is asked through a proxy is not reached (facts/host.md: `no_proxy` must hold 169.254.169.254).
 fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
     let proxied = seen(sightings, "agent.proxy-set") && !seen(sightings, "agent.no-proxy-names-metadata");
-    // The SDK's last words where no source of credentials answered; a metadata service that says 404 was reached.
-    let no_source = |sighting: &Sighting| {
-        let evidence = sighting.evidence.to_ascii_lowercase();
-        evidence.contains("nocredentialproviders") || evidence.contains("no valid providers in chain")
-    };
     let lost = sightings.iter().find(|sighting| {
         let cut = sighting.cause == Cause::IdentityImdsUnreachable
             || (sighting.cause == Cause::IdentityNoInstanceProfile && no_source(sighting));
@@ -51,8 +52,8 @@ fn metadata_through_proxy(sightings: &mut Vec<Sighting>) {
 
 /// "No space left" on file systems that have room: what is left out is the table of inodes.
 fn inodes_not_blocks(sightings: &mut Vec<Sighting>) {
-    let room =
-        seen(sightings, "host.df-fine") && !seen(sightings, "host.df-inodes") && !seen(sightings, "host.df-blocks");
+    let shut = ["host.df-inodes", "host.df-blocks", "host.df-inodes-fine", "host.inotify-limit"];
+    let room = seen(sightings, "host.df-fine") && !shut.iter().any(|id| seen(sightings, id));
     let Some(full) = sightings.iter().find(|sighting| sighting.id == "kernel.enospc").filter(|_| room) else { return };
     let text = format!("df shows room, and yet: {}", full.evidence);
     let sighting =
@@ -60,4 +61,87 @@ fn inodes_not_blocks(sightings: &mut Vec<Sighting>) {
     let line = full.first_line;
     let sighting = sighting.at(Place::Unknown).or(&[Cause::HostDiskFull]).helped(Helps::No, Helps::No);
     sightings.push(Sighting { first_line: line, last_line: line, ..sighting });
+}
+
+/// The kernel says "no space left" as well when no more files can be watched; what follows from that in the same agent says it too.
+fn watches_not_blocks(sightings: &mut [Sighting]) {
+    let full = seen(sightings, "host.df-blocks") || seen(sightings, "host.df-inodes");
+    if !seen(sightings, "host.inotify-limit") || full {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.enospc") {
+        sighting.weight = Weight::Symptom;
+    }
+}
+
+/// The SDK's "no valid providers in chain" follows from metadata that is not reached, and so does "no role found" unless metadata
+/// itself said 404.
+fn no_source_without_metadata(sightings: &mut [Sighting]) {
+    let Some(lost) = sightings.iter().find(|sighting| sighting.id == "agent.imds" && !sighting.over) else { return };
+    let evidence = lost.evidence.to_ascii_lowercase();
+    let cut = ["unreachable", "no route to host", "timeout", "deadline exceeded", "refused"];
+    let cut = cut.iter().any(|word| evidence.contains(word));
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "agent.no-role") {
+        if no_source(sighting) || (cut && !sighting.evidence.contains("404")) {
+            sighting.weight = Weight::Symptom;
+        }
+    }
+}
+
+/// Whether these are the SDK's last words where no source of credentials answered. Metadata that says 404 was reached.
+fn no_source(sighting: &Sighting) -> bool {
+    let evidence = sighting.evidence.to_ascii_lowercase();
+    evidence.contains("nocredentialproviders") || evidence.contains("no valid providers in chain")
+}
+
+/// One line about one task of any program is no ground to reboot a machine. Its call trace, a second one, or a task of the system
+/// itself is (facts/checks.md H16).
+fn one_hung_task(sightings: &mut [Sighting]) {
+    let more = ["kernel.hung-system-task", "kernel.call-trace", "kernel.lockup", "kernel.panic", "kernel.oops"];
+    if more.iter().any(|id| seen(sightings, id)) {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.hung-task" && sighting.count < 2) {
+        sighting.reboot = Some(Helps::Unknown);
+    }
+}
+
+/// The unit waits for cloud-final, so a start from user data waits for itself, and so does a restart meanwhile
+/// (facts/host.md §2).
+fn started_by_user_data(sightings: &mut [Sighting]) {
+    if !seen(sightings, "ecs-agent.start-in-user-data") || !seen(sightings, "cloud-init.script") {
+        return;
+    }
+    let restarts = |sighting: &&mut Sighting| {
+        sighting.cause == Cause::EcsAgentStopped && sighting.restart.is_none_or(|helps| helps == Helps::Yes)
+    };
+    for sighting in sightings.iter_mut().filter(restarts) {
+        sighting.restart = Some(Helps::AfterFix);
+    }
+}
+
+/// The agent hibernates because something keeps it from its service; what is seen of that comes first.
+fn hibernates_for_a_reason(sightings: &mut [Sighting]) {
+    let reasons = ["agent.handshake-timeout", "ssm-agent.dhmc", "agent.no-credentials"];
+    let of_agent = |sighting: &Sighting| matches!(sighting.place, Place::Ssm | Place::Unknown) && !sighting.over;
+    if !sightings.iter().any(|sighting| reasons.contains(&sighting.id.as_str()) && of_agent(sighting)) {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "ssm-agent.hibernate-silent") {
+        sighting.weight = Weight::Symptom;
+    }
+}
+
+/// A unit that has run for minutes has its restarts behind itself, which its status still shows.
+fn restarted_before(sightings: &mut [Sighting]) {
+    let runs = |place: Place| move |sighting: &Sighting| sighting.id == "unit.active-long" && sighting.place == place;
+    let (ecs, ssm) = (sightings.iter().any(runs(Place::Ecs)), sightings.iter().any(runs(Place::Ssm)));
+    for sighting in sightings.iter_mut() {
+        let before = match sighting.id.as_str() {
+            "ecs-agent.unit-restarts" | "ecs-agent.start-failed" | "ecs-agent.unit-stopped" => ecs,
+            "ssm-agent.failed" | "ssm-agent.unit-stopped" => ssm,
+            _ => false,
+        };
+        sighting.over |= before;
+    }
 }

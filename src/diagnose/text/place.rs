@@ -105,7 +105,11 @@ fn dated(line: &str) -> Stamp {
     let rest = line.get(19..).unwrap_or_default();
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ".,:+Z".contains(c)).trim_start();
     let level = ["INFO", "WARN", "ERROR", "DEBUG", "TRACE", "CRITICAL"].iter().any(|level| rest.starts_with(level));
-    let place = if level && line.as_bytes().get(10) == Some(&b' ') {
+    let (between, fraction) = (line.as_bytes().get(10), line.as_bytes().get(19));
+    let place = if (level && between == Some(&b'T')) || (fraction == Some(&b',') && !rest.starts_with("- ")) {
+        // Java and Python write so, none of the agents does.
+        Some(Place::Application)
+    } else if level && between == Some(&b' ') {
         Some(if rest.contains("data-channel") && !rest.contains("ssm-session-worker") {
             Place::Plugin
         } else {
@@ -226,6 +230,8 @@ mod tests {
             ("Nov 21 03:15:54 host systemd[1]: Stopped ecs.service", Some(Place::Systemd)),
             ("Nov 21 03:15:54 host myapp[7]: dial tcp: i/o timeout", Some(Place::Application)),
             ("2021-02-04 10:00:00,123 - util.py[WARNING]: Failed", Some(Place::CloudInit)),
+            ("2026-07-23T10:00:00.114Z ERROR c.e.OrderController - x", Some(Place::Application)),
+            ("2026-09-10 08:00:00,114 [worker-3] ERROR payments.client - x", Some(Place::Application)),
             ("Kernel panic - not syncing: x", None),
             ("caused by: Post: dial tcp", None),
             ("", None),

@@ -10,10 +10,15 @@ mod disk;
 mod docker;
 mod json;
 mod load;
+mod network;
+mod policies;
 mod probe;
 mod processes;
+mod renamed;
+mod routes;
 mod shell;
 mod unit;
+mod windows;
 
 pub(super) use json::{Block, Taken, read};
 pub(super) use probe::passed_on;
@@ -29,6 +34,9 @@ pub(super) struct Shapes {
     processes: processes::Processes,
     containers: docker::Containers,
     checks: diagnostics::Table,
+    outline: renamed::Outline,
+    services: windows::Services,
+    routes: routes::Routes,
 }
 
 impl Shapes {
@@ -46,6 +54,9 @@ impl Shapes {
         self.processes.line(line, books);
         self.containers.line(line, books);
         self.checks.line(line, books);
+        self.outline.line(line, books);
+        self.services.line(line);
+        self.routes.line(line, books);
         clock::line(line, books);
     }
 
@@ -61,6 +72,8 @@ impl Shapes {
         self.sections.finish(books);
         self.units.finish(place, books);
         self.checks.finish(books);
+        self.services.finish(books);
+        self.routes.finish(books);
     }
 }
 

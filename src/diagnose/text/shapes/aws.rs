@@ -38,6 +38,8 @@ pub(super) fn read(value: &Value, books: &mut Books) {
     for item in list(value, "clusters").filter(|item| field(item, "clusterName").is_string()) {
         if field(item, "status").as_str().is_some_and(|status| status != "ACTIVE") {
             note(books, "cluster-inactive", Component::EcsService, Cause::EcsAgentClusterMissing, Weight::Cause, item);
+        } else {
+            well(books, "the cluster is ACTIVE");
         }
     }
     for item in list(value, "failures").filter(|item| field(item, "reason") == "MISSING") {
@@ -60,8 +62,12 @@ pub(super) fn read(value: &Value, books: &mut Books) {
         );
     }
     for item in list(value, "EvaluationResults") {
-        if field(item, "EvalDecision").as_str().is_some_and(|decision| decision.ends_with("Deny")) {
-            note(books, "simulated-deny", Component::Agent, Cause::IdentityAccessDenied, Weight::Cause, item);
+        match field(item, "EvalDecision").as_str() {
+            Some("allowed") => well(books, "the simulation allows it"),
+            Some(decision) if decision.ends_with("Deny") => {
+                note(books, "simulated-deny", Component::Agent, Cause::IdentityAccessDenied, Weight::Cause, item);
+            }
+            Some(_) | None => {}
         }
     }
     if let Some(roles) = field(field(value, "InstanceProfile"), "Roles").as_array()
@@ -76,6 +82,7 @@ pub(super) fn read(value: &Value, books: &mut Books) {
             field(value, "InstanceProfile"),
         );
     }
+    host_management(field(value, "ServiceSetting"), books);
     if field(value, "Code").is_string() && field(value, "LastUpdated").is_string() {
         metadata_credentials(value, books);
     }
@@ -86,6 +93,19 @@ pub(super) fn read(value: &Value, books: &mut Books) {
         .filter(|item| field(item, "State").is_string() && field(item, "State") != "available")
     {
         note(books, "endpoint-not-available", Component::Agent, Cause::NetworkUnreachable, Weight::Cause, item);
+    }
+}
+
+/// The account's setting for Default Host Management: a role, or `$None`.
+fn host_management(setting: &Value, books: &mut Books) {
+    let about = field(setting, "SettingId").as_str().is_some_and(|id| id.ends_with("management-role"));
+    if about && field(setting, "SettingValue") == "$None" {
+        let cause = Cause::IdentityDefaultHostManagement;
+        let text = format!("Default Host Management has no role: {setting}");
+        let sighting = Sighting::new("aws.no-host-management", Component::RunCommand, cause, Weight::Cause, &text);
+        books.note(sighting.or(&[Cause::IdentityNoInstanceProfile]), None);
+    } else if about {
+        well(books, "Default Host Management has a role");
     }
 }
 
@@ -124,6 +144,11 @@ fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
 
 fn note(books: &mut Books, id: &str, component: Component, cause: Cause, weight: Weight, item: &Value) {
     books.note(Sighting::new(&format!("aws.{id}"), component, cause, weight, &item.to_string()), None);
+}
+
+/// A weak sign of health: this part is as it should be.
+fn well(books: &mut Books, text: &str) {
+    books.note(Sighting::new("aws.fine", Component::Agent, Cause::Healthy, Weight::Noise, text), None);
 }
 
 fn helped(books: &mut Books, sighting: Sighting, reboot: Helps, restart: Helps) {
@@ -222,6 +247,9 @@ fn instance(item: &Value, books: &mut Books) {
             Sighting::new("aws.no-profile", Component::Agent, Cause::IdentityNoInstanceProfile, Weight::Cause, &text),
             None,
         );
+    }
+    if running && field(item, "IamInstanceProfile").is_object() && field(item, "MetadataOptions").is_object() {
+        well(books, "the instance runs with a profile");
     }
     let why = field(field(item, "StateReason"), "Code").as_str().unwrap_or_default();
     if matches!(why, "Server.InternalError" | "Server.ScheduledStop") {

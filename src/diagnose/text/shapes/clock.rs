@@ -20,9 +20,16 @@ pub(super) fn line(line: &str, books: &mut Books) {
         number(rest)
     } else if let Some((_, rest)) = line.split_once("Can't synchronise: clock off by") {
         number(rest)
+    } else if let Some((_, rest)) = line.split_once("Phase Offset:") {
+        // `w32tm /query /status`
+        number(rest.trim_start().trim_end_matches('s'))
     } else {
-        None
+        stripchart(line)
     };
+    if offset.is_some_and(|offset| offset.abs() < A_BIT_OFF_SECS) {
+        let sighting = Sighting::new("host.clock-fine", Component::Host, Cause::Healthy, Weight::Noise, line);
+        books.note(sighting, None);
+    }
     if let Some(offset) = offset.filter(|offset| offset.abs() >= A_BIT_OFF_SECS) {
         let text = format!("the clock was off by {offset} s: {line}");
         let (id, weight) = if offset.abs() >= OFF_SECS {
@@ -32,6 +39,19 @@ pub(super) fn line(line: &str, books: &mut Books) {
         };
         books.note(Sighting::new(id, Component::Host, Cause::ClockSkew, weight, &text), None);
     }
+}
+
+/// `04:00:01, +1824.1121871s`, a row of `w32tm /stripchart /dataonly`, or the same with `d:` and `o:` before its figures.
+fn stripchart(line: &str) -> Option<f64> {
+    if !line.ends_with(['s', ']']) {
+        return None;
+    }
+    let (time, rest) = line.trim().split_once(' ')?;
+    let of_clock = time.trim_end_matches(',').split(':').count() == 3 && time.starts_with(|c: char| c.is_ascii_digit());
+    let figure = rest.split_whitespace().map(|word| word.trim_start_matches("o:")).find(|word| {
+        (word.starts_with('+') || word.starts_with('-')) && word.ends_with('s') && !word.starts_with("d:")
+    })?;
+    of_clock.then(|| number(figure.trim_end_matches('s')))?
 }
 
 fn number(text: &str) -> Option<f64> {

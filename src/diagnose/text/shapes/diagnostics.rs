@@ -55,16 +55,18 @@ pub(super) fn check(name: &str, status: &str, note: &str, books: &mut Books) {
     let (cause, weight) = if name.contains("IMDS") {
         (Cause::IdentityImdsUnreachable, Weight::Cause)
     } else if name.contains("Connectivity") {
-        let cause =
-            if has(&["no such host", "lookup ", "server misbehaving", "could not be resolved", "name resolution"]) {
-                Cause::NetworkDns
-            } else if has(&["x509", "certificate", "tls"]) {
-                Cause::NetworkTls
-            } else if has(&["proxyconnect"]) {
-                Cause::NetworkProxy
-            } else {
-                Cause::NetworkUnreachable
-            };
+        // A proxy's own name that does not resolve is the proxy's fault.
+        let cause = if has(&["proxyconnect", "proxy authentication"]) {
+            Cause::NetworkProxy
+        } else if has(&["too many open files"]) {
+            Cause::HostOpenFilesExhausted
+        } else if has(&["no such host", "lookup ", "server misbehaving", "could not be resolved", "name resolution"]) {
+            Cause::NetworkDns
+        } else if has(&["x509", "certificate", "tls"]) {
+            Cause::NetworkTls
+        } else {
+            Cause::NetworkUnreachable
+        };
         let needed = ["ssm endpoint", "ssmmessages"].iter().any(|endpoint| name.contains(endpoint));
         // The agent does without the others: ec2messages is the way of older ones, s3 to logs serve some documents.
         let weight = if needed {
@@ -88,6 +90,9 @@ pub(super) fn check(name: &str, status: &str, note: &str, books: &mut Books) {
         (Cause::IdentityRegistrationMismatch, Weight::Cause)
     } else if name.contains("Proxy") {
         (Cause::NetworkProxy, Weight::Cause)
+    } else if name.contains("sysprep") {
+        // Without IMAGE_STATE_COMPLETE the service stays where it starts (facts/checks.md S20).
+        (Cause::SsmAgentMisconfigured, Weight::Cause)
     } else {
         (Cause::Unknown, Weight::Noise)
     };

@@ -22,6 +22,8 @@ pub(super) struct Disk {
     table: Option<Kind>,
     rows: u32,
     full: bool,
+    /// A table of inodes was shown, and none of its rows is full.
+    inodes_fine: Option<bool>,
 }
 
 impl Disk {
@@ -67,6 +69,9 @@ impl Disk {
             Some(Kind::Inodes) => ("host.df-inodes", Cause::HostInodesExhausted, "of its inodes"),
             Some(Kind::Blocks) | None => ("host.df-blocks", Cause::HostDiskFull, "of its space"),
         };
+        if self.table == Some(Kind::Inodes) {
+            self.inodes_fine = Some(self.inodes_fine.unwrap_or(true) && percent < FULL_PERCENT);
+        }
         if percent >= NEARLY_PERCENT {
             let full = percent >= FULL_PERCENT;
             self.full |= full;
@@ -82,6 +87,11 @@ impl Disk {
         if self.rows > 0 && !self.full {
             let text = format!("{} file systems have room", self.rows);
             books.note(Sighting::new("host.df-fine", Component::Host, Cause::Healthy, Weight::Noise, &text), None);
+        }
+        if self.inodes_fine == Some(true) {
+            let text = "the tables of inodes have room";
+            let id = "host.df-inodes-fine";
+            books.note(Sighting::new(id, Component::Host, Cause::Healthy, Weight::Noise, text), None);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::books::Books;
-use super::{aws, diagnostics, docker, probe};
+use super::{aws, diagnostics, docker, network, policies, probe, renamed};
 
 /// A longer piece of JSON is read as lines.
 const BLOCK_MAX: usize = 2 * 1024 * 1024;
@@ -131,6 +131,9 @@ pub(in crate::diagnose::text) fn read(value: &Value, books: &mut Books) -> Vec<S
     }
     inspected(value, books);
     aws::read(value, books);
+    network::read(value, books);
+    policies::read(value, books);
+    renamed::read(value, books);
     let mut words = Vec::new();
     collect(value, 0, &mut words);
     words
@@ -189,7 +192,10 @@ fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
                 ["name", "Name"].iter().any(|key| fields.get(*key).and_then(Value::as_str).is_some_and(is_secret));
             for (key, item) in fields {
                 let secret = is_secret(key) || (named && key.eq_ignore_ascii_case("value"));
-                if !secret {
+                // A command that was denied tells nothing of the agent; with its name it is not taken for the agent's word.
+                if key == "StatusDetails" && item == "AccessDenied" {
+                    words.push("StatusDetails: AccessDenied".to_owned());
+                } else if !secret {
                     collect(item, depth + 1, words);
                 }
             }

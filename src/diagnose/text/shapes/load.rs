@@ -20,6 +20,16 @@ pub(super) struct Load {
     showed: bool,
     /// The columns of `vmstat`.
     vmstat: Vec<String>,
+    /// Whose pressure the next lines tell.
+    pressure: Option<Pressure>,
+}
+
+/// What all tasks may wait for, as `/proc/pressure` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pressure {
+    Cpu,
+    Disks,
+    Memory,
 }
 
 impl Load {
@@ -61,6 +71,18 @@ impl Load {
             self.tracking(trimmed);
         } else if trimmed.contains("load average:") {
             loaded(trimmed, books);
+        } else if let Some((_, file)) = trimmed.split_once("/proc/pressure/") {
+            self.pressure = match file.split(|c: char| !c.is_ascii_alphabetic()).next() {
+                Some("cpu") => Some(Pressure::Cpu),
+                Some("io") => Some(Pressure::Disks),
+                Some("memory") => Some(Pressure::Memory),
+                Some(_) | None => None,
+            };
+        } else if let Some(pressure) = self.pressure
+            && let Some(share) = trimmed.split_once(" avg60=").and_then(|(_, rest)| leading_number(rest))
+        {
+            self.showed = true;
+            pressed(pressure, trimmed.starts_with("full "), share, trimmed, books);
         }
     }
 
@@ -142,6 +164,22 @@ fn busy(idle: Option<f64>, waiting: Option<f64>, stolen: Option<f64>, line: &str
         let sighting =
             Sighting::new("host.processors-busy", Component::Host, Cause::HostCpuSaturated, Weight::Cause, &text);
         books.note(sighting.helped(Helps::Unknown, Helps::No), None);
+    }
+}
+
+/// Shares of a minute in which some or all tasks waited. The limits are those of the probe (docs/DIAGNOSIS.md, H07 and H05).
+fn pressed(pressure: Pressure, full: bool, share: f64, line: &str, books: &mut Books) {
+    let (id, cause, least) = match (pressure, full) {
+        (Pressure::Disks, true) => ("host.pressure-disks", Cause::HostIoStalled, 60.0),
+        (Pressure::Memory, true) => ("host.pressure-memory", Cause::HostOutOfMemory, 40.0),
+        (Pressure::Cpu, false) => ("host.pressure-cpu", Cause::HostCpuSaturated, 80.0),
+        (Pressure::Disks | Pressure::Memory, false) | (Pressure::Cpu, true) => return,
+    };
+    if share >= least {
+        let text = format!("tasks waited {share} % of a minute: {line}");
+        let sighting = Sighting::new(id, Component::Host, cause, Weight::Cause, &text);
+        let reboot = if cause == Cause::HostIoStalled { Helps::No } else { Helps::Unknown };
+        books.note(sighting.helped(reboot, Helps::No), None);
     }
 }
 

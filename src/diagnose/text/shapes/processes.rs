@@ -12,6 +12,8 @@ const WORKERS_MAX: u32 = 5;
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     workers: u32,
+    /// The process that `/proc/PID/status` shows.
+    named: String,
 }
 
 impl Processes {
@@ -20,6 +22,7 @@ impl Processes {
         if words.iter().take(2).any(|word| word.parse::<u32>().is_ok()) {
             self.worker(&words, line, books);
         }
+        self.status(&words, line, books);
         let Some(at) = words.iter().position(|word| is_state(word)) else { return };
         // Before the state stand a process's number and the like.
         let numbered = words.iter().take(at).any(|word| word.parse::<u32>().is_ok());
@@ -31,15 +34,7 @@ impl Processes {
         let agent = ["amazon-ssm-agent", "ssm-agent-worker"].iter().any(|name| command.contains(name));
         match state {
             Some('T') if agent => {
-                let text = format!("the SSM agent's process is stopped by a signal: {line}");
-                let sighting = Sighting::new(
-                    "host.agent-stopped-by-signal",
-                    Component::SsmAgent,
-                    Cause::SsmAgentHung,
-                    Weight::Cause,
-                    &text,
-                );
-                books.note(sighting.at(Place::Ssm).helped(Helps::Yes, Helps::Yes), None);
+                stopped_by_signal(line, books);
             }
             Some('T') if command.contains("amazon-ecs-agent") || command.contains("/agent") => {
                 let text = format!("the ECS agent's process is stopped by a signal: {line}");
@@ -53,15 +48,7 @@ impl Processes {
                 books.note(sighting.at(Place::Ecs).helped(Helps::Unknown, Helps::Yes), None);
             }
             Some('T' | 'D') if command.contains("dockerd") || command.contains("containerd") => {
-                let text = format!("docker's process does not run on: {line}");
-                let sighting = Sighting::new(
-                    "host.docker-stuck",
-                    Component::Docker,
-                    Cause::RuntimeDockerHung,
-                    Weight::Cause,
-                    &text,
-                );
-                books.note(sighting.at(Place::Docker), None);
+                docker_stuck(line, books);
             }
             Some('D') if agent => {
                 let text = format!("the SSM agent waits for a disk: {line}");
@@ -82,6 +69,22 @@ impl Processes {
 }
 
 impl Processes {
+    /// `/proc/PID/status`: `Name: amazon-ssm-agen`, then `State: T (stopped)`.
+    fn status(&mut self, words: &[&str], line: &str, books: &mut Books) {
+        match words {
+            ["Name:", name] => (*name).clone_into(&mut self.named),
+            ["State:", "T" | "t", ..]
+                if self.named.starts_with("amazon-ssm-") || self.named.starts_with("ssm-agent") =>
+            {
+                stopped_by_signal(line, books);
+            }
+            ["State:", "D" | "T", ..] if self.named == "dockerd" || self.named == "containerd" => {
+                docker_stuck(line, books);
+            }
+            _ => {}
+        }
+    }
+
     /// A document worker's row, whichever columns `ps` was asked for.
     fn worker(&mut self, words: &[&str], line: &str, books: &mut Books) {
         let named = |word: &&str| word.rsplit('/').next().is_some_and(|name| name.starts_with("ssm-document-w"));
@@ -99,6 +102,19 @@ impl Processes {
             );
         }
     }
+}
+
+fn stopped_by_signal(line: &str, books: &mut Books) {
+    let text = format!("the SSM agent's process is stopped by a signal: {line}");
+    let (id, cause) = ("host.agent-stopped-by-signal", Cause::SsmAgentHung);
+    let sighting = Sighting::new(id, Component::SsmAgent, cause, Weight::Cause, &text);
+    books.note(sighting.at(Place::Ssm).helped(Helps::Yes, Helps::Yes), None);
+}
+
+fn docker_stuck(line: &str, books: &mut Books) {
+    let text = format!("docker's process does not run on: {line}");
+    let (id, cause) = ("host.docker-stuck", Cause::RuntimeDockerHung);
+    books.note(Sighting::new(id, Component::Docker, cause, Weight::Cause, &text).at(Place::Docker), None);
 }
 
 /// `Ssl`, `T`, `D+`: one letter for the state, then marks.

@@ -1,10 +1,32 @@
 //! What a person typed and what came of it: the command names the target, curl's and timeout's codes say what is wrong.
 
+use std::collections::VecDeque;
+
 use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
 use super::super::place::Place;
 use super::super::signature::{Component, Weight};
 use super::unit;
+
+/// More units are not asked for in one line.
+const UNITS_MAX: usize = 16;
+/// What `systemctl is-active` and `is-enabled` answer.
+const ANSWERS: [&str; 14] = [
+    "active",
+    "inactive",
+    "failed",
+    "activating",
+    "deactivating",
+    "unknown",
+    "enabled",
+    "disabled",
+    "masked",
+    "static",
+    "indirect",
+    "generated",
+    "not-found",
+    "enabled-runtime",
+];
 
 /// What was asked last.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +43,12 @@ enum Target {
 #[derive(Debug, Default)]
 pub(super) struct Shell {
     target: Target,
-    /// The unit that `systemctl is-active` or `is-enabled` was asked for in the line before.
-    asked: Option<String>,
+    /// The units that `systemctl is-active` or `is-enabled` was asked for, as far as the answers are still to come.
+    asked: VecDeque<String>,
     /// What the line before shall print of a request: `curl … ; echo $?`, `curl … -w '%{http_code}'`.
     shown: Option<Shown>,
     /// The role's name was asked of the metadata service.
     asked_role: bool,
-    /// The service control manager speaks of the SSM agent.
-    windows_agent: bool,
 }
 
 /// A bare figure that tells how a request went.
@@ -43,11 +63,7 @@ enum Shown {
 impl Shell {
     pub(super) fn line(&mut self, line: &str, books: &mut Books) {
         let trimmed = line.trim();
-        if let Some(unit) = self.asked.take() {
-            unit::said(&unit, trimmed, books);
-        }
-        let asked = trimmed.split_once(" is-active ").or_else(|| trimmed.split_once(" is-enabled "));
-        self.asked = asked.map(|(_, units)| units.split([' ', ';', '|', '&']).next().unwrap_or_default().to_owned());
+        self.units(trimmed, books);
         link(trimmed, books);
         if let Some((_, rest)) = trimmed.split_once("curl: (") {
             let code = rest.split_once(')').and_then(|(code, _)| code.parse::<u32>().ok());
@@ -74,6 +90,27 @@ impl Shell {
         }
     }
 
+    /// One answer a line, in the order in which the units were named.
+    fn units(&mut self, line: &str, books: &mut Books) {
+        if !line.contains(" is-active ") && !line.contains(" is-enabled ") {
+            if let Some(unit) = self.asked.pop_front() {
+                if ANSWERS.contains(&line) {
+                    unit::said(&unit, line, books);
+                } else {
+                    self.asked.clear();
+                }
+            }
+            return;
+        }
+        self.asked.clear();
+        for command in line.split([';', '|', '&']) {
+            let named = command.split_once(" is-active ").or_else(|| command.split_once(" is-enabled "));
+            let units = named.into_iter().flat_map(|(_, units)| units.split_whitespace());
+            let units = units.filter(|unit| !unit.starts_with(['-', '#', '>', '2'])).map(str::to_owned);
+            self.asked.extend(units.take(UNITS_MAX));
+        }
+    }
+
     fn named_in(&mut self, line: &str) {
         let typed = ["$ ", "# ", "curl ", "> ", "*   Trying", "timeout "].iter().any(|mark| line.contains(mark));
         if typed {
@@ -95,7 +132,8 @@ impl Shell {
     fn figure(&self, shown: Option<Shown>, line: &str, books: &mut Books) {
         let known = matches!(self.target, Target::Metadata | Target::EcsAgent | Target::Aws);
         match shown {
-            Some(Shown::CurlCode) if line.len() <= 3 => match line.parse::<u32>() {
+            // `echo "ssm $?"` prints a name before it.
+            Some(Shown::CurlCode) if line.split_whitespace().count() <= 3 => match last_word(line).parse::<u32>() {
                 Ok(124) => self.curl(28, "the request ran into its time limit", books),
                 Ok(code) if code > 0 && known => self.curl(code, &format!("curl ended with code {code}"), books),
                 Ok(_) | Err(_) => {}
@@ -114,22 +152,20 @@ impl Shell {
     }
 
     /// What other tools answered.
-    fn answered(&mut self, line: &str, books: &mut Books) {
+    fn answered(&self, line: &str, books: &mut Books) {
         let failed = ["timed out", "can't connect", "refused", "No route"].iter().any(|word| line.contains(word));
         if line.starts_with("wget: ") && failed && self.target == Target::Metadata {
+            self.curl(28, line, books);
+        }
+        // PowerShell's words for whatever went wrong, on a line that does not name what was asked.
+        let refused = ["Unable to connect to the remote server", "The operation has timed out"];
+        if self.target == Target::Metadata && refused.iter().any(|word| line.contains(word)) {
             self.curl(28, line, books);
         }
         if self.asked_role && self.target == Target::Metadata && line.contains("404 - Not Found") {
             let cause = Cause::IdentityNoInstanceProfile;
             let text = "metadata knows no role: it answers 404 for iam/security-credentials";
             books.note(Sighting::new("shell.no-role", Component::Agent, cause, Weight::Cause, text), None);
-        }
-        if line.starts_with("SERVICE_NAME") {
-            self.windows_agent = line.contains("AmazonSSMAgent");
-        } else if self.windows_agent && line.starts_with("STATE") && line.ends_with("STOPPED") {
-            let cause = Cause::SsmAgentStopped;
-            let sighting = Sighting::new("host.windows-service", Component::SsmAgent, cause, Weight::Cause, line);
-            books.note(sighting.at(Place::Ssm).helped(Helps::Unknown, Helps::Yes), None);
         }
     }
 
@@ -179,6 +215,10 @@ fn link(line: &str, books: &mut Books) {
             None,
         );
     }
+}
+
+fn last_word(line: &str) -> &str {
+    line.split_whitespace().next_back().unwrap_or_default()
 }
 
 /// What a line speaks to.

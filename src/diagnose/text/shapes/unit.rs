@@ -28,6 +28,8 @@ struct Unit {
     lines: u32,
     cgroup_agent: bool,
     cgroup_worker: bool,
+    /// It has been in its state for minutes at least.
+    settled: bool,
 }
 
 /// Reads units.
@@ -84,6 +86,9 @@ impl Units {
                 words.next().unwrap_or_default().clone_into(&mut self.unit.active);
                 words.next().unwrap_or_default().clone_into(&mut self.unit.sub);
                 after(value, "Result: ").unwrap_or_default().clone_into(&mut self.unit.result);
+                let ago = value.rsplit_once(';').map(|(_, ago)| ago.trim()).unwrap_or_default();
+                self.unit.settled =
+                    ago.ends_with("ago") && ["min", "h ", "day", "week", "month"].iter().any(|w| ago.contains(w));
             }
             "Main PID" | "Process" => {
                 self.unit.status =
@@ -190,6 +195,7 @@ fn judge(unit: &Unit, owner: Owner, certain: bool, books: &mut Books) {
             // Without credentials the core waits and starts no worker (facts/host.md §1).
             note("no-worker", Cause::Unknown, Weight::Symptom, unknown, unknown);
         }
+        (_, "active") if unit.settled => note("active-long", Cause::Healthy, Weight::Noise, no, no),
         (_, "active") => note("active", Cause::Healthy, Weight::Noise, no, no),
         (_, "activating") if unit.sub == "auto-restart" || unit.result.contains("exit-code") => {
             let weight = if owner == Owner::Ssm { Weight::Symptom } else { Weight::Cause };
