@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Cause, Channel, Finding, Helps, Severity, advice, sentence};
+use super::{Cause, Channel, Finding, Helps, Severity, advice};
 
 mod books;
 mod combine;
+mod device;
 mod judge;
 mod lines;
+mod owner;
 mod place;
 mod shapes;
 mod signature;
+mod summary;
 
 pub use place::Place;
 pub use signature::{Component, Found, Heals, Library, Signature, Weight};
@@ -100,7 +103,7 @@ pub fn console_findings(text: &str) -> Vec<Finding> {
 /// What the tail of a log shows that a probe brought along.
 #[must_use]
 pub fn probe_findings(text: &str) -> Vec<Finding> {
-    findings(None, text, Channel::Probe)
+    findings(Some("ssm-agent.log"), text, Channel::Probe)
 }
 
 fn findings(kind: Option<&str>, text: &str, channel: Channel) -> Vec<Finding> {
@@ -141,6 +144,7 @@ impl Reader {
             block: Block::default(),
             shapes: Shapes::default(),
             books: Books::default(),
+            owners: owner::Owners::default(),
             key_lines: 0,
         };
         Self { lines: Lines::default(), desk }
@@ -175,6 +179,7 @@ struct Desk {
     block: Block,
     shapes: Shapes,
     books: Books,
+    owners: owner::Owners,
     /// So many more lines may belong to a key: what lies between `-----BEGIN` and `-----END` is nobody's evidence.
     key_lines: u32,
 }
@@ -258,7 +263,10 @@ impl Desk {
         };
         lower_into(line, &mut self.lower);
         let stamp = place::stamp(line);
+        let spoken_at = self.joined_at;
+        let voice = self.owners.hear(&self.lower, stamp, self.place, spoken_at);
         let place = match stamp.place {
+            Some(_) | None if voice == owner::Voice::Foreign => Place::Application,
             // Both print their lines in one form; the kind, or a line before, knows better.
             Some(Place::Ssm) if self.place == Place::Plugin => Place::Plugin,
             Some(place) => place,
@@ -270,13 +278,19 @@ impl Desk {
         self.library.matches(&self.lower, place, &mut self.found);
         for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
-            let place = of_component(signature.component).unwrap_or(place);
-            if let Some(heals) = signature.heals {
+            let stands = of_component(signature.component).unwrap_or(place);
+            let Some(place) = self.owners.place(signature, &self.lower, stamp, voice, (stands, spoken_at)) else { continue };
+            if device::is_data(signature, &self.lower) {
+                self.books.note(device::sighting(signature, line), stamp.at);
+            } else if let Some(heals) = signature.heals {
                 self.books.success_at(place, heals, stamp.at);
             } else if !self.books.again(&signature.id, place, stamp.at) {
                 let at = self.library.position(number, &self.lower).unwrap_or_default();
                 self.books.note(sighting(signature, place, around(line, at)), stamp.at);
             }
+        }
+        if let Some(root) = device::root(&self.lower) {
+            self.books.note(root, None);
         }
         self.books.keep(line);
     }
@@ -293,6 +307,8 @@ impl Desk {
         let tail = books.tail();
         let (mut sightings, works) = books.close();
         self.weigh(&mut sightings);
+        std::mem::take(&mut self.owners).weigh(self.library, &mut sightings);
+        device::combine(&mut sightings);
         combine::combine(&mut sightings);
         let judgement = judge::judge(&mut sightings, works);
         let mut findings: Vec<Told> = sightings.iter().take(FINDINGS_MAX).map(told).collect();
@@ -305,7 +321,7 @@ impl Desk {
             confidence: judgement.confidence,
             reboot_helps: judgement.reboot,
             restart_agent_helps: judgement.restart,
-            summary: sentence(judgement.cause),
+            summary: summary::of(judgement.cause, &sightings),
             advice: advice(judgement.cause).to_vec(),
             findings,
         }
