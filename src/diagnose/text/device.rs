@@ -67,9 +67,13 @@ fn of_kernel(line: &str) -> Option<&str> {
     known.then_some(name)
 }
 
-/// Whether it is the first disk, or a partition of it.
+/// Whether it is the first disk, or a partition of it. No kernel on EC2 calls a disk `sdb`; machines elsewhere name theirs in any
+/// order, and one with several partitions may hold the system.
 fn is_first(name: &str) -> bool {
-    matches!(disk(name), "nvme0n1" | "xvda" | "sda" | "vda")
+    let disk = disk(name);
+    let partition: u32 = name.get(disk.len()..).and_then(|rest| rest.parse().ok()).unwrap_or_default();
+    let elsewhere = (disk.starts_with("sd") || disk.starts_with("vd")) && partition > 1;
+    elsewhere || matches!(disk, "nvme0n1" | "xvda" | "sda" | "vda")
 }
 
 /// The disk of a partition: `nvme1n1` of `nvme1n1p1`, `xvdf` of `xvdf1`.
@@ -96,6 +100,8 @@ mod tests {
             ("aborting journal on device xvdf1-8.", Some("xvdf1"), false),
             ("btrfs info (device xvda1): forced readonly", Some("xvda1"), true),
             ("btrfs error (device sda1: state ea) in x: forced readonly", Some("sda1"), true),
+            ("ext4-fs (sdb1): remounting filesystem read-only", Some("sdb1"), false),
+            ("ext4-fs (sdb7): remounting filesystem read-only", Some("sdb7"), true),
             ("remounting filesystem read-only", None, true),
         ] {
             assert_eq!(of_kernel(line), name, "{line}");

@@ -220,7 +220,7 @@ impl Owners {
         }
         if !is_marked(line) {
             let signed = stamp.place.is_some() && SIGNED.iter().any(|field| line.contains(field));
-            return if signed || kind == Place::Application { Voice::Foreign } else { Voice::Nameless };
+            return if signed || foreign_host(line) || kind == Place::Application { Voice::Foreign } else { Voice::Nameless };
         }
         if let Some(form) = stamp.place {
             self.known.insert(form);
@@ -316,6 +316,14 @@ fn foreign_port(line: &str) -> bool {
     let port = address.rsplit(':').next().unwrap_or_default();
     let numeric = !port.is_empty() && port.len() < address.len() && port.bytes().all(|byte| byte.is_ascii_digit());
     numeric && !before.contains("proxyconnect") && !PORTS.contains(&port)
+}
+
+/// Whether a line names the host of somebody else in an address of HTTPS.
+fn foreign_host(line: &str) -> bool {
+    let Some((_, rest)) = line.split_once("https://").or_else(|| line.split_once("wss://")) else { return false };
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-').unwrap_or(rest.len());
+    let host = rest.get(..end).unwrap_or_default();
+    host.contains('.') && host.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Whether a line names a call to AWS that no agent depends on: whoever was denied it, it was not an agent's link.
