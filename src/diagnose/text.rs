@@ -94,17 +94,7 @@ pub fn read(kind: Option<&str>, text: &[u8]) -> Answer {
 /// What a console's output shows, for [`super::diagnose`]. Nothing of it is a finding unless it points somewhere.
 #[must_use]
 pub fn console_findings(text: &str) -> Vec<Finding> {
-    findings(Some("console"), text, Channel::Console)
-}
-
-/// What the tail of a log shows that a probe brought along.
-#[must_use]
-pub fn probe_findings(text: &str) -> Vec<Finding> {
-    findings(None, text, Channel::Probe)
-}
-
-fn findings(kind: Option<&str>, text: &str, channel: Channel) -> Vec<Finding> {
-    let told = read(kind, text.as_bytes()).findings.into_iter();
+    let told = read(Some("console"), text.as_bytes()).findings.into_iter();
     let telling =
         told.filter(|told| !matches!(told.cause, Cause::Healthy | Cause::Unknown | Cause::NoisePeriodicReconnect));
     telling
@@ -112,7 +102,7 @@ fn findings(kind: Option<&str>, text: &str, channel: Channel) -> Vec<Finding> {
         .map(|told| Finding {
             cause: told.cause,
             severity: if told.over { Severity::Noise } else { told.severity },
-            channel,
+            channel: Channel::Console,
             evidence: Arc::from(told.evidence),
         })
         .collect()
