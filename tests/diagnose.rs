@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use defib::diagnose::text::{Answer, Heals, Library, Reader, Weight, console_findings, probe_findings, read};
+use defib::diagnose::text::{Answer, Heals, Library, Reader, Weight, console_findings, read};
 use defib::diagnose::{Cause, Severity};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -210,12 +210,10 @@ fn a_flood_of_equal_lines_hides_nothing_and_is_counted() {
 }
 
 #[test]
-fn consoles_and_probes_give_typed_findings() {
+fn a_console_gives_typed_findings() {
     let found = console_findings("[ 8123.4] EXT4-fs (nvme0n1p1): Remounting filesystem read-only\n");
     assert_eq!(found.iter().map(|finding| finding.cause).collect::<Vec<_>>(), [Cause::HostReadOnlyRoot]);
     assert!(console_findings("Amazon Linux 2023\nip-10-0-1-5 login: ").is_empty());
-    let found = probe_findings("2026-11-20 08:14:01.1 ERROR open x: too many open files\n");
-    assert_eq!(found[0].cause, Cause::HostOpenFilesExhausted);
 }
 
 /// A line of some log: from the signatures' samples, or noise of applications.

@@ -97,17 +97,7 @@ pub fn read(kind: Option<&str>, text: &[u8]) -> Answer {
 /// What a console's output shows, for [`super::diagnose`]. Nothing of it is a finding unless it points somewhere.
 #[must_use]
 pub fn console_findings(text: &str) -> Vec<Finding> {
-    findings(Some("console"), text, Channel::Console)
-}
-
-/// What the tail of a log shows that a probe brought along.
-#[must_use]
-pub fn probe_findings(text: &str) -> Vec<Finding> {
-    findings(Some("ssm-agent.log"), text, Channel::Probe)
-}
-
-fn findings(kind: Option<&str>, text: &str, channel: Channel) -> Vec<Finding> {
-    let told = read(kind, text.as_bytes()).findings.into_iter();
+    let told = read(Some("console"), text.as_bytes()).findings.into_iter();
     let telling =
         told.filter(|told| !matches!(told.cause, Cause::Healthy | Cause::Unknown | Cause::NoisePeriodicReconnect));
     telling
@@ -115,7 +105,7 @@ fn findings(kind: Option<&str>, text: &str, channel: Channel) -> Vec<Finding> {
         .map(|told| Finding {
             cause: told.cause,
             severity: if told.over { Severity::Noise } else { told.severity },
-            channel,
+            channel: Channel::Console,
             evidence: Arc::from(told.evidence),
         })
         .collect()
@@ -279,7 +269,9 @@ impl Desk {
         for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
             let stands = of_component(signature.component).unwrap_or(place);
-            let Some(place) = self.owners.place(signature, &self.lower, stamp, voice, (stands, spoken_at)) else { continue };
+            let Some(place) = self.owners.place(signature, &self.lower, stamp, voice, (stands, spoken_at)) else {
+                continue;
+            };
             if device::is_data(signature, &self.lower) {
                 self.books.note(device::sighting(signature, line), stamp.at);
             } else if let Some(heals) = signature.heals {

@@ -20,10 +20,11 @@ const BESIDE: u64 = 10;
 /// At most so many lines wait for a later one that tells whose they are.
 const WAITING_MAX: usize = 64;
 
-/// Words that an agent's lines hold, and what people type to look at one; the first two are looked at closely.
+/// Words that an agent's lines hold, and what people type to look at one; the first three are looked at closely.
 const MARKS: &[&str] = &[
     "amazonaws.com",
     "module=",
+    ".go.",
     ".api.aws",
     "169.254.169.254",
     "169.254.170.2",
@@ -106,6 +107,23 @@ const MARKS: &[&str] = &[
     "/var/lib/ecs",
     "ecs instance",
     "ecs telemetry",
+    "ecs_cluster",
+    "ecs_instance_attributes",
+    "ecs_reserved",
+    "ecs_available",
+    "ecs_agent_",
+    "ecs_datadir",
+    "ecs_engine_",
+    "for ecs_",
+    "agent exited with code",
+    "instance registration attempt",
+    "instance re-registration attempt",
+    "error re-registering",
+    "from ws backend",
+    "reconnecting to acs",
+    "[instanceid=",
+    "failed to dial websocket",
+    "resume session failed",
     "connect to acs",
     "connecting to acs",
     "connecting to tcs",
@@ -220,7 +238,11 @@ impl Owners {
         }
         if !is_marked(line) {
             let signed = stamp.place.is_some() && SIGNED.iter().any(|field| line.contains(field));
-            return if signed || foreign_host(line) || kind == Place::Application { Voice::Foreign } else { Voice::Nameless };
+            return if signed || foreign_host(line) || kind == Place::Application {
+                Voice::Foreign
+            } else {
+                Voice::Nameless
+            };
         }
         if let Some(form) = stamp.place {
             self.known.insert(form);
@@ -294,11 +316,18 @@ impl Owners {
 fn is_marked(line: &str) -> bool {
     static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     let automaton = AUTOMATON.get_or_init(|| AhoCorasick::new(MARKS).ok());
-    automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(line)).any(|hit| match hit.pattern().as_usize() {
-        0 => !is_customers(line.get(..hit.start()).unwrap_or_default()),
-        // The ECS agent names the file of its source.
-        1 => line.get(hit.end()..).and_then(|rest| rest.split_whitespace().next()).is_some_and(|name| name.ends_with(".go")),
-        _ => true,
+    automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(line)).any(|hit| {
+        match hit.pattern().as_usize() {
+            0 => !is_customers(line.get(..hit.start()).unwrap_or_default()),
+            // The ECS agent names the file of its source.
+            1 => line
+                .get(hit.end()..)
+                .and_then(|rest| rest.split_whitespace().next())
+                .is_some_and(|name| name.ends_with(".go")),
+            // The SSM agent names the line of its source: `coremanager.go.250`.
+            2 => line.as_bytes().get(hit.end()).is_some_and(u8::is_ascii_digit),
+            _ => true,
+        }
     })
 }
 

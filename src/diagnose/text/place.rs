@@ -116,7 +116,9 @@ fn dated(line: &str) -> Stamp {
         // Java and Python write so, none of the agents does.
         sure = true;
         Some(Place::Application)
-    } else if (level && rest.contains(" --- [")) || ["[emerg] ", "[alert] ", "[crit] ", "[error] ", "[warn] "].iter().any(|l| rest.starts_with(l)) {
+    } else if (level && rest.contains(" --- ["))
+        || ["[emerg] ", "[alert] ", "[crit] ", "[error] ", "[warn] "].iter().any(|l| rest.starts_with(l))
+    {
         // Spring and nginx.
         sure = true;
         Some(Place::Application)

@@ -253,8 +253,7 @@ fn instance(item: &Value, books: &mut Books) {
     let state = field(field(item, "State"), "Name").as_str().unwrap_or_default();
     if matches!(state, "terminated" | "shutting-down" | "stopped" | "stopping") {
         let text = format!("{} is {state}: no agent runs there", field(item, "InstanceId"));
-        let sighting =
-            Sighting::new("aws.not-running", Component::Ec2Status, Cause::Unknown, Weight::Symptom, &text);
+        let sighting = Sighting::new("aws.not-running", Component::Ec2Status, Cause::Unknown, Weight::Symptom, &text);
         helped(books, sighting, Helps::No, Helps::No);
     }
     if running && field(item, "IamInstanceProfile").is_object() && field(item, "MetadataOptions").is_object() {

@@ -157,8 +157,11 @@ fn log_line(value: &Value) -> Option<String> {
     let time = of(&["time", "ts", "timestamp", "@timestamp"]);
     let message = of(&["msg", "message"]).filter(|_| level.is_some() || time.is_some())?;
     let error = of(&["error", "err"]).unwrap_or_default();
-    let mut line =
-        format!("level={} time={} msg=\"{message}\" error=\"{error}\"", level.unwrap_or_default(), time.unwrap_or_default());
+    let mut line = format!(
+        "level={} time={} msg=\"{message}\" error=\"{error}\"",
+        level.unwrap_or_default(),
+        time.unwrap_or_default()
+    );
     for name in ["module", "logger", "caller", "service", "app", "component", "trace_id", "request_id"] {
         if let Some(text) = field(value, name).as_str() {
             let _ = write!(line, " {name}={text}");
@@ -176,7 +179,9 @@ fn inspected(value: &Value, books: &mut Books) {
             || field(field(container, "Config"), "Image")
                 .as_str()
                 .is_some_and(|image| image.contains("amazon-ecs-agent"));
-        if !agent && field(state, "OOMKilled") == true {
+        // `--format '{{json .State}}'` leaves the state alone.
+        let killed = field(state, "OOMKilled") == true || field(container, "OOMKilled") == true;
+        if !agent && killed {
             docker::passed_its_limit(name, books);
         }
         if !agent || !state.is_object() {
