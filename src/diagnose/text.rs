@@ -284,10 +284,11 @@ impl Desk {
             }
             match signature.id.as_str() {
                 "boot.begins" => self.books.boot(&self.lower, stamp.at),
-                "kernel.clean" if !self.lower.contains("welcome to") => self.books.came_up(),
-                "cloud-init.done" => self.books.came_up(),
+                "kernel.clean" if !self.lower.contains("welcome to") => self.books.came_up(stamp.at),
+                "cloud-init.done" => self.books.came_up(stamp.at),
                 "kernel.hung-task" => self.hung.line(&self.lower),
-                _ if signature.heals == Some(Heals::Connection) => self.books.came_up(),
+                _ if signature.heals == Some(Heals::Connection) => self.books.came_up(stamp.at),
+                _ if signature.heals == Some(Heals::Start) => self.books.serves(),
                 _ => {}
             }
             if let Some(heals) = signature.heals {

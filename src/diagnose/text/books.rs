@@ -230,8 +230,13 @@ impl Books {
     }
 
     /// A line shows a system that has come up.
-    pub(super) fn came_up(&mut self) {
-        self.boots.is_up(self.line);
+    pub(super) fn came_up(&mut self, at: Option<Moment>) {
+        self.boots.is_up(self.line, at);
+    }
+
+    /// A line shows a system that starts its services.
+    pub(super) fn serves(&mut self) {
+        self.boots.serves(self.line);
     }
 
     /// Keeps a line for the case that nothing is recognised. Lines that differ in figures only are kept once.
@@ -268,12 +273,15 @@ impl Books {
     /// Everything that was seen, with what is over marked as such, and whether anything was seen to work.
     #[must_use]
     pub(super) fn close(self) -> (Vec<Sighting>, bool) {
-        let Self { sightings, successes, boots, last, agents, started, .. } = self;
+        let Self { sightings, successes, mut boots, last, agents, started, .. } = self;
         let passed = |sighting: &Sighting, moments: &[Option<Moment>; 3]| {
             let since = |at: &Moment| at.at_least_since(sighting.last_at?);
             moments.iter().flatten().filter_map(since).any(|secs| secs >= PASSED_SECS)
         };
         let mut sightings: Vec<Sighting> = sightings.into_values().collect();
+        for sighting in &sightings {
+            boots.died(sighting);
+        }
         for sighting in &mut sightings {
             sighting.over = successes.iter().any(|success| {
                 success.line > sighting.last_line

@@ -1,5 +1,6 @@
 //! Where one boot ends and the next begins. What only an earlier boot shows is history once the last one has come up.
 
+use super::super::Cause;
 use super::books::Sighting;
 use super::place::Moment;
 use super::signature::Component;
@@ -40,6 +41,9 @@ pub(super) struct Boots {
     began: u64,
     /// The last line that shows a system that has come up; 0 where none does.
     up: u64,
+    up_at: Option<Moment>,
+    /// The last line in which an agent is started; 0 where none is.
+    serves: u64,
     step: Step,
     /// The most that the kernel's clock said in this boot, in seconds.
     uptime: u64,
@@ -47,6 +51,8 @@ pub(super) struct Boots {
     first: [Option<Moment>; 3],
     /// The kernel of this boot only writes down why the last one died.
     dumps: bool,
+    /// The last line of a boot that got no further, before one that came up.
+    died: u64,
     /// The last line that looks like the heading of another part of a collection.
     heading: u64,
 }
@@ -92,35 +98,57 @@ impl Boots {
     fn begin(&mut self, number: u64, step: Step) {
         // What stands under a heading of its own need not be later than what stands before.
         let of_its_own = self.heading > 0 && number.saturating_sub(self.heading) <= HEADING_LINES;
-        let (began, up) = if of_its_own { (self.began, self.up) } else { (number, 0) };
-        *self = Self { began, up, step, heading: self.heading, ..Self::default() };
+        let (began, up, serves) = if of_its_own { (self.began, self.up, self.serves) } else { (number, 0, 0) };
+        *self = Self { began, up, serves, step, heading: self.heading, ..Self::default() };
     }
 
     /// A line shows a system that has come up.
-    pub(super) fn is_up(&mut self, number: u64) {
+    pub(super) fn is_up(&mut self, number: u64, at: Option<Moment>) {
         self.up = number;
+        self.up_at = at;
+    }
+
+    /// A line shows a system that starts its services.
+    pub(super) fn serves(&mut self, number: u64) {
+        self.serves = number;
+    }
+
+    /// Takes note of the last words of a boot that gets no further: a kernel that panicked, or a system that waits for a person.
+    /// Where a system comes up after them, that is another boot, whatever else the text says.
+    pub(super) fn died(&mut self, seen: &Sighting) {
+        let last_words = ["kernel.panic", "kernel.panic-hardware", "kernel.panic-boot", "boot.emergency"];
+        let in_order = self.heading <= seen.last_line && !self.up_at.is_some_and(|up| before(up, seen.last_at));
+        if last_words.contains(&seen.id.as_str()) && self.up > seen.last_line && in_order {
+            self.died = self.died.max(seen.last_line);
+        }
     }
 
     /// Whether what was seen is history: it was seen before the last boot only, and that one came up.
     pub(super) fn ended(&self, seen: &Sighting) -> bool {
-        // A kernel that panicked, and a boot that stopped for a person, get no further than that.
-        let final_words = ["kernel.panic", "kernel.panic-hardware", "kernel.panic-boot", "boot.emergency"];
-        if final_words.contains(&seen.id.as_str()) && self.up > seen.last_line && !self.dumps {
-            return true;
-        }
         // A table of what is there now stands in no order with a log.
-        let in_order = seen.last_at.is_some()
+        let of_log = seen.last_at.is_some()
             || matches!(
                 seen.component,
                 Component::Kernel | Component::Boot | Component::Systemd | Component::CloudInit
             );
-        let later = |at: Moment| {
-            let first = self.first.get(at.clock()).copied().flatten();
-            at.uptime().is_none() && first.and_then(|first| at.since(first)).is_some_and(|secs| secs > 0)
-        };
-        let out_of_order = seen.last_at.is_some_and(later);
-        in_order && !out_of_order && !self.dumps && seen.last_line < self.began && self.up > self.began
+        if self.dumps || !of_log {
+            return false;
+        }
+        // What lies in the kernel's memory alone does not outlive it; for the rest the system must have come up.
+        let volatile = matches!(
+            seen.cause,
+            Cause::HostOutOfMemory | Cause::HostPidsExhausted | Cause::HostKernelHang | Cause::HostCpuSaturated
+        );
+        let came = if volatile { self.up.max(self.serves) } else { self.up };
+        let in_order = !self.first.iter().flatten().any(|&first| before(first, seen.last_at));
+        let rebooted = in_order && seen.last_line < self.began && came > self.began;
+        rebooted || seen.last_line <= self.died
     }
+}
+
+/// Whether a moment lies before another one by the same clock, if that runs on over boots.
+fn before(at: Moment, other: Option<Moment>) -> bool {
+    at.uptime().is_none() && other.and_then(|other| other.since(at)).is_some_and(|secs| secs > 0)
 }
 
 /// What a line in lower case says of a boot, and for how many seconds that boot runs, if it says so.

@@ -28,7 +28,9 @@ pub(super) fn is_hearsay(line: &str, at: usize) -> bool {
     let conditions =
         ["if ", "when ", "whenever ", "in case ", "unless ", "should ", "check ", "look for ", "make sure "];
     let condition = conditions.iter().any(|word| clause.starts_with(word) || clause.contains(&format!(" {word}")));
-    searched || condition
+    let after = line.get(at..line.floor_char_boundary(at + NEAR)).unwrap_or_default();
+    let explained = [" means ", " mean ", " indicates ", " errors: 0"].iter().any(|word| after.contains(word));
+    searched || condition || explained
 }
 
 #[cfg(test)]
@@ -44,6 +46,8 @@ mod tests {
             "the agent stops whenever the disk has no space left on device",
             "# dmesg | grep -i 'no space left on device'",
             "see the chapter about \"no space left on device\"",
+            "no space left on device means that the disk is full",
+            "disk: no space left on device errors: 0",
             "found no no space left on device",
         ] {
             assert!(says(line, "no space left on device"), "{line}");
