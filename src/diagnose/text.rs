@@ -11,7 +11,9 @@ use serde::Serialize;
 use super::{Cause, Channel, Finding, Helps, Severity, advice, sentence};
 
 mod books;
+mod boots;
 mod combine;
+mod hearsay;
 mod judge;
 mod lines;
 mod place;
@@ -131,6 +133,7 @@ impl Reader {
             block: Block::default(),
             shapes: Shapes::default(),
             books: Books::default(),
+            hung: combine::Hung::default(),
             key_lines: 0,
         };
         Self { lines: Lines::default(), desk }
@@ -165,6 +168,7 @@ struct Desk {
     block: Block,
     shapes: Shapes,
     books: Books,
+    hung: combine::Hung,
     /// So many more lines may belong to a key: what lies between `-----BEGIN` and `-----END` is nobody's evidence.
     key_lines: u32,
 }
@@ -257,17 +261,33 @@ impl Desk {
         if place == Place::Plugin && self.place == Place::Unknown {
             self.place = Place::Plugin;
         }
+        self.books.pass(&self.lower, place, stamp.at);
         self.library.matches(&self.lower, place, &mut self.found);
+        let authored = !matches!(stamp.place, None | Some(Place::Application | Place::Unknown));
         for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
             let place = of_component(signature.component).unwrap_or(place);
+            let at = self.library.position(number, &self.lower).unwrap_or_default();
+            let of_host = matches!(signature.component, Component::Kernel | Component::Boot | Component::Host);
+            if of_host && signature.weight >= Weight::Symptom && !authored && hearsay::is_hearsay(&self.lower, at) {
+                continue;
+            }
+            match signature.id.as_str() {
+                "boot.begins" => self.books.boot(&self.lower, stamp.at),
+                "kernel.clean" if !self.lower.contains("welcome to") => self.books.came_up(stamp.at),
+                "cloud-init.done" => self.books.came_up(stamp.at),
+                "kernel.hung-task" => self.hung.line(&self.lower),
+                _ if signature.heals == Some(Heals::Connection) => self.books.came_up(stamp.at),
+                _ if signature.heals == Some(Heals::Start) => self.books.serves(),
+                _ => {}
+            }
             if let Some(heals) = signature.heals {
                 self.books.success_at(place, heals, stamp.at);
             } else if !self.books.again(&signature.id, place, stamp.at) {
-                let at = self.library.position(number, &self.lower).unwrap_or_default();
                 self.books.note(sighting(signature, place, around(line, at)), stamp.at);
             }
         }
+        self.hung.trace(&self.lower);
         self.books.keep(line);
     }
 
@@ -283,7 +303,7 @@ impl Desk {
         let tail = books.tail();
         let (mut sightings, works) = books.close();
         self.weigh(&mut sightings);
-        combine::combine(&mut sightings);
+        combine::combine(&mut sightings, &self.hung);
         let judgement = judge::judge(&mut sightings, works);
         let mut findings: Vec<Told> = sightings.iter().take(FINDINGS_MAX).map(told).collect();
         if judgement.cause == Cause::Unknown && findings.is_empty() {
