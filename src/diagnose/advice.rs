@@ -178,10 +178,11 @@ pub fn advice(cause: Cause) -> &'static [&'static str] {
             RESTART_SSM,
         ],
         Cause::IdentityRegistrationMismatch => &[
-            "Create a new activation: aws ssm create-activation --iam-role ROLE --region REGION",
-            "sudo systemctl stop amazon-ssm-agent",
-            "sudo amazon-ssm-agent -register -code CODE -id ID -region REGION -y",
-            "sudo systemctl start amazon-ssm-agent",
+            "Last resort, for the agent loses its local state: sudo systemctl stop amazon-ssm-agent",
+            "EC2 (i-...): sudo mv /var/lib/amazon/ssm/Vault /var/lib/amazon/ssm/Vault.old",
+            "EC2: sudo systemctl start amazon-ssm-agent; it takes the identity of its instance",
+            "Hybrid only (mi-...): aws ssm create-activation --iam-role ROLE --region REGION",
+            "Hybrid only: sudo amazon-ssm-agent -register -code CODE -id ID -region REGION -y, then start it",
             "Do not bake a registered agent into an image",
         ],
         Cause::IdentityDefaultHostManagement => &[

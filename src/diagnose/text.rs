@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Cause, Channel, Finding, Helps, Severity, advice, sentence};
+use super::{Cause, Channel, Finding, Helps, Severity, advice};
 
 mod books;
 mod boots;
 mod combine;
+mod device;
 mod hearsay;
 mod judge;
 mod lines;
+mod owner;
 mod place;
 mod shapes;
 mod signature;
+mod summary;
 
 pub use place::Place;
 pub use signature::{Component, Found, Heals, Library, Signature, Weight};
@@ -134,6 +137,7 @@ impl Reader {
             shapes: Shapes::default(),
             books: Books::default(),
             hung: combine::Hung::default(),
+            owners: owner::Owners::default(),
             key_lines: 0,
         };
         Self { lines: Lines::default(), desk }
@@ -169,6 +173,7 @@ struct Desk {
     shapes: Shapes,
     books: Books,
     hung: combine::Hung,
+    owners: owner::Owners,
     /// So many more lines may belong to a key: what lies between `-----BEGIN` and `-----END` is nobody's evidence.
     key_lines: u32,
 }
@@ -252,7 +257,10 @@ impl Desk {
         };
         lower_into(line, &mut self.lower);
         let stamp = place::stamp(line);
+        let spoken_at = self.joined_at;
+        let voice = self.owners.hear(&self.lower, stamp, self.place, spoken_at);
         let place = match stamp.place {
+            Some(_) | None if voice == owner::Voice::Foreign => Place::Application,
             // Both print their lines in one form; the kind, or a line before, knows better.
             Some(Place::Ssm) if self.place == Place::Plugin => Place::Plugin,
             Some(place) => place,
@@ -266,12 +274,15 @@ impl Desk {
         let authored = !matches!(stamp.place, None | Some(Place::Application | Place::Unknown));
         for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
-            let place = of_component(signature.component).unwrap_or(place);
             let at = self.library.position(number, &self.lower).unwrap_or_default();
             let of_host = matches!(signature.component, Component::Kernel | Component::Boot | Component::Host);
             if of_host && signature.weight >= Weight::Symptom && !authored && hearsay::is_hearsay(&self.lower, at) {
                 continue;
             }
+            let stands = of_component(signature.component).unwrap_or(place);
+            let Some(place) = self.owners.place(signature, &self.lower, stamp, voice, (stands, spoken_at)) else {
+                continue;
+            };
             match signature.id.as_str() {
                 "boot.begins" => self.books.boot(&self.lower, stamp.at),
                 "kernel.clean" if !self.lower.contains("welcome to") => self.books.came_up(stamp.at),
@@ -281,13 +292,18 @@ impl Desk {
                 _ if signature.heals == Some(Heals::Start) => self.books.serves(),
                 _ => {}
             }
-            if let Some(heals) = signature.heals {
+            if device::is_data(signature, &self.lower) {
+                self.books.note(device::sighting(signature, line), stamp.at);
+            } else if let Some(heals) = signature.heals {
                 self.books.success_at(place, heals, stamp.at);
             } else if !self.books.again(&signature.id, place, stamp.at) {
                 self.books.note(sighting(signature, place, around(line, at)), stamp.at);
             }
         }
         self.hung.trace(&self.lower);
+        if let Some(root) = device::root(&self.lower) {
+            self.books.note(root, None);
+        }
         self.books.keep(line);
     }
 
@@ -303,6 +319,8 @@ impl Desk {
         let tail = books.tail();
         let (mut sightings, works) = books.close();
         self.weigh(&mut sightings);
+        std::mem::take(&mut self.owners).weigh(self.library, &mut sightings);
+        device::combine(&mut sightings);
         combine::combine(&mut sightings, &self.hung);
         let judgement = judge::judge(&mut sightings, works);
         let mut findings: Vec<Told> = sightings.iter().take(FINDINGS_MAX).map(told).collect();
@@ -315,7 +333,7 @@ impl Desk {
             confidence: judgement.confidence,
             reboot_helps: judgement.reboot,
             restart_agent_helps: judgement.restart,
-            summary: sentence(judgement.cause),
+            summary: summary::of(judgement.cause, &sightings),
             advice: advice(judgement.cause).to_vec(),
             findings,
         }

@@ -36,7 +36,7 @@ pub(super) fn of(cause: Cause) -> Words {
         Cause::IdentityRegistrationMismatch => (
             "registration mismatch",
             "the node's registration does not match its hardware: a cloned or changed machine",
-            "register the node again",
+            "clear the copied registration; a hybrid node registers again",
         ),
         Cause::IdentityDefaultHostManagement => (
             "Default Host Management",

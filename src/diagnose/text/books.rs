@@ -318,7 +318,8 @@ fn outlived(success: &Success, trouble: &Sighting) -> bool {
 fn concerns(success: Place, trouble: Place) -> bool {
     success == trouble
         || (success == Place::Unknown && trouble != Place::Plugin)
-        || trouble == Place::Unknown
+        // What nobody is known to have said waits there, too.
+        || matches!(trouble, Place::Unknown | Place::Application)
         || (trouble == Place::Systemd && matches!(success, Place::Ssm | Place::Ecs | Place::Docker))
 }
 

@@ -97,7 +97,12 @@ pub(super) struct Stamp {
     pub place: Option<Place>,
     /// When, if the line says so.
     pub at: Option<Moment>,
+    /// Whether a name says who wrote it. The form alone is one that others use, too.
+    pub sure: bool,
 }
+
+/// Nothing is said.
+const NONE: Stamp = Stamp { place: None, at: None, sure: false };
 
 /// Reads what stands before a message.
 #[must_use]
@@ -110,22 +115,23 @@ pub(super) fn stamp(line: &str) -> Stamp {
         Some(b'0'..=b'9') => dated(line),
         Some(b'E' | b'W' | b'I' | b'F' | b'D') if line.get(4..5) == Some("[") => short_level(line),
         Some(b'A'..=b'Z') => syslog(line),
-        Some(_) | None => Stamp { place: None, at: None },
+        // Without a date before it, a name is only certain with its process id.
+        Some(b'a'..=b'z') if line.split_once(':').is_some_and(|(name, _)| name.ends_with(']')) => named(line, None),
+        Some(_) | None => NONE,
     }
 }
 
 /// `[  123.456789] message`, on consoles also before the words of other programs: `[   12.3] cloud-init[812]: ...`.
 fn kernel(line: &str) -> Stamp {
-    let none = Stamp { place: None, at: None };
-    let Some((inside, message)) = line.get(1..).and_then(|rest| rest.split_once(']')) else { return none };
+    let Some((inside, message)) = line.get(1..).and_then(|rest| rest.split_once(']')) else { return NONE };
     let inside = inside.trim();
     if let Some(at) = inside.get(4..).and_then(dated_kernel) {
-        return Stamp { place: Some(program(message.trim_start()).unwrap_or(Place::Kernel)), at: Some(at) };
+        return Stamp { place: Some(program(message.trim_start()).unwrap_or(Place::Kernel)), at: Some(at), sure: true };
     }
-    let Some((secs, _)) = inside.split_once('.') else { return none };
-    let Ok(secs) = secs.parse::<u64>() else { return none };
+    let Some((secs, _)) = inside.split_once('.') else { return NONE };
+    let Ok(secs) = secs.parse::<u64>() else { return NONE };
     let at = Some(Moment { clock: Clock::Uptime, secs });
-    Stamp { place: Some(program(message.trim_start()).unwrap_or(Place::Kernel)), at }
+    Stamp { place: Some(program(message.trim_start()).unwrap_or(Place::Kernel)), at, sure: true }
 }
 
 /// `Nov 21 03:15:54 2026`, as `dmesg -T` writes it after the day of the week.
@@ -137,26 +143,33 @@ fn dated_kernel(text: &str) -> Option<Moment> {
 
 fn logfmt(line: &str, place: Place) -> Stamp {
     let time = line.split_once("time=").map(|(_, rest)| rest.trim_start_matches('"'));
-    Stamp { place: Some(place), at: time.and_then(calendar) }
+    Stamp { place: Some(place), at: time.and_then(calendar), sure: false }
 }
 
 /// `ERRO[2021-09-30T09:24:56Z] message`, as dockerd prints on a terminal.
 fn short_level(line: &str) -> Stamp {
     let known = ["ERRO[", "WARN[", "INFO[", "FATA[", "DEBU["].iter().any(|level| line.starts_with(level));
     let at = line.get(5..).and_then(calendar);
-    Stamp { place: known.then_some(Place::Docker), at }
+    Stamp { place: known.then_some(Place::Docker), at, sure: false }
 }
 
 /// `2006-01-02 15:04:05.0000 LEVEL message`, and the forms with a `T`.
 fn dated(line: &str) -> Stamp {
-    let none = Stamp { place: None, at: None };
-    let Some(at) = calendar(line) else { return none };
+    let Some(at) = calendar(line) else { return NONE };
     let rest = line.get(19..).unwrap_or_default();
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ".,:+Z".contains(c)).trim_start();
     let level = ["INFO", "WARN", "ERROR", "DEBUG", "TRACE", "CRITICAL"].iter().any(|level| rest.starts_with(level));
     let (between, fraction) = (line.as_bytes().get(10), line.as_bytes().get(19));
+    let mut sure = false;
     let place = if (level && between == Some(&b'T')) || (fraction == Some(&b',') && !rest.starts_with("- ")) {
         // Java and Python write so, none of the agents does.
+        sure = true;
+        Some(Place::Application)
+    } else if (level && rest.contains(" --- ["))
+        || ["[emerg] ", "[alert] ", "[crit] ", "[error] ", "[warn] "].iter().any(|l| rest.starts_with(l))
+    {
+        // Spring and nginx.
+        sure = true;
         Some(Place::Application)
     } else if level && between == Some(&b' ') {
         Some(if rest.contains("data-channel") && !rest.contains("ssm-session-worker") {
@@ -165,6 +178,7 @@ fn dated(line: &str) -> Stamp {
             Place::Ssm
         })
     } else if rest.starts_with("- ") && rest.contains(".py[") {
+        sure = true;
         Some(Place::CloudInit)
     } else if rest.starts_with('[')
         && ["[INFO]", "[WARN]", "[ERROR]", "[CRITICAL]", "[DEBUG]"].iter().any(|l| rest.starts_with(l))
@@ -172,20 +186,21 @@ fn dated(line: &str) -> Stamp {
         Some(Place::Ecs)
     } else {
         // `2026-11-21T03:15:54+0000 host program[1]: message`
-        rest.split_once(' ').and_then(|(_, rest)| program(rest))
+        return named(rest.split_once(' ').map_or("", |(_, rest)| rest), Some(at));
     };
-    Stamp { place, at: Some(at) }
+    Stamp { place, at: Some(at), sure }
 }
 
 /// `Nov 21 03:15:54 host program[123]: message`; the kernel's own may follow with `[123.4]`.
 fn syslog(line: &str) -> Stamp {
-    let none = Stamp { place: None, at: None };
-    let Some(at) = month_and_day(line) else {
-        return Stamp { place: program(line), at: None };
-    };
+    let Some(at) = month_and_day(line) else { return named(line, None) };
     let rest = line.get(15..).unwrap_or_default().trim_start();
-    let Some((_, rest)) = rest.split_once(' ') else { return Stamp { at: Some(at), ..none } };
-    Stamp { place: program(rest), at: Some(at) }
+    named(rest.split_once(' ').map_or("", |(_, rest)| rest), Some(at))
+}
+
+fn named(text: &str, at: Option<Moment>) -> Stamp {
+    let place = program(text);
+    Stamp { place, at, sure: place.is_some() }
 }
 
 fn month_and_day(line: &str) -> Option<Moment> {
@@ -245,7 +260,7 @@ pub(super) fn of_kind(kind: &str) -> Place {
         Place::Plugin
     } else if has(&["ecs-agent", "ecs-init", "ecs agent"]) {
         Place::Ecs
-    } else if has(&["ssm-agent", "errors.log", "hibernate"]) {
+    } else if has(&["ssm-agent", "ssm log", "ssm agent", "errors.log", "hibernate", "updater"]) {
         Place::Ssm
     } else if has(&["console", "dmesg", "kern"]) {
         Place::Unknown
@@ -253,6 +268,8 @@ pub(super) fn of_kind(kind: &str) -> Place {
         Place::CloudInit
     } else if has(&["dockerd", "containerd"]) {
         Place::Docker
+    } else if has(&["docker logs", "docker-logs", "container log", "kubelet", "nginx", "app log", "application"]) {
+        Place::Application
     } else {
         Place::Unknown
     }

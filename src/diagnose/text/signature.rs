@@ -138,6 +138,14 @@ impl Signature {
         (self.within.is_empty() || place == Place::Unknown || self.within.contains(&place))
             && !(self.agents_only && place == Place::Application)
     }
+
+    /// Whether it says something about the node only where an agent says it.
+    #[must_use]
+    pub fn asks_for_agent(&self) -> bool {
+        let agents = [Place::Ssm, Place::Ecs, Place::Docker, Place::Plugin];
+        let within = !self.within.is_empty() && self.within.iter().all(|place| agents.contains(place));
+        self.weight > Weight::Noise && (self.agents_only || within)
+    }
 }
 
 /// The files, one a component.

@@ -240,13 +240,21 @@ fn instance(item: &Value, books: &mut Books) {
         );
     }
     let running = field(field(item, "State"), "Name") == "running";
-    // A record that shows where the instance lies shows its profile as well, if it has one.
-    if running && field(item, "VpcId").is_string() && field(item, "IamInstanceProfile").is_null() {
-        let text = format!("{} has no IamInstanceProfile", field(item, "InstanceId"));
-        books.note(
-            Sighting::new("aws.no-profile", Component::Agent, Cause::IdentityNoInstanceProfile, Weight::Cause, &text),
-            None,
+    // Default Host Management may give it its permissions all the same, so this is no proof.
+    if running && field(item, "IamInstanceProfile").is_null() {
+        let text = format!(
+            "{} has no IamInstanceProfile; only Default Host Management could give its agent permissions",
+            field(item, "InstanceId")
         );
+        let cause = Cause::IdentityNoInstanceProfile;
+        let sighting = Sighting::new("aws.no-profile", Component::Agent, cause, Weight::Symptom, &text);
+        helped(books, sighting.or(&[Cause::IdentityDefaultHostManagement]), Helps::No, Helps::No);
+    }
+    let state = field(field(item, "State"), "Name").as_str().unwrap_or_default();
+    if matches!(state, "terminated" | "shutting-down" | "stopped" | "stopping") {
+        let text = format!("{} is {state}: no agent runs there", field(item, "InstanceId"));
+        let sighting = Sighting::new("aws.not-running", Component::Ec2Status, Cause::Unknown, Weight::Symptom, &text);
+        helped(books, sighting, Helps::No, Helps::No);
     }
     if running && field(item, "IamInstanceProfile").is_object() && field(item, "MetadataOptions").is_object() {
         well(books, "the instance runs with a profile");

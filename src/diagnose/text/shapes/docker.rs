@@ -39,6 +39,14 @@ fn agent(row: &str, books: &mut Books) {
     }
 }
 
+/// `docker inspect` of a task's container that the kernel killed. The limit is the container's own; the node is well.
+pub(super) fn passed_its_limit(name: &str, books: &mut Books) {
+    let name = if name.is_empty() { "container" } else { name };
+    let text = format!("{name} passed its own memory limit (OOMKilled)");
+    let sighting = Sighting::new("docker.oom-killed", Component::Docker, Cause::Healthy, Weight::Noise, &text);
+    books.note(sighting.at(Place::Docker), None);
+}
+
 /// What the state of the ECS agent's container means: `Exited (5) 3 minutes ago`, `Up 2 hours (unhealthy)`.
 pub(super) fn container(status: &str, evidence: &str, books: &mut Books) {
     let code = status

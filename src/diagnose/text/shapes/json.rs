@@ -1,5 +1,7 @@
 //! JSON in a text: what is known by its form is read as that; of anything else the words count.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use super::super::books::Books;
@@ -139,17 +141,33 @@ pub(in crate::diagnose::text) fn read(value: &Value, books: &mut Books) -> Vec<S
     words
 }
 
-/// A log line as an object: `{"level":"error","time":…,"msg":…}`, or docker's `{"log":…}`.
+/// A log line as an object: `{"level":"error","time":…,"msg":…}`, docker's `{"log":…}`, or one of the journal. What it says of who wrote
+/// it stays with it, since the form is everyone's.
 fn log_line(value: &Value) -> Option<String> {
     if let Some(log) = field(value, "log").as_str() {
-        return Some(log.to_owned());
+        return Some(log.trim_end().to_owned());
     }
-    let message = field(value, "msg")
-        .as_str()
-        .or_else(|| field(value, "message").as_str())
-        .filter(|_| field(value, "level").is_string() || field(value, "time").is_string())?;
-    let text = |name: &str| field(value, name).as_str().unwrap_or_default();
-    Some(format!("level={} time={} msg=\"{message}\" error=\"{}\"", text("level"), text("time"), text("error")))
+    let of = |names: &[&str]| names.iter().find_map(|name| field(value, name).as_str());
+    if let Some(message) = field(value, "MESSAGE").as_str() {
+        let program = of(&["SYSLOG_IDENTIFIER", "_COMM"])?;
+        let id = of(&["_PID", "SYSLOG_PID"]).unwrap_or("0");
+        return Some(format!("{program}[{id}]: {message}"));
+    }
+    let level = of(&["level", "severity", "lvl", "log.level", "levelname"]);
+    let time = of(&["time", "ts", "timestamp", "@timestamp"]);
+    let message = of(&["msg", "message"]).filter(|_| level.is_some() || time.is_some())?;
+    let error = of(&["error", "err"]).unwrap_or_default();
+    let mut line = format!(
+        "level={} time={} msg=\"{message}\" error=\"{error}\"",
+        level.unwrap_or_default(),
+        time.unwrap_or_default()
+    );
+    for name in ["module", "logger", "caller", "service", "app", "component", "trace_id", "request_id"] {
+        if let Some(text) = field(value, name).as_str() {
+            let _ = write!(line, " {name}={text}");
+        }
+    }
+    Some(line)
 }
 
 /// `docker inspect` of the ECS agent's container.
@@ -161,6 +179,11 @@ fn inspected(value: &Value, books: &mut Books) {
             || field(field(container, "Config"), "Image")
                 .as_str()
                 .is_some_and(|image| image.contains("amazon-ecs-agent"));
+        // `--format '{{json .State}}'` leaves the state alone.
+        let killed = field(state, "OOMKilled") == true || field(container, "OOMKilled") == true;
+        if !agent && killed {
+            docker::passed_its_limit(name, books);
+        }
         if !agent || !state.is_object() {
             continue;
         }
