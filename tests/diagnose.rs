@@ -109,6 +109,29 @@ fn rows_of_our_own_for_every_cause_are_diagnosed() {
 }
 
 #[test]
+fn what_is_history_and_what_stands_is_told_apart() {
+    let rows = rows(include_str!("diagnose/rows.jsonl"));
+    let of_boots: Vec<&Row> = rows.iter().filter(|row| row.id.starts_with("t3-")).collect();
+    assert!(of_boots.len() >= 30);
+    for row in of_boots {
+        let given = helps(row.answer.reboot_helps);
+        assert!(row.is_right(), "{}: {}", row.id, row.answer.cause);
+        assert_eq!(given == "yes", row.reboot == "yes", "{}: {given}", row.id);
+    }
+}
+
+#[test]
+fn a_console_of_a_boot_that_came_up_tells_the_engine_nothing_of_the_boot_before() {
+    let panic = "[ 8123.9] Kernel panic - not syncing: Fatal exception\n[ 8123.9] Rebooting in 10 seconds..\n";
+    let boot = "[    0.000000] Linux version 6.1.112 (x) #1 SMP\n[    0.1] Command line: root=UUID=1\n";
+    let of = |text: String| console_findings(&text).into_iter().map(|finding| finding.severity).max();
+    assert_eq!(of(format!("{panic}{boot}ip-10-0-1-5 login: \n")), Some(Severity::Noise));
+    assert_eq!(of(format!("{panic}{boot}")), Some(Severity::Cause), "it has not come up yet");
+    assert_eq!(of(format!("{boot}ip-10-0-1-5 login: \n{panic}")), Some(Severity::Cause));
+    assert_eq!(of(format!("{panic}{boot}ip-10-0-1-5 login: \n{boot}{panic}")), Some(Severity::Cause));
+}
+
+#[test]
 fn a_sample_alone_names_the_cause_of_its_signature() {
     let mut wrong = Vec::new();
     for entry in Library::get().signatures() {

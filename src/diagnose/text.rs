@@ -11,8 +11,10 @@ use serde::Serialize;
 use super::{Cause, Channel, Finding, Helps, Severity, advice};
 
 mod books;
+mod boots;
 mod combine;
 mod device;
+mod hearsay;
 mod judge;
 mod lines;
 mod owner;
@@ -134,6 +136,7 @@ impl Reader {
             block: Block::default(),
             shapes: Shapes::default(),
             books: Books::default(),
+            hung: combine::Hung::default(),
             owners: owner::Owners::default(),
             key_lines: 0,
         };
@@ -169,6 +172,7 @@ struct Desk {
     block: Block,
     shapes: Shapes,
     books: Books,
+    hung: combine::Hung,
     owners: owner::Owners,
     /// So many more lines may belong to a key: what lies between `-----BEGIN` and `-----END` is nobody's evidence.
     key_lines: u32,
@@ -265,22 +269,38 @@ impl Desk {
         if place == Place::Plugin && self.place == Place::Unknown {
             self.place = Place::Plugin;
         }
+        self.books.pass(&self.lower, place, stamp.at);
         self.library.matches(&self.lower, place, &mut self.found);
+        let authored = !matches!(stamp.place, None | Some(Place::Application | Place::Unknown));
         for &number in &self.found.signatures {
             let Some(signature) = self.library.signatures().get(number) else { continue };
+            let at = self.library.position(number, &self.lower).unwrap_or_default();
+            let of_host = matches!(signature.component, Component::Kernel | Component::Boot | Component::Host);
+            if of_host && signature.weight >= Weight::Symptom && !authored && hearsay::is_hearsay(&self.lower, at) {
+                continue;
+            }
             let stands = of_component(signature.component).unwrap_or(place);
             let Some(place) = self.owners.place(signature, &self.lower, stamp, voice, (stands, spoken_at)) else {
                 continue;
             };
+            match signature.id.as_str() {
+                "boot.begins" => self.books.boot(&self.lower, stamp.at),
+                "kernel.clean" if !self.lower.contains("welcome to") => self.books.came_up(stamp.at),
+                "cloud-init.done" => self.books.came_up(stamp.at),
+                "kernel.hung-task" => self.hung.line(&self.lower),
+                _ if signature.heals == Some(Heals::Connection) => self.books.came_up(stamp.at),
+                _ if signature.heals == Some(Heals::Start) => self.books.serves(),
+                _ => {}
+            }
             if device::is_data(signature, &self.lower) {
                 self.books.note(device::sighting(signature, line), stamp.at);
             } else if let Some(heals) = signature.heals {
                 self.books.success_at(place, heals, stamp.at);
             } else if !self.books.again(&signature.id, place, stamp.at) {
-                let at = self.library.position(number, &self.lower).unwrap_or_default();
                 self.books.note(sighting(signature, place, around(line, at)), stamp.at);
             }
         }
+        self.hung.trace(&self.lower);
         if let Some(root) = device::root(&self.lower) {
             self.books.note(root, None);
         }
@@ -301,7 +321,7 @@ impl Desk {
         self.weigh(&mut sightings);
         std::mem::take(&mut self.owners).weigh(self.library, &mut sightings);
         device::combine(&mut sightings);
-        combine::combine(&mut sightings);
+        combine::combine(&mut sightings, &self.hung);
         let judgement = judge::judge(&mut sightings, works);
         let mut findings: Vec<Told> = sightings.iter().take(FINDINGS_MAX).map(told).collect();
         if judgement.cause == Cause::Unknown && findings.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use super::super::{Cause, Family, Helps};
+use super::boots::Boots;
 use super::place::{Moment, Place};
 use super::signature::{Component, Heals, Weight};
 use crate::report::redact;
@@ -131,6 +132,13 @@ pub(super) struct Books {
     line: u64,
     /// What was left out for want of room.
     pub left_out: u64,
+    boots: Boots,
+    /// The last moment of each clock.
+    last: [Option<Moment>; 3],
+    /// The last moment of each clock at which an agent wrote something.
+    agents: [Option<Moment>; 3],
+    /// The last line in which systemd starts a service.
+    started: u64,
 }
 
 /// A line of the tail, and how often it came with other figures.
@@ -199,6 +207,38 @@ impl Books {
         }
     }
 
+    /// Looks at when a line, in lower case, was written and by whom, and whether a boot begins with it.
+    pub(super) fn pass(&mut self, line: &str, place: Place, at: Option<Moment>) {
+        self.boots.line(self.line, line, at);
+        if place == Place::Systemd && line.contains(": started ") && !line.contains("session") {
+            self.started = self.line;
+        }
+        let Some(at) = at else { return };
+        if let Some(last) = self.last.get_mut(at.clock()) {
+            *last = Some(at);
+        }
+        if matches!(place, Place::Ssm | Place::Ecs)
+            && let Some(last) = self.agents.get_mut(at.clock())
+        {
+            *last = Some(at);
+        }
+    }
+
+    /// A line, in lower case, has words with which boots begin.
+    pub(super) fn boot(&mut self, line: &str, at: Option<Moment>) {
+        self.boots.maybe_begins(self.line, line, at);
+    }
+
+    /// A line shows a system that has come up.
+    pub(super) fn came_up(&mut self, at: Option<Moment>) {
+        self.boots.is_up(self.line, at);
+    }
+
+    /// A line shows a system that starts its services.
+    pub(super) fn serves(&mut self) {
+        self.boots.serves(self.line);
+    }
+
     /// Keeps a line for the case that nothing is recognised. Lines that differ in figures only are kept once.
     pub(super) fn keep(&mut self, line: &str) {
         if line.trim().is_empty() {
@@ -233,14 +273,26 @@ impl Books {
     /// Everything that was seen, with what is over marked as such, and whether anything was seen to work.
     #[must_use]
     pub(super) fn close(self) -> (Vec<Sighting>, bool) {
-        let successes = self.successes;
-        let mut sightings: Vec<Sighting> = self.sightings.into_values().collect();
+        let Self { sightings, successes, mut boots, last, agents, started, .. } = self;
+        let passed = |sighting: &Sighting, moments: &[Option<Moment>; 3]| {
+            let since = |at: &Moment| at.at_least_since(sighting.last_at?);
+            moments.iter().flatten().filter_map(since).any(|secs| secs >= PASSED_SECS)
+        };
+        let mut sightings: Vec<Sighting> = sightings.into_values().collect();
+        for sighting in &sightings {
+            boots.died(sighting);
+        }
         for sighting in &mut sightings {
             sighting.over = successes.iter().any(|success| {
                 success.line > sighting.last_line
                     && (outlived(success, sighting)
                         || (concerns(success.place, sighting.place) && ends(success.heals, sighting.cause)))
             });
+            // Where memory is short, it is so again soon: an agent that goes on, or a service that was started again and leaves
+            // the host in peace, shows that it is not.
+            let again = started > sighting.last_line && passed(sighting, &last);
+            sighting.over |= sighting.cause == Cause::HostOutOfMemory && (again || passed(sighting, &agents));
+            sighting.over |= boots.ended(sighting);
         }
         // That something was started says nothing about how it fares: silence is not health (facts/host.md §7.2).
         (sightings, successes.iter().any(|success| success.heals != Heals::Start))

@@ -6,13 +6,13 @@ use super::place::Place;
 use super::signature::{Component, Weight};
 
 /// Adds what follows from several sightings, and takes back what others explain.
-pub(super) fn combine(sightings: &mut Vec<Sighting>) {
+pub(super) fn combine(sightings: &mut Vec<Sighting>, hung: &Hung) {
     container_killed(sightings);
     metadata_through_proxy(sightings);
     inodes_not_blocks(sightings);
     watches_not_blocks(sightings);
     no_source_without_metadata(sightings);
-    one_hung_task(sightings);
+    hung_tasks(sightings, hung);
     started_by_user_data(sightings);
     hibernates_for_a_reason(sightings);
     restarted_before(sightings);
@@ -94,15 +94,56 @@ fn no_source(sighting: &Sighting) -> bool {
     evidence.contains("nocredentialproviders") || evidence.contains("no valid providers in chain")
 }
 
-/// One line about one task of any program is no ground to reboot a machine. Its call trace, a second one, or a task of the system
-/// itself is (facts/checks.md H16).
-fn one_hung_task(sightings: &mut [Sighting]) {
-    let more = ["kernel.hung-system-task", "kernel.call-trace", "kernel.lockup", "kernel.panic", "kernel.oops"];
-    if more.iter().any(|id| seen(sightings, id)) {
+/// So many programs are told apart.
+const PROGRAMS_MAX: usize = 8;
+
+/// Which programs wait for the kernel, as far as the lines about hung tasks tell.
+#[derive(Debug, Default)]
+pub(super) struct Hung {
+    programs: Vec<String>,
+    /// The trace of one of them shows that it waits for a disk.
+    disk: bool,
+}
+
+impl Hung {
+    /// A line, in lower case, about a hung task: `task NAME:PID blocked for more than ...`.
+    pub(super) fn line(&mut self, line: &str) {
+        let Some((_, task)) = line.split_once("task ") else { return };
+        let Some((name, _)) = task.split_once(" blocked").and_then(|(task, _)| task.rsplit_once(':')) else { return };
+        if self.programs.len() < PROGRAMS_MAX && !self.programs.iter().any(|known| known == name) {
+            self.programs.push(name.to_owned());
+        }
+    }
+
+    /// Another line: it may be one of the trace.
+    pub(super) fn trace(&mut self, line: &str) {
+        let waits = [
+            "io_schedule",
+            "wait_on_page",
+            "wait_on_buffer",
+            "jbd2_log_wait",
+            "blk_mq_",
+            "xfs_log_force",
+            "submit_bio_wait",
+        ];
+        self.disk |= !self.programs.is_empty() && line.contains("+0x") && waits.iter().any(|name| line.contains(name));
+    }
+}
+
+/// An application that waits for its disk, once or again and again, is no ground to reboot a machine: that is slow storage. A
+/// task of the system itself is one, and traces of two programs, or of one that waits for something else than a disk
+/// (facts/checks.md H16).
+fn hung_tasks(sightings: &mut [Sighting], hung: &Hung) {
+    let more = ["kernel.hung-system-task", "kernel.lockup", "kernel.panic", "kernel.oops"];
+    let stands = |id: &str| sightings.iter().any(|sighting| sighting.id == id && !sighting.over);
+    let traced = stands("kernel.call-trace");
+    if more.iter().any(|id| stands(id)) || (traced && hung.programs.len() > 1) {
         return;
     }
-    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.hung-task" && sighting.count < 2) {
-        sighting.reboot = Some(Helps::Unknown);
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.hung-task") {
+        if !traced || hung.disk || sighting.count > 1 {
+            sighting.reboot = Some(Helps::Unknown);
+        }
     }
 }
 

@@ -49,6 +49,45 @@ impl Moment {
     pub(super) fn since(self, other: Self) -> Option<u64> {
         if self.clock == other.clock { self.secs.checked_sub(other.secs) } else { None }
     }
+
+    /// At least so many seconds lie between another moment and this one, also where only one of them says its year: then the
+    /// shorter way round the year counts, less what two time zones can differ.
+    #[must_use]
+    pub(super) fn at_least_since(self, other: Self) -> Option<u64> {
+        const DAY: u64 = 86_400;
+        const YEAR: u64 = 372 * DAY;
+        const ZONES: u64 = 26 * 3_600;
+        let of_year = |moment: Self| match moment.clock {
+            // Months count from one there, and from zero here.
+            Clock::Calendar => moment.secs.checked_sub(31 * DAY),
+            Clock::Year => Some(moment.secs),
+            Clock::Uptime => None,
+        };
+        if self.clock == other.clock {
+            return self.since(other);
+        }
+        let between = (of_year(self)? % YEAR + YEAR - of_year(other)? % YEAR) % YEAR;
+        if between < YEAR / 2 { between.checked_sub(ZONES) } else { None }
+    }
+
+    /// The seconds since the kernel started, if that is this moment's clock.
+    #[must_use]
+    pub(super) fn uptime(self) -> Option<u64> {
+        match self.clock {
+            Clock::Uptime => Some(self.secs),
+            Clock::Calendar | Clock::Year => None,
+        }
+    }
+
+    /// Which of three clocks it is.
+    #[must_use]
+    pub(super) fn clock(self) -> usize {
+        match self.clock {
+            Clock::Calendar => 0,
+            Clock::Year => 1,
+            Clock::Uptime => 2,
+        }
+    }
 }
 
 /// What stands before a message.
@@ -86,10 +125,20 @@ pub(super) fn stamp(line: &str) -> Stamp {
 fn kernel(line: &str) -> Stamp {
     let Some((inside, message)) = line.get(1..).and_then(|rest| rest.split_once(']')) else { return NONE };
     let inside = inside.trim();
+    if let Some(at) = inside.get(4..).and_then(dated_kernel) {
+        return Stamp { place: Some(program(message.trim_start()).unwrap_or(Place::Kernel)), at: Some(at), sure: true };
+    }
     let Some((secs, _)) = inside.split_once('.') else { return NONE };
     let Ok(secs) = secs.parse::<u64>() else { return NONE };
     let at = Some(Moment { clock: Clock::Uptime, secs });
     Stamp { place: Some(program(message.trim_start()).unwrap_or(Place::Kernel)), at, sure: true }
+}
+
+/// `Nov 21 03:15:54 2026`, as `dmesg -T` writes it after the day of the week.
+fn dated_kernel(text: &str) -> Option<Moment> {
+    let Moment { secs, .. } = month_and_day(text)?;
+    let year: u64 = text.get(16..20)?.parse().ok()?;
+    Some(Moment { clock: Clock::Calendar, secs: secs + (year * 372 + 31) * 86_400 })
 }
 
 fn logfmt(line: &str, place: Place) -> Stamp {
@@ -241,6 +290,7 @@ mod tests {
             ("time=\"2024-06-25T19:36:40+08:00\" level=info msg=\"x\"", Some(Place::Docker)),
             ("ERRO[2021-09-30T09:24:56.9Z] failed to mount overlay", Some(Place::Docker)),
             ("[  246.752196] INFO: task x:1 blocked", Some(Place::Kernel)),
+            ("[Wed Feb 19 06:41:03 2026] Out of memory", Some(Place::Kernel)),
             ("[   14.501] cloud-init[812]: failed", Some(Place::CloudInit)),
             ("Nov 21 03:15:54 ip-10-0-1-23 amazon-ecs-agent[3842]: level=info", Some(Place::Ecs)),
             ("Jun  8 10:48:13 compute4 kernel: [1694413.6] nf_conntrack: full", Some(Place::Kernel)),
@@ -264,6 +314,10 @@ mod tests {
         assert_eq!(at("level=info time=2026-11-21T03:11:51Z msg=x").since(first), Some(60));
         assert_eq!(first.since(at("level=info time=2026-11-21T03:11:51Z msg=x")), None);
         assert_eq!(at("[  246.7] x").since(first), None);
+        assert_eq!(first.since(at("[Sat Nov 21 03:10:00 2026] x")), Some(51));
+        assert_eq!(first.at_least_since(at("Nov 21 01:10:00 h a[1]: x")), None, "a time zone may be all of it");
+        assert_eq!(first.at_least_since(at("Nov 11 03:10:51 h a[1]: x")), Some(10 * 86_400 - 26 * 3_600));
+        assert_eq!(at("Nov 11 03:10:51 h a[1]: x").at_least_since(first), None);
         assert_eq!(at("Nov 21 03:11:00 h a[1]: x").since(at("Nov 21 03:10:00 h a[1]: x")), Some(60));
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of messages: entries of the files in `signatures/`, read once, looked for in one pass over a line.
 //!
-//! A pattern is not a regular expression but words in their order: `*` stands for anything in between, `|` for the edge of a
-//! word, and case does not matter. The longest word of each pattern is a key; one Aho-Corasick automaton finds the keys of
+//! A pattern is not a regular expression but words in their order: `*` stands for anything in between, `~` for a number, `|` for
+//! the edge of a word, and case does not matter. The longest word of each pattern is a key; one Aho-Corasick automaton finds the keys of
 //! all patterns at once, and only what it finds is looked at closely (docs/decisions/0052).
 
 use std::sync::OnceLock;
@@ -282,9 +282,12 @@ struct Pattern {
     pieces: Vec<Piece>,
 }
 
+/// What stands together: texts with a number between each two.
 #[derive(Debug)]
 struct Piece {
     text: String,
+    /// What follows after a number, and after another one.
+    numbered: Vec<String>,
     starts_word: bool,
     ends_word: bool,
 }
@@ -297,8 +300,11 @@ impl Pattern {
         let pieces = parts.iter().enumerate().filter(|(_, part)| !part.trim().is_empty()).map(|(number, part)| {
             let after_gap = if number > 0 { part.trim_start() } else { part };
             let bare = if number < last { after_gap.trim_end() } else { after_gap };
+            let lower = bare.trim_matches('|').to_ascii_lowercase();
+            let mut texts = lower.split('~').map(str::to_owned);
             Piece {
-                text: bare.trim_matches('|').to_ascii_lowercase(),
+                text: texts.next().unwrap_or_default(),
+                numbered: texts.collect(),
                 starts_word: bare.starts_with('|') || (number > 0 && part.starts_with(' ')),
                 ends_word: bare.ends_with('|') || (number < last && part.ends_with(' ')),
             }
@@ -308,7 +314,8 @@ impl Pattern {
 
     /// The longest piece: the rarest, most likely.
     fn key(&self) -> &str {
-        self.pieces.iter().map(|piece| piece.text.as_str()).max_by_key(|text| text.len()).unwrap_or("\0")
+        let texts = self.pieces.iter().flat_map(|piece| std::iter::once(&piece.text).chain(&piece.numbered));
+        texts.map(String::as_str).max_by_key(|text| text.len()).unwrap_or("\0")
     }
 
     fn is_in(&self, line: &str) -> bool {
@@ -328,7 +335,8 @@ impl Piece {
     fn end_in(&self, line: &str, from: usize) -> Option<usize> {
         let rest = line.get(from..)?;
         for (at, found) in rest.match_indices(&self.text) {
-            let (start, end) = (from + at, from + at + found.len());
+            let start = from + at;
+            let Some(end) = self.after_numbers(line, start + found.len()) else { continue };
             let word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
             let before = start.checked_sub(1).and_then(|at| line.as_bytes().get(at).copied());
             let after = line.as_bytes().get(end).copied();
@@ -338,6 +346,16 @@ impl Piece {
             }
         }
         None
+    }
+
+    /// Where the piece ends of which the first text ends at `from`.
+    fn after_numbers(&self, line: &str, from: usize) -> Option<usize> {
+        self.numbered.iter().try_fold(from, |from, text| {
+            let rest = line.get(from..)?;
+            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            (after.len() < rest.len() && after.starts_with(text.as_str()))
+                .then(|| line.len() - after.len() + text.len())
+        })
     }
 }
 
@@ -357,6 +375,11 @@ mod tests {
         assert!(!holds("|error", "noerror"));
         assert!(holds("imds * unreachable", "imds unreachable") && holds("imds * unreachable", "imds is unreachable"));
         assert!(!holds("imds * unreachable", "imdsunreachable"));
+        assert!(holds("killed process ~ (* total-vm", "no killed process; killed process 12 (java) total-vm:1kb"));
+        assert!(
+            !holds("killed process ~ (", "killed process (java)") && !holds("killed process ~ (", "killed process 1 x")
+        );
+        assert!(holds("stuck for ~s!", "cpu#1 stuck for 22s! [x]"));
     }
 
     #[test]
