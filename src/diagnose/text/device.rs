@@ -49,8 +49,8 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
             sighting.weight = Weight::Cause;
             sighting.also = vec![Cause::HostIoStalled];
             (sighting.reboot, sighting.restart) = (Some(Helps::Yes), None);
-            sighting.meaning = "The kernel made the root read-only after an error.".to_owned();
-            sighting.remedy = "One reboot lets fsck run; if it happens again, replace the node.".to_owned();
+            "The kernel made the root read-only after an error.".clone_into(&mut sighting.meaning);
+            "One reboot lets fsck run; if it happens again, replace the node.".clone_into(&mut sighting.remedy);
         }
     }
 }

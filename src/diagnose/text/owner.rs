@@ -32,6 +32,11 @@ const MARKS: &[&str] = &[
     "ec2imds",
     "imds",
     "ec2 metadata",
+    "ec2 instance role",
+    "ec2rolerequesterror",
+    "get valid credentials",
+    "instance profile",
+    "security-credentials",
     "ec2metadata",
     "ec2messages",
     "ssmmessages",
@@ -323,7 +328,7 @@ fn is_marked(line: &str) -> bool {
             1 => line
                 .get(hit.end()..)
                 .and_then(|rest| rest.split_whitespace().next())
-                .is_some_and(|name| name.ends_with(".go")),
+                .is_some_and(|name| name.trim_matches('"').rsplit_once('.').is_some_and(|(_, kind)| kind == "go")),
             // The SSM agent names the line of its source: `coremanager.go.250`.
             2 => line.as_bytes().get(hit.end()).is_some_and(u8::is_ascii_digit),
             _ => true,
@@ -372,4 +377,56 @@ fn foreign_call(line: &str) -> bool {
         return !known(service, &word(call));
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::stamp;
+    use super::*;
+
+    #[test]
+    fn hosts_ports_and_calls_tell_agents_from_others() {
+        for line in [
+            "lookup ssm.eu-west-1.amazonaws.com: no such host",
+            "lookup vpce-1.ssmmessages.eu-west-1.vpce.amazonaws.com: no such host",
+            "get \"http://169.254.170.2/v2\": dial tcp 169.254.170.2:80: i/o timeout",
+            "level=error msg=\"x\" module=acs_handler.go",
+            "error [func1 @ coremanager.go.250] x",
+        ] {
+            assert!(is_marked(line), "{line}");
+        }
+        for line in [
+            "lookup orders.abc.eu-west-1.rds.amazonaws.com: no such host",
+            "level=error msg=\"x\" module=billing",
+            "get \"https://x.go.jp/\": i/o timeout",
+            "dial tcp 10.0.9.9:443: i/o timeout",
+        ] {
+            assert!(!is_marked(line), "{line}");
+        }
+        assert!(foreign_port("dial tcp 10.0.9.9:6379: connect: connection refused"));
+        assert!(foreign_port("dial tcp 10.0.0.5:51324->10.0.9.9:5432: i/o timeout"));
+        assert!(!foreign_port("dial tcp [2600::1]:443: i/o timeout"));
+        assert!(!foreign_port("dial tcp: lookup x on 10.0.0.2:53: no such host"));
+        assert!(!foreign_port("proxyconnect tcp: dial tcp 10.0.0.9:9999: i/o timeout"));
+        assert!(foreign_call("x is not authorized to perform: dynamodb:putitem on resource: y"));
+        assert!(foreign_call("x is not authorized to perform: ssm:getparameter on resource: y"));
+        assert!(foreign_call("operation error dynamodb: putitem, api error accessdenied"));
+        assert!(foreign_call("when calling the putitem operation"));
+        assert!(!foreign_call("x is not authorized to perform: ssmmessages:opendatachannel"));
+        assert!(!foreign_call("x is not authorized to perform: ssm:updateinstanceinformation on resource: y"));
+        assert!(!foreign_call("operation error ecs: registercontainerinstance, api error accessdenied"));
+    }
+
+    #[test]
+    fn a_form_is_believed_where_its_voice_is_known() {
+        let mut owners = Owners::default();
+        let mut hear = |line: &str, kind| owners.hear(line, stamp(line), kind, 1);
+        let line = "level=error msg=\"dial tcp 10.0.9.9:443: i/o timeout\"";
+        assert_eq!(hear(line, Place::Unknown), Voice::Nameless);
+        assert_eq!(hear(line, Place::Ecs), Voice::Own);
+        assert_eq!(hear(line, Place::Application), Voice::Foreign);
+        assert_eq!(hear("level=error msg=\"x\" logger=shop", Place::Unknown), Voice::Foreign);
+        assert_eq!(hear("level=info msg=\"starting amazon ecs agent\"", Place::Unknown), Voice::Own);
+        assert!(owners.known.contains(&Place::Ecs));
+    }
 }
