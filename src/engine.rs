@@ -69,6 +69,8 @@ pub struct OperatorRequest {
     pub by: Arc<str>,
     /// What.
     pub action: Action,
+    /// When: an approval is of what had been asked by then.
+    pub at: Timestamp,
 }
 
 /// What an operator wants done.

@@ -437,6 +437,18 @@ impl Refusal {
         }
     }
 
+    /// The remedy that a person is asked to approve.
+    #[must_use]
+    pub fn asks_for(&self) -> Option<Remedy> {
+        if let Self::Approval { remedy } = self { Some(*remedy) } else { None }
+    }
+
+    /// Whether it is the same wait as another, whatever the numbers are now. The question for another remedy is another one.
+    #[must_use]
+    pub fn is_again(&self, other: &Self) -> bool {
+        self.rail() == other.rail() && self.asks_for() == other.asks_for()
+    }
+
     /// The rail's name: a stable word for machines.
     #[must_use]
     pub fn rail(&self) -> &'static str {

@@ -167,7 +167,7 @@ impl<D: Driver> Function<D> {
                 return Ok(json!({ "ok": false, "refusal": refusal }));
             }
         };
-        let OperatorRequest { by, action } = &request;
+        let OperatorRequest { by, action, at: _ } = &request;
         let said = format!("{action:?}");
         tracing::info!(by = %by, action = said, "an operator asks");
         let done = settled(self.driver.run(Trigger::Operator(request), &mut Allowance::new()).await.done)?;

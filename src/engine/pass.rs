@@ -302,7 +302,7 @@ impl Pass {
             }
             (Action::Approve(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));
-                plan::approve(incident, &policy, &request.by, now)
+                plan::approve(incident, &policy, &request.by, request.at, now)
             }
             (Action::Close(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));
@@ -330,7 +330,7 @@ impl Pass {
     fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
-            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy) }), _) => {
+            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy), .. }), _) => {
                 let answer = plan::fix(seen, &loaded, &self.context, by, *remedy, now);
                 self.answered(answer)
             }

@@ -45,7 +45,7 @@ pub(super) fn read(request: Value, now: Timestamp) -> Result<OperatorRequest, St
         Wanted::Ready(action) => action,
         Wanted::Mute(node, secs) => Action::Switch(Switch::Mute(node, after(now, secs))),
     };
-    Ok(OperatorRequest { by: Arc::from(by.as_str()), action })
+    Ok(OperatorRequest { by: Arc::from(by.as_str()), action, at: now })
 }
 
 enum Wanted {

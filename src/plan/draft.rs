@@ -237,9 +237,11 @@ impl<'a> Draft<'a> {
         // The permits of a remedy that does not happen now belong to another node.
         self.free();
         let limit = after(self.now, left);
-        if self.last_parked_rail() != Some(refusal.rail()) {
+        if self.waits().next().is_none_or(|last| !last.is_again(&refusal)) {
+            // Who was asked for this remedy already, and then for another, knows of both.
+            let asks = refusal.asks_for().is_some() && self.waits().all(|wait| *wait != refusal);
             self.note(Event::Parked(refusal.clone()));
-            if matches!(refusal, Refusal::Approval { .. }) {
+            if asks {
                 self.report(ReportKind::NeedsApproval);
             }
         }
@@ -248,13 +250,11 @@ impl<'a> Draft<'a> {
         self.go(Phase::Parked { refusal, since, until, limit }, Some(until))
     }
 
-    /// The rail of the last line about parking, so that a wait of hours is one line and not fifty.
-    fn last_parked_rail(&self) -> Option<&'static str> {
-        self.next.history.iter().rev().find_map(|entry| match &entry.event {
-            Event::Parked(refusal) => Some(Some(refusal.rail())),
-            Event::Ended { .. } | Event::Chosen { .. } => Some(None),
-            _ => None,
-        })?
+    /// What it has waited for since its last remedy, the newest first.
+    fn waits(&self) -> impl Iterator<Item = &Refusal> {
+        let since = self.next.history.iter().rev();
+        let since = since.take_while(|entry| !matches!(entry.event, Event::Ended { .. } | Event::Chosen { .. }));
+        since.filter_map(|entry| if let Event::Parked(refusal) = &entry.event { Some(refusal) } else { None })
     }
 
     /// Adds a report to what is saved.

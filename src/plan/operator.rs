@@ -119,42 +119,42 @@ pub fn fix(
     OperatorAnswer::Plan(Box::new(draft.go(phase, Some(wake))))
 }
 
-/// Approves the remedy that an incident waits with: bound to this incident, this remedy and an expiry.
+/// Approves the remedy that an incident waits with: bound to this incident, this remedy and an expiry. A word holds for what had been
+/// asked when it was given, `asked_at`, however long it was on its way.
 #[must_use]
-pub fn approve(incident: &Incident, policy: &Policy, by: &Arc<str>, now: Timestamp) -> OperatorAnswer {
-    let Some(remedy) = awaited(incident) else {
+pub fn approve(
+    incident: &Incident,
+    policy: &Policy,
+    by: &Arc<str>,
+    asked_at: Timestamp,
+    now: Timestamp,
+) -> OperatorAnswer {
+    // While it waits, the node is examined again and again, which takes a minute or two each time: whoever answers in one of
+    // these was asked all the same.
+    let examining = matches!(incident.phase, Phase::Examining { .. });
+    let waits = examining || matches!(incident.phase, Phase::Parked { .. });
+    let Some(remedy) = asked_for(incident, now).filter(|_| waits) else {
         return refused(format!("{} does not wait for an approval", incident.id));
     };
+    if asked_for(incident, asked_at) != Some(remedy) {
+        return refused(format!("{} has come to wait for another approval, that of {remedy}, meanwhile", incident.id));
+    }
     let mut draft = Draft::of(incident, policy, now, now);
     draft.next.approval = Some(Approval { by: Arc::clone(by), remedy, until: after(now, APPROVAL_SECS) });
     draft.note(said(OperatorWord::Approved, by));
-    if matches!(incident.phase, Phase::Examining { .. }) {
-        // The look that it waits for comes by itself.
+    // While it is examined, the look that it waits for comes by itself.
+    if examining {
         return OperatorAnswer::Plan(Box::new(draft.keep_wake()));
     }
     let wake = draft.in_secs(0);
     OperatorAnswer::Plan(Box::new(draft.stay(Some(wake))))
 }
 
-/// The remedy that a person was asked to approve. While it waits, the node is examined again and again, which takes a minute or two each
-/// time: whoever answers in one of these was asked all the same.
-fn awaited(incident: &Incident) -> Option<Remedy> {
-    match &incident.phase {
-        Phase::Parked { refusal: Refusal::Approval { remedy }, .. } => Some(*remedy),
-        Phase::Examining { .. } => {
-            let turns = |event: &Event| matches!(event, Event::Parked(_) | Event::Chosen { .. } | Event::Ended { .. });
-            let last = incident.history.iter().rev().find(|entry| turns(&entry.event))?;
-            if let Event::Parked(Refusal::Approval { remedy }) = &last.event { Some(*remedy) } else { None }
-        }
-        Phase::Parked { .. }
-        | Phase::Watching { .. }
-        | Phase::Draining { .. }
-        | Phase::Standby { .. }
-        | Phase::Treating { .. }
-        | Phase::Verifying { .. }
-        | Phase::Resting { .. }
-        | Phase::Closed { .. } => None,
-    }
+/// The remedy for which a person's approval was awaited at a moment.
+fn asked_for(incident: &Incident, at: Timestamp) -> Option<Remedy> {
+    let turns = |event: &Event| matches!(event, Event::Parked(_) | Event::Chosen { .. } | Event::Ended { .. });
+    let last = incident.history.iter().rev().find(|entry| entry.at <= at && turns(&entry.event))?;
+    if let Event::Parked(refusal) = &last.event { refusal.asks_for() } else { None }
 }
 
 /// Ends an incident by hand, once nothing of ours is on its way or in effect.

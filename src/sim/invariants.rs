@@ -145,7 +145,7 @@ pub struct Inspector {
     /// When each incident was first seen, as its first record said.
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
-    approvals: BTreeMap<IncidentId, (Timestamp, Option<Remedy>)>,
+    approvals: BTreeMap<IncidentId, (Timestamp, Remedy)>,
     /// When the end of each was decided that has to give something back first.
     decided: BTreeMap<IncidentId, Timestamp>,
     storms: storm::Storms,

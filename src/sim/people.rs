@@ -148,7 +148,7 @@ pub fn random_tags(rng: &mut Rng, now: Timestamp) -> Tags {
 
 /// An operator's request, through the function like every other.
 fn ask(driver: &mut Driver, action: Action) {
-    let request = OperatorRequest { by: Arc::from("arn:aws:iam::111122223333:user/operator"), action };
     let now = driver.now();
+    let request = OperatorRequest { by: Arc::from("arn:aws:iam::111122223333:user/operator"), action, at: now };
     driver.deliver(Trigger::Operator(request), now);
 }

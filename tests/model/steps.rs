@@ -219,8 +219,8 @@ fn commit_of(running: &Running) -> &Commit {
     commit
 }
 
-fn operator(action: Action) -> Trigger {
-    Trigger::Operator(OperatorRequest { by: Arc::from("ops"), action })
+fn operator(action: Action, at: Timestamp) -> Trigger {
+    Trigger::Operator(OperatorRequest { by: Arc::from("ops"), action, at })
 }
 
 impl State {
@@ -246,9 +246,9 @@ impl State {
             Start::Recovery(index) => Trigger::Signal(nodes[index].recovery(now)),
             Start::Sweep(index) => self.sweep(context, nodes[index].id)?,
             Start::Wake(index) => Trigger::Wake(self.ledger.incidents().nth(index)?.id),
-            Start::Fix(index) => operator(Action::Fix(nodes[index].id, None)),
-            Start::Pause => operator(Action::Switch(Switch::Pause)),
-            Start::Resume => operator(Action::Switch(Switch::Resume)),
+            Start::Fix(index) => operator(Action::Fix(nodes[index].id, None), now),
+            Start::Pause => operator(Action::Switch(Switch::Pause), now),
+            Start::Resume => operator(Action::Switch(Switch::Resume), now),
         };
         self.asked |= matches!(start, Start::Fix(_));
         self.started += 1;

@@ -23,7 +23,7 @@ fn plan_of(answer: OperatorAnswer) -> Result<Plan, String> {
 }
 
 fn approved(case: &Case) -> Result<Plan, String> {
-    plan_of(approve(&case.incident, &case.policy, &Arc::from("ops"), case.now))
+    plan_of(approve(&case.incident, &case.policy, &Arc::from("ops"), case.now, case.now))
 }
 
 fn closed(case: &Case) -> Result<Plan, String> {
@@ -120,6 +120,30 @@ fn an_approval_is_asked_for_once_while_it_is_waited_for() {
     let waiting = silent().policy(|policy| policy.approve_from = Some(Remedy::Reboot)).patient().look(dead);
     let again = waiting.wait(300).look(dead);
     assert_eq!((again.incident.phase.name(), again.reports().len(), again.incident.reports), ("parked", 0, 1));
+}
+
+#[test]
+fn a_word_that_was_long_on_its_way_approves_nothing_that_was_asked_after_it() {
+    let waiting = silent().policy(|policy| policy.approve_from = Some(Remedy::Reboot)).patient().look(dead);
+    let given = waiting.now;
+    let other = waiting.wait(300).look(|seen| dead(seen).hardware_failing());
+    assert_eq!(other.incident.phase.name(), "parked");
+    assert_eq!(other.reports(), [ReportKind::NeedsApproval], "another remedy is another question");
+    let word = |asked_at| approve(&other.incident, &other.policy, &Arc::from("ops"), asked_at, other.now);
+    let refusal = plan_of(word(given)).unwrap_err();
+    assert!(refusal.ends_with("has come to wait for another approval, that of stop-start, meanwhile"), "{refusal}");
+    let plan = plan_of(word(other.now)).unwrap();
+    assert_eq!(plan.next.approval.map(|approval| approval.remedy), Some(Remedy::StopStart));
+}
+
+#[test]
+fn a_question_is_asked_once_however_often_another_comes_between() {
+    let waiting = silent().policy(|policy| policy.approve_from = Some(Remedy::Reboot)).patient().look(dead);
+    let other = waiting.wait(300).look(|seen| dead(seen).hardware_failing());
+    let again = other.wait(300).look(dead);
+    assert_eq!((again.incident.phase.name(), again.reports().len(), again.incident.reports), ("parked", 0, 2));
+    let plan = approved(&again).unwrap();
+    assert_eq!(plan.next.approval.map(|approval| approval.remedy), Some(Remedy::Reboot));
 }
 
 #[test]

@@ -42,13 +42,10 @@ impl Inspector {
 
     /// A person approves what this incident waits with.
     pub fn approved(&mut self, incident: &Incident, at: Timestamp) {
-        // What it waits with when the word reaches it may be another remedy still, or one at all.
-        let remedy = if let Phase::Parked { refusal: Refusal::Approval { remedy }, .. } = &incident.phase {
-            Some(*remedy)
-        } else {
-            None
-        };
-        self.approvals.insert(incident.id, (at, remedy));
+        // What it waits with when the word reaches it may be another remedy, of which this person knows nothing.
+        if let Phase::Parked { refusal: Refusal::Approval { remedy }, .. } = &incident.phase {
+            self.approvals.insert(incident.id, (at, *remedy));
+        }
     }
 
     pub(super) fn within_the_rails(&mut self, landing: &Landing<'_>) {
@@ -165,9 +162,7 @@ impl Inspector {
         let Some(remedy) = remedy_of(landing.sent.effect) else { return };
         let free = landing.allowed(|policy| policy.approve_from.is_none_or(|from| remedy < from));
         let leave = self.approvals.get(&landing.sent.incident).copied();
-        let approved = leave.is_some_and(|(at, what)| {
-            what.is_none_or(|what| what == remedy) && after(at, APPROVED_MAX_SECS) > landing.sent.at
-        });
+        let approved = leave.is_some_and(|(at, what)| what == remedy && after(at, APPROVED_MAX_SECS) > landing.sent.at);
         if !free && !approved {
             self.breach("rail", landing, || format!("and nobody had approved it; leave was given for {leave:?}"));
         } else if !free && landing.incident.is_some_and(|incident| incident.approved_by().is_none()) {
