@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -230,6 +230,42 @@ fn a_flood_of_equal_lines_hides_nothing_and_is_counted() {
     let flood = answer.findings.iter().find(|told| told.cause == Cause::RuntimeDockerDown).unwrap();
     assert_eq!(flood.count, 50_000);
     assert!(flood.per_minute.unwrap() > 500, "{flood:?}");
+}
+
+/// Words in quotes that look like the id of a signature.
+fn ids_in(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let families = ["kernel", "boot", "agent", "ssm-agent", "ecs-agent", "host", "cloud-init", "unit"];
+    let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_id =
+        |text: &&str| text.split_once('.').is_some_and(|(family, name)| families.contains(&family) && is_word(name));
+    text.split('"').filter(is_id).filter(|id| !id.ends_with('.')).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_code_asks_of_a_signature_it_asks_of_one_that_exists() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnose/text");
+    let mut known: BTreeSet<String> = Library::get().signatures().iter().map(|entry| entry.id.clone()).collect();
+    for entry in fs::read_dir(home.join("shapes")).unwrap() {
+        known.extend(ids_in(&entry.unwrap().path()));
+    }
+    // What the code itself notes, and the one that it puts together.
+    let noted = [
+        "agent.metadata-through-proxy",
+        "host.room-but-no-space",
+        "host.root-device",
+        "kernel.remount-ro-data",
+        "unit.active-long",
+    ];
+    known.extend(noted.map(str::to_owned));
+    let asked: Vec<String> = ["../text.rs", "boots.rs", "combine.rs", "device.rs"]
+        .iter()
+        .flat_map(|file| ids_in(&home.join(file)))
+        .collect();
+    assert!(asked.len() > 30, "{asked:?}");
+    for id in asked {
+        assert!(known.contains(&id), "{id}");
+    }
 }
 
 #[test]

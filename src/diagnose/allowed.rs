@@ -9,20 +9,23 @@ use super::CheckLine;
 use crate::guard::{Refusal, Resource, calendar, fleet, mode, ownership, workload};
 use crate::observe::{Fact, Observation};
 use crate::policy::{Mode, Policy};
-use crate::ports::{KillSwitch, Rails};
-use crate::time::moment;
 
-/// The gates before any remedy, check by check. `rails` is what the ledger says of the node.
+/// The gates before any remedy, check by check.
 #[must_use]
-pub fn lines(seen: &Observation, policy: &Policy, rails: &Fact<Rails>, now: Timestamp) -> Vec<CheckLine> {
+pub fn lines(seen: &Observation, policy: &Policy, now: Timestamp) -> Vec<CheckLine> {
     if seen.node.is_instance() && seen.ec2 == Fact::Absent {
         // There is nothing that anybody could lend a hand to.
         return Vec::new();
     }
-    let mut lines = vec![consent(seen, policy, now)];
-    lines.extend(history(rails, now));
-    lines.extend([company(seen, policy), outage(seen, policy), tasks(seen, policy)]);
-    lines
+    // The ledger is the stack's, and who checks a node need not be able to read it.
+    let history = "the ledger was not read, where pause, quarantine, cooldown and open incidents stand";
+    vec![
+        consent(seen, policy, now),
+        CheckLine::unknown("G07", history),
+        company(seen, policy),
+        outage(seen, policy),
+        tasks(seen, policy),
+    ]
 }
 
 /// A refusal as a line: what could not be read is unknown, and everything else is in the way.
@@ -65,38 +68,6 @@ fn consent(seen: &Observation, policy: &Policy, now: Timestamp) -> CheckLine {
         Some(Resource::Cluster) => "its cluster",
     };
     CheckLine::ok(id, format!("opted in, and a tag on {whose} lowers the mode to {}", reach.mode))
-}
-
-/// G07: what was done to the node before, and whether Defib works at all.
-fn history(rails: &Fact<Rails>, now: Timestamp) -> Vec<CheckLine> {
-    let id = "G07";
-    let rails = match rails {
-        Fact::Known(rails) => rails,
-        Fact::Absent => return vec![CheckLine::ok(id, "the ledger knows nothing of it")],
-        Fact::Unknown(blind) => {
-            let text = "could not read the ledger, where pause, quarantine, cooldown and open incidents stand";
-            return vec![CheckLine::unknown(id, format!("{text}: {}", blind.as_str()))];
-        }
-    };
-    let mut lines = Vec::new();
-    match rails.switch {
-        KillSwitch::Running => {}
-        KillSwitch::Paused => lines.push(CheckLine::warn(id, "Defib is paused", "defib resume")),
-        KillSwitch::Unreadable => lines.push(CheckLine::unknown(id, "could not read whether Defib is paused")),
-    }
-    if let Some(quarantine) = rails.quarantine {
-        let since = moment(quarantine.since);
-        let text = format!("in quarantine since {since}: {} disruptive remedies in a day", quarantine.count);
-        lines.push(CheckLine::warn(id, text, "find out why, then end it: defib clear NODE"));
-    }
-    if let Some(until) = rails.muted_until.filter(|until| *until > now) {
-        let text = format!("an operator muted it until {}", moment(until));
-        lines.push(CheckLine::warn(id, text, "wait until then, or defib unmute NODE"));
-    }
-    if lines.is_empty() {
-        lines.push(CheckLine::ok(id, "not paused, not muted by an operator, in no quarantine"));
-    }
-    lines
 }
 
 /// G08: how the others of its group fare, so that a repair makes nothing worse.
@@ -156,34 +127,23 @@ mod tests {
     use crate::diagnose::Mark;
     use crate::observe::samples::{Seen, noon, seen};
     use crate::observe::{Blind, Ecs, Share, Workload};
-    use crate::ports::Quarantine;
     use crate::time::after;
 
-    fn unread() -> Fact<Rails> {
-        Fact::Unknown(Blind::NotRead)
-    }
-
     fn line(seen: &Seen, id: &str) -> String {
-        let lines = lines(seen, &Policy::default(), &unread(), noon());
+        let lines = lines(seen, &Policy::default(), noon());
         lines.iter().filter(|line| line.id == id).map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    }
-
-    fn running(switch: KillSwitch) -> Rails {
-        Rails { switch, muted_until: None, quarantine: None, around: None }
-    }
-
-    fn told(rails: Rails) -> Vec<(Mark, String)> {
-        history(&Fact::Known(rails), noon()).into_iter().map(|line| (line.verdict, line.text.to_string())).collect()
     }
 
     #[test]
     fn nothing_here_ever_fails_and_each_check_has_its_line() {
         let node = seen(noon()).in_cluster().in_group().with(|seen| seen.workload = Fact::Known(Workload::default()));
-        let all = lines(&node, &Policy::default(), &Fact::Known(running(KillSwitch::Running)), noon());
+        let all = lines(&node, &Policy::default(), noon());
         let said: Vec<(&str, Mark)> = all.iter().map(|line| (line.id, line.verdict)).collect();
-        assert_eq!(said, ["G06", "G07", "G08", "G09", "G11"].map(|id| (id, Mark::Ok)), "{all:?}");
+        let marks =
+            [("G06", Mark::Ok), ("G07", Mark::Unknown), ("G08", Mark::Ok), ("G09", Mark::Ok), ("G11", Mark::Ok)];
+        assert_eq!(said, marks, "{all:?}");
         let gone = seen(noon()).with(|seen| seen.ec2 = Fact::Absent);
-        assert_eq!(lines(&gone, &Policy::default(), &unread(), noon()), []);
+        assert_eq!(lines(&gone, &Policy::default(), noon()), []);
     }
 
     #[test]
@@ -199,21 +159,6 @@ mod tests {
         let policy = Policy { calendar: Some("freeze".parse().unwrap()), ..Policy::default() };
         let unasked = consent(&seen(noon()), &policy, noon());
         assert_eq!(unasked.verdict, Mark::Unknown, "a calendar that nobody read is not open");
-    }
-
-    #[test]
-    fn what_the_ledger_knows_is_unknown_without_it() {
-        assert!(line(&seen(noon()), "G07").starts_with("UNKNOWN G07 could not read the ledger"));
-        assert_eq!(told(running(KillSwitch::Running))[0].0, Mark::Ok);
-        assert_eq!(told(running(KillSwitch::Paused))[0], (Mark::Warn, "Defib is paused".to_owned()));
-        assert_eq!(told(running(KillSwitch::Unreadable))[0].0, Mark::Unknown);
-        let quarantine = Some(Quarantine { since: noon(), count: 3 });
-        let muted_until = Some(after(noon(), 60));
-        let both = told(Rails { muted_until, quarantine, ..running(KillSwitch::Running) });
-        assert_eq!(both.len(), 2);
-        assert!(both[0].1.ends_with("3 disruptive remedies in a day"), "{both:?}");
-        let over = told(Rails { muted_until: Some(noon()), ..running(KillSwitch::Running) });
-        assert_eq!(over[0].0, Mark::Ok);
     }
 
     #[test]

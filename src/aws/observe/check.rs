@@ -41,8 +41,7 @@ impl Nodes {
         if let Some(row) = &row {
             lines.extend(Box::pin(self.around_lines(&seen, row, now)).await);
         }
-        // The ledger is the stack's, and who checks a node need not be able to read it.
-        lines.extend(allowed::lines(&seen, policy, &Fact::Unknown(Blind::NotRead), now));
+        lines.extend(allowed::lines(&seen, policy, now));
         if !node.is_instance() {
             lines.extend(self.activation_lines(&seen, now));
         }

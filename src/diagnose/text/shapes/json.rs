@@ -201,6 +201,31 @@ fn inspected(value: &Value, books: &mut Books) {
     }
 }
 
+/// How deep an answer of AWS is looked into.
+const DEPTH_MAX: u32 = 10;
+
+/// Whether what lies within a value is looked at, too.
+pub(super) enum Within {
+    Also,
+    Not,
+}
+
+/// Shows each array and each object of an answer of AWS, the outer ones first, with how deep it lies.
+pub(super) fn walk(value: &Value, look: &mut impl FnMut(&Value, u32) -> Within) {
+    walk_from(value, 0, look);
+}
+
+fn walk_from(value: &Value, depth: u32, look: &mut impl FnMut(&Value, u32) -> Within) {
+    if depth == DEPTH_MAX || !(value.is_array() || value.is_object()) {
+        return;
+    }
+    match (look(value, depth), value) {
+        (Within::Also, Value::Array(items)) => items.iter().for_each(|item| walk_from(item, depth + 1, look)),
+        (Within::Also, Value::Object(fields)) => fields.values().for_each(|item| walk_from(item, depth + 1, look)),
+        (Within::Also | Within::Not, _) => {}
+    }
+}
+
 /// The words of a value: sentences, and the output that AWS passes on.
 fn collect(value: &Value, depth: u32, words: &mut Vec<String>) {
     if depth > 24 || words.len() > 4_096 {

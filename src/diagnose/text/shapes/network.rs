@@ -8,10 +8,8 @@ use serde_json::Value;
 use super::super::super::Cause;
 use super::super::books::{Books, Sighting};
 use super::super::signature::{Component, Weight};
-use super::json::field;
+use super::json::{Within, field, walk};
 
-/// How deep an answer is looked into.
-const DEPTH_MAX: u32 = 10;
 /// The port that every agent needs.
 const HTTPS: i64 = 443;
 /// A port of those that Linux and Windows choose answers to come to.
@@ -37,7 +35,7 @@ struct Judged {
 /// Reads an answer of AWS.
 pub(super) fn read(value: &Value, books: &mut Books) {
     let mut found = Found::default();
-    visit(value, DEPTH_MAX, &mut found, books);
+    walk(value, &mut |value, _| object(value, &mut found, books));
     let seen = found.tables.seen + found.groups.seen + found.lists.seen + found.open;
     let barred = [&found.tables, &found.groups, &found.lists].iter().any(|judged| !judged.barred.is_empty());
     if seen > 0 && !barred {
@@ -52,37 +50,27 @@ pub(super) fn read(value: &Value, books: &mut Books) {
     }
 }
 
-fn visit(value: &Value, depth: u32, found: &mut Found, books: &mut Books) {
-    if depth == 0 {
-        return;
+fn object(value: &Value, found: &mut Found, books: &mut Books) -> Within {
+    let routes = field(value, "Routes").as_array();
+    if let Some(routes) = routes {
+        table(routes, value, &mut found.tables);
+    } else if field(value, "DestinationCidrBlock").is_string() && field(value, "State") == "blackhole" {
+        let text = format!("a route leads nowhere: {value}");
+        note(books, "blackhole", Cause::NetworkUnreachable, Weight::Cause, &text);
     }
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| visit(item, depth - 1, found, books)),
-        Value::Object(fields) => {
-            if let Some(routes) = field(value, "Routes").as_array() {
-                table(routes, value, &mut found.tables);
-            } else {
-                if field(value, "DestinationCidrBlock").is_string() && field(value, "State") == "blackhole" {
-                    let text = format!("a route leads nowhere: {value}");
-                    note(books, "blackhole", Cause::NetworkUnreachable, Weight::Cause, &text);
-                }
-                fields.values().for_each(|item| visit(item, depth - 1, found, books));
-            }
-            if field(value, "IpPermissionsEgress").is_array() {
-                group(value, &mut found.groups);
-            }
-            if let Some(entries) = field(value, "Entries").as_array() {
-                access_list(entries, value, &mut found.lists);
-            }
-            let kinds = ["NatGatewayId", "VpcEndpointId"];
-            if field(value, "State") == "available" && kinds.iter().any(|name| field(value, name).is_string()) {
-                found.open += 1;
-            }
-            gateway(value, books);
-            names(value, books);
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    if field(value, "IpPermissionsEgress").is_array() {
+        group(value, &mut found.groups);
     }
+    if let Some(entries) = field(value, "Entries").as_array() {
+        access_list(entries, value, &mut found.lists);
+    }
+    let kinds = ["NatGatewayId", "VpcEndpointId"];
+    if field(value, "State") == "available" && kinds.iter().any(|name| field(value, name).is_string()) {
+        found.open += 1;
+    }
+    gateway(value, books);
+    names(value, books);
+    if routes.is_some() { Within::Not } else { Within::Also }
 }
 
 fn note(books: &mut Books, id: &str, cause: Cause, weight: Weight, text: &str) {

@@ -8,10 +8,8 @@ use super::super::super::Cause;
 use super::super::super::iam::{Document, Grant};
 use super::super::books::{Books, Sighting};
 use super::super::signature::{Component, Weight};
-use super::json::field;
+use super::json::{Within, field, walk};
 
-/// How deep an answer is looked into.
-const DEPTH_MAX: u32 = 10;
 /// Without one of these an agent does not reach its service.
 const NEEDED: [&str; 3] =
     ["ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ecs:RegisterContainerInstance"];
@@ -20,34 +18,25 @@ const FITTING: [&str; 8] = ["ssm", "systemsmanager", "containerservice", "ecs", 
 
 /// Reads an answer of AWS.
 pub(super) fn read(value: &Value, books: &mut Books) {
-    visit(value, DEPTH_MAX, books);
+    walk(value, &mut |value, depth| object(value, depth, books));
 }
 
-fn visit(value: &Value, depth: u32, books: &mut Books) {
-    if depth == 0 {
-        return;
-    }
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| visit(item, depth - 1, books)),
-        Value::Object(fields) => {
-            trust(field(value, "AssumeRolePolicyDocument"), books);
-            let service = field(value, "ServiceName").as_str().unwrap_or_default();
-            for name in ["PolicyDocument", "Document"] {
-                if let Some(document) = document(field(value, name)) {
-                    policy(&document, service, books);
-                }
-            }
-            if field(value, "Statement").is_array() && depth == DEPTH_MAX {
-                if let Some(document) = document(value) {
-                    policy(&document, "", books);
-                }
-                return;
-            }
-            attached(value, books);
-            fields.values().for_each(|item| visit(item, depth - 1, books));
+fn object(value: &Value, depth: u32, books: &mut Books) -> Within {
+    trust(field(value, "AssumeRolePolicyDocument"), books);
+    let service = field(value, "ServiceName").as_str().unwrap_or_default();
+    for name in ["PolicyDocument", "Document"] {
+        if let Some(document) = document(field(value, name)) {
+            policy(&document, service, books);
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+    if field(value, "Statement").is_array() && depth == 0 {
+        if let Some(document) = document(value) {
+            policy(&document, "", books);
+        }
+        return Within::Not;
+    }
+    attached(value, books);
+    Within::Also
 }
 
 fn note(books: &mut Books, id: &str, weight: Weight, text: &str) {

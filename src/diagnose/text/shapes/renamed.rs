@@ -7,41 +7,30 @@ use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
 use super::super::place::Place;
 use super::super::signature::{Component, Heals, Weight};
-use super::json::field;
-
-/// How deep an answer is looked into.
-const DEPTH_MAX: u32 = 10;
+use super::json::{Within, field, walk};
 
 /// Reads an answer of AWS by the words in it.
 pub(super) fn read(value: &Value, books: &mut Books) {
-    visit(value, DEPTH_MAX, books);
+    walk(value, &mut |value, _| {
+        match value {
+            Value::Array(items) => row(items, books),
+            Value::Object(fields) => object(value, fields, books),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        Within::Also
+    });
 }
 
-fn visit(value: &Value, depth: u32, books: &mut Books) {
-    if depth == 0 {
-        return;
-    }
-    match value {
-        Value::Array(items) => {
-            row(items, books);
-            for item in items {
-                visit(item, depth - 1, books);
-            }
+fn object(value: &Value, fields: &Map<String, Value>, books: &mut Books) {
+    for (name, item) in fields {
+        match item {
+            Value::String(word) => pair(name, word, books),
+            Value::Bool(flag) => pair(name, if *flag { "True" } else { "False" }, books),
+            Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => {}
         }
-        Value::Object(fields) => {
-            for (name, item) in fields {
-                match item {
-                    Value::String(word) => pair(name, word, books),
-                    Value::Bool(flag) => pair(name, if *flag { "True" } else { "False" }, books),
-                    Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => {}
-                }
-                visit(item, depth - 1, books);
-            }
-            profile(fields, books);
-            inactive(value, books);
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+    profile(fields, books);
+    inactive(value, fields, books);
 }
 
 fn note(books: &mut Books, id: &str, component: Component, cause: Cause, weight: Weight, text: &str) {
@@ -130,8 +119,7 @@ fn profile(fields: &Map<String, Value>, books: &mut Books) {
 }
 
 /// A cluster or a container instance that is `INACTIVE`, known by its ARN.
-fn inactive(value: &Value, books: &mut Books) {
-    let Value::Object(fields) = value else { return };
+fn inactive(value: &Value, fields: &Map<String, Value>, books: &mut Books) {
     if !fields.values().any(|word| word == "INACTIVE") || field(value, "containerInstances").is_array() {
         return;
     }
