@@ -23,6 +23,7 @@ mod examine;
 pub mod ladder;
 mod open;
 mod operator;
+pub mod preview;
 mod quiet;
 mod settle;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod verify;
 pub use draft::Plan;
 pub use open::{Opening, Told, admit, open, told};
 pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
+pub use preview::{PlanId, Preview, preview, preview_look};
 pub(crate) use quiet::{is_as_told, is_no_news, told_already};
 pub use settle::{refused, settle};
 

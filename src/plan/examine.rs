@@ -230,7 +230,7 @@ fn breaker(draft: &Draft<'_>, rails: &Rails, remedy: Remedy) -> Result<(), Refus
 /// Whether AWS itself names a cause that nothing on the host removes: a probe would only take time.
 ///
 /// The role and the network path are read from the API as they are now. The console is not: it may tell of yesterday.
-fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
+pub(super) fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
     let found = diagnose(seen, health, now);
     !health.is_well()
         && matches!(found.cause.family(), Family::Identity | Family::Network)
@@ -447,6 +447,24 @@ fn patience(draft: &Draft<'_>, cause: Cause, remedy: Remedy) -> Option<Timestamp
         Err(Refusal::Cooldown { until }) => Some(until),
         Err(_) | Ok(()) => None,
     }
+}
+
+/// Every rail of a remedy that is asked before its permits are taken, for who wants to know what would be.
+pub(super) fn rails_of_remedy(
+    draft: &Draft<'_>,
+    seen: &Observation,
+    health: Health,
+    rails: &Rails,
+    remedy: Remedy,
+) -> Result<(), Refusal> {
+    gates::sight(seen)?;
+    gates::cooldown(&draft.next, draft.policy, draft.now)?;
+    if let (true, Some(around)) = (remedy.is_disruptive(), &rails.around) {
+        shared::check(&draft.next, seen, &around.peers, draft.policy)?;
+        breaker(draft, rails, remedy)?;
+    }
+    remedy_gates(draft, seen, health, remedy)?;
+    free_of_quarantine(rails, remedy)
 }
 
 /// The rails of one remedy on one node.

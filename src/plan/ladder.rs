@@ -168,6 +168,20 @@ pub fn choose(
     wait.map_or(Choice::Exhausted, Choice::Wait)
 }
 
+/// Whether a remedy could have its turn on this node at all: it concerns it, was not tried, and there is a way to carry it out.
+pub(super) fn possible(
+    incident: &Incident,
+    seen: &Observation,
+    health: Health,
+    cause: Cause,
+    policy: &Policy,
+    remedy: Remedy,
+) -> bool {
+    relevant(incident, health, cause, remedy)
+        && !spent(incident, policy, remedy)
+        && gates::way(seen, health, remedy).is_ok()
+}
+
 /// Whether an agent's restart concerns an agent that is in trouble.
 fn relevant(incident: &Incident, health: Health, cause: Cause, remedy: Remedy) -> bool {
     match remedy {

@@ -24,6 +24,7 @@ mod looks;
 mod opening;
 mod operators;
 mod patience;
+mod previews;
 mod proofs;
 mod quarantine;
 mod quiet;

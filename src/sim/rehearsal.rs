@@ -357,7 +357,7 @@ impl Rehearsal {
         };
         self.say(at, format!("operator: {text}"));
         if let Some(action) = action {
-            let request = OperatorRequest { by: Arc::from("ops"), action, at };
+            let request = OperatorRequest { by: Arc::from("ops"), action, at, plan: None };
             self.driver.deliver(Trigger::Operator(request), at);
         }
     }
