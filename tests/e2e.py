@@ -42,7 +42,8 @@ CALLS_MAX = {"restart": 12, "reboot": 30, "flap": 4}
 
 NODES = {
     "restart": "i-0e2e00000000000a1", "reboot": "i-0e2e00000000000a2", "flap": "i-0e2e00000000000a3", "role": "i-0e2e00000000000a4",
-    "twice": "i-0e2e00000000000a5", "asked": "i-0e2e00000000000a9", "killed": "i-0e2e00000000000a6", "lost": "i-0e2e00000000000a7", "newer": "i-0e2e00000000000a8",
+    "twice": "i-0e2e00000000000a5", "killed": "i-0e2e00000000000a6", "lost": "i-0e2e00000000000a7", "newer": "i-0e2e00000000000a8",
+    "asked": "i-0e2e00000000000a9",
 }
 IN_CLUSTER = ("restart", "flap", "twice", "killed", "lost")
 

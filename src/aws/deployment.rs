@@ -96,6 +96,12 @@ impl Failed {
     pub fn is_denied(&self) -> bool {
         self.0.kind == FaultKind::Denied
     }
+
+    /// Whether AWS answered that there is no such thing.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.0.kind == FaultKind::Absent
+    }
 }
 
 impl fmt::Display for Failed {

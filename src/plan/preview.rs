@@ -124,13 +124,12 @@ impl Preview {
     /// that opens meanwhile: the plan is the same.
     #[must_use]
     pub fn id(&self) -> PlanId {
-        let mut text = format!("{} {} {} {:?}", self.node, self.mode, self.cause, self.asked);
-        for rung in &self.rungs {
-            text.push_str(&format!(" {}={}", rung.remedy, rung.turn.as_str()));
-        }
+        let mut text = vec![format!("{} {} {} {:?}", self.node, self.mode, self.cause, self.asked)];
+        text.extend(self.rungs.iter().map(|rung| format!("{}={}", rung.remedy, rung.turn.as_str())));
         // FNV-1a: it tells plans apart that differ by chance, and it is the same in every build.
         PlanId(
-            text.bytes()
+            text.join(" ")
+                .bytes()
                 .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)),
         )
     }

@@ -122,10 +122,10 @@ fn function(deployment: &Deployment, lines: &mut Lines) -> Mode {
     let mode = function.setting("DEFIB_MODE").map_or(Ok(Mode::Observe), str::parse::<Mode>);
     match mode {
         Ok(mode @ (Mode::Off | Mode::Observe)) => {
-            let text = format!("mode {mode}: it {}", mode.allows());
+            let text = format!("mode {mode} allows {}", mode.allows());
             lines.warn("mode", text, "raise the parameter Mode when a week of reports has earned it");
         }
-        Ok(mode) => lines.ok("mode", format!("mode {mode}: it {}", mode.allows())),
+        Ok(mode) => lines.ok("mode", format!("mode {mode} allows {}", mode.allows())),
         Err(_) => lines.fail("mode", "DEFIB_MODE is none of the modes", "set the parameter Mode, and update the stack"),
     }
     mode.unwrap_or(Mode::Observe)
@@ -152,8 +152,10 @@ async fn documents(deployment: &Deployment, lines: &mut Lines) {
                 format!("{name} is active, and not of this version of the command line"),
                 "update the stack from this version's template, or use that version's command line",
             ),
-            Err(failed) if failed.is_denied() => lines.dark(check, failed),
-            Err(failed) => lines.fail(check, format!("{name}: {failed}"), "deploy the stack again"),
+            Err(failed) if failed.is_absent() => {
+                lines.fail(check, format!("there is no document {name}"), "deploy the stack again");
+            }
+            Err(failed) => lines.dark(check, failed),
         }
     }
 }
