@@ -411,6 +411,8 @@ restart_runtime() {
         }
     fi
     within 75 systemctl start docker.service || refuse 1 "docker.service did not start: $(shown docker.service)"
+    # One that dies again may answer before it does.
+    came_back docker.service "" || refuse 1 "docker was started and ended again: $(shown docker.service)"
     docker_answers || refuse 1 "docker was restarted and does not answer: $(shown docker.service)"
     say "docker.service after: $(shown docker.service); docker answers"
     # The ECS unit stops with docker and is not started with it.
