@@ -27,6 +27,7 @@ mod patience;
 mod proofs;
 mod quarantine;
 mod quiet;
+mod refusals;
 mod rules;
 mod rungs;
 mod settling;
