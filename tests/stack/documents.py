@@ -32,6 +32,8 @@ def check_documents():
         codes |= set(re.findall(r"\b(?:refuse|Stop-WithRefusal) (\d+)", scripts))
         check(f"{name} never asks the agent to reboot", codes <= {"0", "1"} | (REFUSALS if wanted else set()), codes)
     allowed = TEMPLATE["Resources"]["RepairDocument"]["Properties"]["Content"]["parameters"]["Action"]["allowedValues"]
+    told = set(re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "REPAIRS.md").read_text(encoding="utf-8"), re.MULTILINE))
+    check("docs/REPAIRS.md tells every exit code of a repair", told == {"0", "1"} | REFUSALS, told)
     check("the repair knows four words", allowed == ["free-disk", "restart-ssm-agent", "restart-ecs-agent", "restart-runtime"])
     for script in ("repair.sh", "repair.ps1"):
         text = (INFRA / "documents" / script).read_text(encoding="utf-8")
