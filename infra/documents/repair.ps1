@@ -75,7 +75,7 @@ function Remove-Old([string]$What, [string[]]$Paths, [datetime]$Before) {
     Get-Item -Path $Paths -ErrorAction SilentlyContinue | Where-Object { $_.LastWriteTime -lt $Before } |
         Remove-Item -Recurse -Force -ErrorAction SilentlyContinue
     $gave = [Math]::Max(0, (Get-PSDrive -Name $env:SystemDrive.TrimEnd(':')).Free - $had)
-    Write-Output "${What}: $([Math]::Floor($gave / 1KB)) KiB"
+    Write-Output "${What}: $([Math]::Floor($gave / 1024)) KiB"
 }
 
 function Get-UsedPercent {
