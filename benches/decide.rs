@@ -113,6 +113,7 @@ fn seen(now: Timestamp) -> Observation {
         workload: Fact::Known(Workload::default()),
         calendar: Fact::Absent,
         invocation: Fact::Absent,
+        repair: Fact::Absent,
         probe: Fact::Known(Probe {
             sent_at: after(now, -10),
             answer: ProbeAnswer::Answered { booted_at: after(now, -80_000), findings },

@@ -74,6 +74,9 @@ pub struct Incident {
     pub diagnosis: Option<Diagnosis>,
     /// Our last probe.
     pub probe: Option<ProbeSent>,
+    /// The command of the repair that was sent to the host last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<CommandId>,
     /// What an operator asked for.
     pub asked: Option<Ask>,
     /// Who approved what.
@@ -127,6 +130,7 @@ impl Incident {
             attempts: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
             asked: None,
             approval: None,
             parked_secs: 0,

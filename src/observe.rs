@@ -19,12 +19,14 @@ use crate::time::secs_between;
 mod factors;
 mod health;
 mod look;
+mod repair;
 #[cfg(test)]
 pub(crate) mod samples;
 
 pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 pub use look::{Depth, Look, Spare};
+pub use repair::{HostRefusal, RepairEnd};
 
 /// A fact about the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,6 +114,8 @@ pub struct Observation {
     pub invocation: Fact<Invocation>,
     /// What our last probe said. Absent: none was sent.
     pub probe: Fact<Probe>,
+    /// How our last repair on the host ended. Absent: the look named none.
+    pub repair: Fact<RepairEnd>,
     /// Live Session Manager sessions.
     pub sessions: Fact<u16>,
     /// Somebody else's work on the node. Absent: none that a command could be, for the SSM agent is not connected.
@@ -141,6 +145,7 @@ impl Observation {
             factors: Fact::Absent,
             invocation: Fact::Absent,
             probe: Fact::Absent,
+            repair: Fact::Absent,
             ..Self::unread(node, at)
         }
     }
@@ -161,6 +166,7 @@ impl Observation {
             factors: Fact::Unknown(unread),
             invocation: Fact::Unknown(unread),
             probe: Fact::Unknown(unread),
+            repair: Fact::Unknown(unread),
             sessions: Fact::Unknown(unread),
             busy: Fact::Unknown(unread),
             workload: Fact::Unknown(unread),

@@ -127,6 +127,7 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
     Look {
         command: incident.command().cloned(),
         probe,
+        repair: verify::late_repair(incident, now),
         group: place.group.clone(),
         container_instance: place.container_instance.clone(),
         calendar,

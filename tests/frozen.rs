@@ -19,7 +19,7 @@ use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
     Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
-use defib::observe::{Blind, Busy, Factor, InvocationStatus, Manager, Platform, Standing};
+use defib::observe::{Blind, Busy, Factor, HostRefusal, InvocationStatus, Manager, Platform, Standing};
 use defib::policy::standing::{Fallen, News as PolicyNews};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
@@ -261,6 +261,7 @@ fn events() -> Vec<Event> {
     use AttemptResult::{Failed as DidNotHelp, Helped, NotSent, Refused, Running as GoesOn};
     let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
+    all.extend(HostRefusal::ALL.map(|why| Event::HostRefused { remedy: Remedy::RestartEcsAgent, why }));
     all.extend(refusals().into_iter().map(Event::Parked));
     let by = || Some(Arc::from("ops \"night\" shift"));
     let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed, OperatorWord::Cleared];
@@ -328,6 +329,7 @@ fn incident(phase: Phase) -> Incident {
             ]),
         }),
         probe: Some(ProbeSent { at: at("14:07:00"), command: Some(command()) }),
+        repair: None,
         asked: Some(Ask { by: Arc::from("ops"), at: at("14:06:00"), remedy: Some(Remedy::Reboot) }),
         approval: Some(Approval { by: Arc::from("ops"), remedy: Remedy::Reboot, until: at("15:06:00") }),
         parked_secs: 300,
@@ -574,7 +576,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         L::Told(_) | L::InvocationRead(_) | L::Looked { .. } | L::HoldDownOver { .. } | L::ProbeAnswered { .. } => {}
         L::ProbeUndelivered | L::Diagnosed { .. } | L::Chosen { .. } | L::Done(_) | L::Refused(_) | L::Expired(_) => {}
         L::Burned(_) | L::Drained { .. } | L::Reached(_) | L::Ended { .. } | L::Parked(_) | L::Unparked => {}
-        L::Operator(_) | L::Reminded | L::Closed(_) => {}
+        L::HostRefused { .. } | L::Operator(_) | L::Reminded | L::Closed(_) => {}
     }
 }
 

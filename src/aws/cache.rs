@@ -15,7 +15,7 @@ use super::observe::vpc::Around;
 use crate::diagnose::identity::{HostManagement, Profile, Role};
 use crate::diagnose::path::VpcId;
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
-use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, Tags, Workload};
+use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, RepairEnd, Tags, Workload};
 use crate::time::secs_between;
 
 /// Where a node is, and what of it hardly changes, holds for so long, in seconds.
@@ -121,6 +121,8 @@ pub(super) struct Cache {
     pub probes: Kept<CommandId, Probe>,
     /// Probes that are on their way, for the rest of one look.
     pub pending: Kept<CommandId, Probe>,
+    /// Repairs that have ended. They never change.
+    pub repairs: Kept<CommandId, RepairEnd>,
     /// Commands that this process sent, and when.
     pub sent: Kept<CommandId, Timestamp>,
     /// Commands whose bad end a sweep told.

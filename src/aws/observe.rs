@@ -166,6 +166,7 @@ impl Nodes {
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         // First, because what it says may make Systems Manager's view of the node needless.
         seen.probe = if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)).await;
+        seen.repair = self.repair(node, look.repair.as_ref(), now).await;
         let (ecs, ssm, invocation, asg, checks) = tokio::join!(
             if_asked(!spare.ecs, self.ecs(node, look, now)),
             if_asked(!spare.ssm && !look.only_ecs && !gone, self.ssm(seen, state, look, now)),
@@ -261,6 +262,7 @@ impl Nodes {
             if_asked(!look.spare.ssm, self.probe(node, look.probe.as_ref(), now)),
         );
         (seen.ssm, seen.ecs, seen.invocation, seen.probe) = (ssm, ecs, invocation, probe);
+        seen.repair = self.repair(node, look.repair.as_ref(), now).await;
         self.around(seen, look, now);
         if !look.close || seen.is_plainly_well(look, now) {
             return;
@@ -395,6 +397,9 @@ fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
     }
     if look.probe.is_some() {
         seen.probe = not_read!();
+    }
+    if look.repair.is_some() {
+        seen.repair = not_read!();
     }
     seen
 }

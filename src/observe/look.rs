@@ -16,6 +16,8 @@ pub struct Look {
     pub command: Option<CommandId>,
     /// Our last probe.
     pub probe: Option<CommandId>,
+    /// Our last repair on the host, where its proof is late.
+    pub repair: Option<CommandId>,
     /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
     pub group: Option<AutoScalingGroupName>,
     /// The container instance that the node was last seen as, or that an event named: spares the search for it.

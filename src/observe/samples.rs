@@ -127,6 +127,7 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
         factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 1 }),
         invocation: Fact::Absent,
         probe: Fact::Absent,
+        repair: Fact::Absent,
         sessions: Fact::Known(0),
         busy: Fact::Known(Busy::Idle),
         workload: Fact::Absent,

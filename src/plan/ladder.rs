@@ -7,7 +7,7 @@ use crate::diagnose::{Cause, Family};
 use crate::event::SignalKind;
 use crate::guard::mode::{check_cause, least_mode};
 use crate::guard::{GroupRefusal, Refusal, gates};
-use crate::incident::{AttemptResult, Incident, Remedy};
+use crate::incident::{AttemptResult, Event, Incident, Remedy};
 use crate::observe::{Depth, Health, Observation, Standing};
 use crate::policy::{Mode, Policy};
 
@@ -233,7 +233,12 @@ fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
     let climbed = counted().any(|attempt| {
         attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
     });
+    // What the host itself refused, it would refuse again.
+    let refused = incident.history.iter().any(|line| {
+        matches!(line.event, Event::HostRefused { remedy: of, .. } if of == remedy)
+            && from.is_none_or(|from| line.at >= from)
+    });
     planted!(LadderDown => return tries >= usize::from(tries_max(policy, remedy)));
     planted!(TriesForEver => return false);
-    tries >= usize::from(tries_max(policy, remedy)) || climbed
+    tries >= usize::from(tries_max(policy, remedy)) || climbed || refused
 }

@@ -28,6 +28,7 @@ mod previews;
 mod proofs;
 mod quarantine;
 mod quiet;
+mod refusals;
 mod rules;
 mod rungs;
 mod settling;

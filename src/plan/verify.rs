@@ -8,9 +8,11 @@ use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::guard::mode::{self, Reach};
 use crate::guard::{Refusal, ownership};
-use crate::incident::{AttemptResult, Ending, Event, Milestone, Phase, ProbeSent, Remedy};
+use crate::incident::{AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
+use crate::node::CommandId;
 use crate::observe::{
-    Check, Connection, Fact, Health, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
+    Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer,
+    RepairEnd, Standing,
 };
 use crate::policy::Policy;
 use crate::ports::Rails;
@@ -22,6 +24,8 @@ const LOOK_SECS: i64 = 20;
 const LOOK_MAX_SECS: i64 = 120;
 /// How long a proof must hold, in seconds: ECS agents connect and drop again.
 const STABLE_SECS: i64 = 60;
+/// How long after its first look a proof is late, in seconds.
+const LATE_SECS: i64 = 45;
 
 /// How long a remedy has to help, in seconds.
 ///
@@ -51,6 +55,34 @@ fn first_look_secs(remedy: Remedy) -> i64 {
 /// Until the next look, in seconds.
 fn next_look_secs(since: Timestamp, now: Timestamp) -> i64 {
     (secs_between(since, now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
+}
+
+/// The repair whose proof is late: then the host is asked what became of it. A proof that comes in time costs no call for this.
+pub(super) fn late_repair(incident: &Incident, now: Timestamp) -> Option<CommandId> {
+    match &incident.phase {
+        Phase::Verifying { remedy, since, proven_since: None, .. }
+            if secs_between(*since, now) >= first_look_secs(*remedy) + LATE_SECS =>
+        {
+            incident.repair.clone()
+        }
+        Phase::Verifying { .. }
+        | Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => None,
+    }
+}
+
+/// What the host says against its repair, where that settles the matter.
+fn refused_by_host(seen: &Observation) -> Option<HostRefusal> {
+    match seen.repair.known()? {
+        RepairEnd::Refused(why) => Some(*why).filter(|why| why.is_final()),
+        RepairEnd::Open | RepairEnd::Done | RepairEnd::Failed => None,
+    }
 }
 
 /// Starts to wait for the proof.
@@ -93,7 +125,11 @@ pub(super) fn verifying(
         let phase = Phase::Verifying { remedy, since, deadline, proven_since: Some(from), sending: None };
         return draft.go(phase, Some(wake));
     }
-    if now >= deadline {
+    let refused = refused_by_host(seen).filter(|_| proof != Proof::Seen);
+    if let Some(why) = refused {
+        draft.note(Event::HostRefused { remedy, why });
+    }
+    if refused.is_some() || now >= deadline {
         draft.end_attempt(AttemptResult::Failed);
         // The old instance is gone by our own doing and nobody took its place: that is told, not closed as gone (S15).
         if remedy == Remedy::Replace {

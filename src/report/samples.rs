@@ -73,6 +73,7 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
             attempts: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
             asked: None,
             approval: None,
             parked_secs: 0,

@@ -38,6 +38,9 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
         Event::Refused(effect) => format!("{}: AWS refused it, nothing happened", call(*effect)),
         Event::Expired(effect) => format!("{}: not sent, its time had passed", call(*effect)),
         Event::Burned(effect) => format!("{}: no answer, so it counts as done", call(*effect)),
+        Event::HostRefused { remedy, why } => {
+            format!("{}: it did not work: {}", words::noun(*remedy), why.as_str())
+        }
         Event::Drained { left: 0 } => "drained: 0 tasks left".to_owned(),
         Event::Drained { left: 1 } => "drain ended with 1 task left".to_owned(),
         Event::Drained { left } => format!("drain ended with {left} tasks left"),

@@ -263,6 +263,7 @@ impl Node {
             calendar: Fact::Absent,
             invocation: Fact::Absent,
             probe: self.probe(look, now),
+            repair: Fact::Absent,
             sessions: if deep { Fact::Known(0) } else { Fact::Unknown(Blind::NotRead) },
             busy: if look.close { Fact::Known(Busy::Idle) } else { Fact::Unknown(Blind::NotRead) },
             identity: nothing(),

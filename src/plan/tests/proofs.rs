@@ -21,7 +21,7 @@ const BUDGETS: [(Remedy, i64); 7] = [
 const LOOKED: i64 = 120;
 
 /// A remedy was sent two minutes before now, and its proof is waited for.
-fn sent(remedy: Remedy) -> Case {
+pub(super) fn sent(remedy: Remedy) -> Case {
     let case = silent().patient().wait(LOOKED);
     let since = after(case.now, -LOOKED);
     let deadline = after(since, 600);
@@ -34,7 +34,7 @@ fn sent(remedy: Remedy) -> Case {
 }
 
 /// The moment so many seconds after the remedy.
-fn then(case: &Case, secs: i64) -> Timestamp {
+pub(super) fn then(case: &Case, secs: i64) -> Timestamp {
     after(case.now, secs - LOOKED)
 }
 

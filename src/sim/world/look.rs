@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
+    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, HostRefusal, InstanceState,
+    Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
 
@@ -29,6 +29,7 @@ impl World {
         let mut seen = Observation::of_nothing(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
+        seen.repair = self.repair_end(look);
         let Some(index) = self.index(node) else { return seen };
         seen.factors = self.factors(index);
         let Some(machine) = self.machines.get(index) else { return seen };
@@ -185,6 +186,13 @@ impl World {
         self.commands
             .find(id)
             .map_or(Fact::Absent, |command| Fact::Known(Invocation { command: id.clone(), status: command.status }))
+    }
+
+    fn repair_end(&self, look: &Look) -> Fact<RepairEnd> {
+        let Some(id) = &look.repair else { return Fact::Absent };
+        let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
+        let code = command.refusal.map_or(0, HostRefusal::exit_code);
+        Fact::Known(RepairEnd::of(command.status, [code]))
     }
 
     fn probe(&self, look: &Look) -> Fact<Probe> {

@@ -148,6 +148,7 @@ impl World {
             stage: Stage::Ended,
             status,
             answer: None,
+            refusal: None,
         });
     }
 
