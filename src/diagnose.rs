@@ -22,7 +22,7 @@ pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, senten
 pub use cause::{Cause, Family, NoSuchCause};
 pub use check_line::{Agents, CheckLine, Mark};
 pub use finding::{Channel, Finding, Severity};
-pub use rank::{diagnose, diagnose_with};
+pub use rank::diagnose;
 
 /// What the evidence says, all together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

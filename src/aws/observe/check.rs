@@ -2,19 +2,18 @@
 //!
 //! Reads alone, with the rights of whoever asks.
 
-use aws_sdk_ec2::types::{Instance, InstanceAutoRecoveryState, SummaryStatus};
+use aws_sdk_ec2::types::{Instance, InstanceAutoRecoveryState};
 use jiff::Timestamp;
 
 use super::vpc;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
-use crate::aws::translate::moment;
 use crate::diagnose::identity::{instance, managed};
-use crate::diagnose::platform::{EventKind, Hardware, ScheduledEvent};
+use crate::diagnose::platform::Hardware;
 use crate::diagnose::ssm_view::AgentRelease;
-use crate::diagnose::{Agents, CheckLine, Diagnosis, Finding, allowed, diagnose_with, ecs_view, platform, ssm_view};
+use crate::diagnose::{Agents, CheckLine, Diagnosis, allowed, diagnose, ecs_view, platform, ssm_view};
 use crate::node::{AccountId, NodeId};
-use crate::observe::{Blind, Check, Fact, Health, Look, Observation};
+use crate::observe::{Blind, Fact, Health, Look, Observation};
 use crate::policy::Policy;
 
 /// What came of a check.
@@ -48,10 +47,7 @@ impl Nodes {
         lines.extend(ssm_view::lines(&seen, &self.release(node), now));
         lines.extend(ecs_view::lines(&seen));
         let health = Health::of(&seen, now);
-        // Of a node that is well, what may befall it some day explains nothing.
-        let more = if health.is_well() { Fact::Absent } else { platform::channel(&seen, &hardware, now) };
-        let more: Vec<Finding> = more.known().map(|findings| findings.to_vec()).unwrap_or_default();
-        Checked { node, lines, diagnosis: diagnose_with(&seen, health, &more, now), well: health.is_well() }
+        Checked { node, lines, diagnosis: diagnose(&seen, health, now), well: health.is_well() }
     }
 
     /// The activation of a managed node: `DescribeActivations` is not read, so only that is said.
@@ -96,17 +92,8 @@ impl Nodes {
             .and_then(|output| output.instance_statuses.and_then(|rows| rows.into_iter().next()).ok_or(Blind::Empty));
         match status {
             Ok(status) => {
-                let volumes = match status.attached_ebs_status().and_then(|summary| summary.status()) {
-                    Some(SummaryStatus::Ok) => Check::Ok,
-                    Some(SummaryStatus::Impaired) => Check::Impaired,
-                    Some(_) | None => Check::Undecided,
-                };
-                let events = status.events().iter().map(|event| ScheduledEvent {
-                    kind: EventKind::named(event.code().map_or("", |code| code.as_str())),
-                    not_before: event.not_before().and_then(moment),
-                    description: event.description().unwrap_or_default().into(),
-                });
-                Hardware { volumes: Fact::Known(volumes), events: Fact::Known(events.collect()), auto_recovery }
+                let events = Fact::Known(super::ec2::events_of(&status));
+                Hardware { volumes: Fact::Known(super::ec2::checks_of(&status).volumes), events, auto_recovery }
             }
             Err(blind) => Hardware { volumes: Fact::Unknown(blind), events: Fact::Unknown(blind), auto_recovery },
         }
