@@ -8,6 +8,7 @@ mod advice;
 pub mod allowed;
 mod cause;
 pub mod check_line;
+pub mod console_view;
 pub mod ecs_view;
 mod finding;
 pub mod iam;
@@ -15,6 +16,7 @@ pub mod identity;
 pub mod path;
 pub mod platform;
 mod rank;
+pub mod registration;
 pub mod ssm_view;
 pub mod text;
 

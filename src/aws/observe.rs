@@ -40,6 +40,7 @@ macro_rules! every_page {
 }
 
 pub(super) mod asg;
+mod besides;
 pub(super) mod census;
 mod check;
 pub(super) mod commands;
