@@ -63,6 +63,8 @@ fn seen(now: Timestamp) -> Observation {
             launched_at: after(now, -86_400),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: Some("web-3".parse().unwrap()),
             zone: "us-east-1a".parse().unwrap(),
             tags,

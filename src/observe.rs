@@ -200,6 +200,10 @@ pub struct Ec2 {
     pub system_check: Check,
     /// The instance status check: the operating system.
     pub instance_check: Check,
+    /// The check of attached EBS volumes; undecided where it was not read.
+    pub volumes_check: Check,
+    /// What AWS has scheduled for it, the event that matters most; none: nothing, or nobody asked.
+    pub scheduled: Option<Scheduled>,
     /// The `Name` tag.
     pub name: Option<DisplayName>,
     /// Where it runs.
@@ -240,6 +244,50 @@ pub enum Check {
     Impaired,
     /// Not decided: initializing, insufficient data, or not applicable.
     Undecided,
+}
+
+/// What `DescribeInstanceStatus` says of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusChecks {
+    /// `SystemStatus`.
+    pub system: Check,
+    /// `InstanceStatus`.
+    pub instance: Check,
+    /// `AttachedEbsStatus`.
+    pub volumes: Check,
+    /// Of `Events`, the open one that matters most.
+    pub scheduled: Option<Scheduled>,
+}
+
+impl StatusChecks {
+    /// Nothing is decided, and nothing planned.
+    pub const UNDECIDED: Self =
+        Self { system: Check::Undecided, instance: Check::Undecided, volumes: Check::Undecided, scheduled: None };
+}
+
+/// A scheduled event that is still to come, or in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// What will be done.
+    pub kind: EventKind,
+    /// `NotBefore`.
+    pub not_before: Option<Timestamp>,
+}
+
+/// `Code` of a scheduled event, what ends the instance before what interrupts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// `instance-retirement`.
+    Retirement,
+    /// `instance-stop`.
+    Stop,
+    /// `instance-reboot`, `system-reboot`.
+    Reboot,
+    /// `system-maintenance`.
+    Maintenance,
+    /// What is not known yet.
+    Other,
 }
 
 /// What Defib's tags on a resource say.

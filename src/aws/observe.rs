@@ -15,7 +15,7 @@ use super::nodes::Nodes;
 use crate::diagnose::Agents;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
-    Blind, Busy, Check, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing,
+    Blind, Busy, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing, StatusChecks,
 };
 
 /// Reads every page of a list, or none of it. `$request` makes the request for a page from its token.
@@ -40,6 +40,7 @@ macro_rules! every_page {
 }
 
 pub(super) mod asg;
+mod besides;
 pub(super) mod census;
 mod check;
 pub(super) mod commands;
@@ -349,7 +350,7 @@ impl Nodes {
         Ok(Further { checks: None, stop_protected: Some(stop_protected?), storage: Some(storage?) })
     }
 
-    async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
+    async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<StatusChecks>, Blind> {
         if asked { self.checks(node).await.map(Some) } else { Ok(None) }
     }
 }

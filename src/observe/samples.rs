@@ -108,6 +108,8 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
             launched_at: after(now, -86_400),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: None,
             zone: "us-east-1a".parse().unwrap(),
             tags: Tags { managed: true, mode: None, mute_until: None },

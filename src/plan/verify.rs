@@ -225,7 +225,8 @@ fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -
         }
         Remedy::StopStart => {
             let relaunched = seen.ec2.known().is_some_and(|ec2| {
-                ec2.launched_at > since && ec2.system_check != Check::Impaired && ec2.instance_check != Check::Impaired
+                [ec2.system_check, ec2.instance_check, ec2.volumes_check].iter().all(|check| *check != Check::Impaired)
+                    && ec2.launched_at > since
             });
             when(relaunched && health.is_well())
         }

@@ -6,7 +6,7 @@ use super::ailment::{Ailment, Checks, EcsFace, Runtime, SsmFace};
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::incident::Remedy;
 use crate::node::{AvailabilityZone, ContainerInstanceArn, NodeId};
-use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Tags};
+use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Scheduled, Tags};
 use crate::policy::Mode;
 
 mod link;
@@ -187,6 +187,7 @@ pub(crate) struct Machine {
     /// The last ping before the agent went away.
     pub last_ping: Secs,
     pub instance_check: Link,
+    pub volumes_check: Link,
     pub system_check: Link,
     pub checks_from: Secs,
     pub ecs: Option<EcsSide>,
@@ -206,6 +207,9 @@ pub(crate) struct Machine {
     /// Commands that wait for the agent.
     pub waiting: Vec<u32>,
 }
+
+/// How long before a retirement AWS tells of it, in seconds.
+const NOTICE_SECS: Secs = 14 * 86_400;
 
 /// Seconds between two pings of the SSM agent (facts/aws.md §3.2).
 pub(crate) const PING_EVERY: Secs = 300;
@@ -275,6 +279,13 @@ impl Machine {
         } else {
             Checks::Pass
         }
+    }
+
+    /// What AWS has scheduled for it, as long as it runs on the hardware that fails.
+    pub(crate) fn scheduled(&self) -> Option<Scheduled> {
+        let ill = self.illness.as_ref().filter(|_| self.state == InstanceState::Running)?;
+        let kind = ill.ailment.profile().scheduled?;
+        Some(Scheduled { kind, not_before: Some(moment(ill.began + NOTICE_SECS)) })
     }
 
     /// Whether nothing is wrong with it: a natural reconnect is nothing wrong.

@@ -220,7 +220,7 @@ impl Rehearsal {
             What::Fault(name, ailment, lasts) => {
                 let Some(node) = self.node(&name) else { return };
                 let by_itself = lasts.map(|secs| format!(", for {}", crate::time::spoken(secs))).unwrap_or_default();
-                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.cause()));
+                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.code()));
                 self.driver.account_mut().world.afflict(node, ailment, at, lasts);
             }
             What::Repair(name) => {

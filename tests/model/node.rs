@@ -286,6 +286,8 @@ impl Node {
             launched_at: self.first_boot(),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: None,
             zone: "us-east-1a".parse().unwrap(),
             tags: Tags { managed: true, mode: None, mute_until: None },

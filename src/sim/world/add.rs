@@ -134,6 +134,7 @@ impl World {
             ssm: down.clone(),
             last_ping: launched_at,
             instance_check: Link::new(true, launched_at),
+            volumes_check: Link::new(true, launched_at),
             system_check: Link::new(true, launched_at),
             checks_from: launched_at + 90,
             ecs,

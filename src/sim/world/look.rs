@@ -307,6 +307,8 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         launched_at: moment(machine.launched_at),
         system_check: check(machine.system_check.shown(now)),
         instance_check: check(machine.instance_check.shown(now)),
+        volumes_check: check(machine.volumes_check.shown(now)),
+        scheduled: machine.scheduled(),
         name: machine.spec.name.clone(),
         zone: zone.clone(),
         tags: machine.tags,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::diagnose::Channel;
 use crate::effect::Target;
 use crate::incident::Remedy;
 use crate::observe::{
@@ -444,7 +445,7 @@ proptest! {
 }
 
 /// What a close look names, with a probe and the first command that somebody's event told of, on a host that fits.
-fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
+fn diagnosed(ailment: Ailment) -> (crate::diagnose::Diagnosis, Health) {
     let mut world = World::new(quiet(23));
     let node = world.add(host_for(ailment));
     world.afflict(node, ailment, at(10), None);
@@ -456,7 +457,23 @@ fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
     let probe = command_or_none(world.does(Effect::Probe, node, 1_300));
     let seen = world.observe(node, &Look { command: told, probe, ..close() }, at(1_395));
     let health = Health::of(&seen, at(1_395));
-    (crate::diagnose::diagnose(&seen, health, at(1_395)).cause, health)
+    (crate::diagnose::diagnose(&seen, health, at(1_395)), health)
+}
+
+fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
+    let (found, health) = diagnosed(ailment);
+    (found.cause, health)
+}
+
+#[test]
+fn what_leaves_no_trace_outside_the_host_stands_among_the_alternatives() {
+    for ailment in [Ailment::SsmAgentHung, Ailment::SsmAgentHibernating] {
+        let outside = ailment.profile().leaves.iter().filter(|trace| trace.channel != Channel::Probe).count();
+        assert_eq!(outside, 0, "{ailment:?} shows itself, so it can be named");
+        let (found, health) = diagnosed(ailment);
+        assert_eq!((found.cause, health.ssm), (crate::diagnose::Cause::Unknown, Standing::Ill), "{ailment:?}");
+        assert!(found.also.contains(&ailment.cause()), "{ailment:?}: {:?}", found.also);
+    }
 }
 
 #[test]
@@ -467,8 +484,8 @@ fn a_close_look_names_the_fault_wherever_it_left_something_to_see() {
         let expected = match ailment {
             // Noise explains nothing, and the node is well.
             Ailment::NoisePeriodicReconnect | Ailment::SessionClientGaveUp => Cause::Healthy,
-            // Silent, without a trace outside the host; or nothing could be read.
-            Ailment::SsmAgentHung | Ailment::SsmAgentHibernating | Ailment::ServiceUnavailable => Cause::Unknown,
+            // Silent, without a trace outside the host: the honest answer, with what it may be.
+            Ailment::SsmAgentHung | Ailment::SsmAgentHibernating => Cause::Unknown,
             named => named.cause(),
         };
         assert_eq!(cause, expected, "{ailment:?}");
