@@ -23,6 +23,10 @@ use crate::report::policy_problem;
 use crate::storm::{Digest, DigestId};
 use crate::time::after;
 
+mod record;
+
+pub use record::Staging;
+
 /// The world is this old when a rehearsal begins, in seconds, so that its machines are at work.
 const BEFORE_SECS: i64 = 3_600;
 /// A rehearsal of events ends after this long at the latest, in seconds: parked incidents wait for six hours.
