@@ -235,9 +235,9 @@ fn closed(ending: &Ending, incident: &Incident) -> String {
         | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
-        | Ending::NotGivenBack => format!("gave up: {}", words::because(ending).unwrap_or_default()),
+        | Ending::NotGivenBack => format!("gave up: {}", words::because(ending, incident).unwrap_or_default()),
         Ending::Refused { .. } | Ending::WaitedTooLong { .. } => {
-            format!("stopped: {}", words::because(ending).unwrap_or_default())
+            format!("stopped: {}", words::because(ending, incident).unwrap_or_default())
         }
         Ending::Gone => "stopped or terminated, and not by us -> closed".to_owned(),
         Ending::ScriptTimedOut => "the script took too long; the node answers -> closed".to_owned(),

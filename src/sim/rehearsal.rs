@@ -80,6 +80,8 @@ pub struct Played {
     pub counts_only: bool,
     /// Nodes that wait for a place in the end.
     pub shelved: usize,
+    /// The nodes by what the script calls them; none where there was no script.
+    pub names: BTreeMap<String, NodeId>,
 }
 
 impl Rehearsal {
@@ -207,6 +209,7 @@ impl Rehearsal {
             counts_only: self.counts_only,
             counts: self.driver.counts(),
             shelved: account.ledger.shelf().len(),
+            names: self.names,
         }
     }
 
