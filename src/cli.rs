@@ -18,6 +18,7 @@ mod fleet;
 mod operate;
 mod policy;
 mod policy_file;
+mod replay;
 mod simulate;
 mod soak;
 mod soaked;
@@ -87,6 +88,7 @@ enum Output {
 #[derive(Debug, Subcommand)]
 enum Command {
     Simulate(simulate::SimulateArgs),
+    Replay(replay::ReplayArgs),
     Event(event::EventArgs),
     Diagnose(diagnose::DiagnoseArgs),
     Check(check::CheckArgs),
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(&cli.global);
     let result = match &cli.command {
         Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
+        Command::Replay(args) => replay::run(args, &cli.global, &ui),
         Command::Event(args) => event::run(args, &cli.global, &ui),
         Command::Diagnose(args) => diagnose::run(args, &ui),
         Command::Check(args) => check::run(args, &cli.global, &ui),

@@ -17,9 +17,9 @@ use defib::guard::breaker::{Breaker, Tried, Trip, TripReason};
 use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal, WorkloadRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
-    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
+    Outcome, Phase, Place, ProbeSent, Proof, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
-use defib::observe::{Blind, Busy, Factor, HostRefusal, InvocationStatus, Manager, Platform, Standing};
+use defib::observe::{Blind, Busy, Factor, HostRefusal, InvocationStatus, Manager, Platform, Standing, StopGates};
 use defib::policy::standing::{Fallen, News as PolicyNews};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
@@ -297,6 +297,7 @@ fn incident(phase: Phase) -> Incident {
             platform: Platform::Snap,
             tasks: 11,
             public_address_changes: true,
+            stop: StopGates::default(),
             factors: Arc::from([Factor::Subnet("subnet-0a1b".parse().unwrap())]),
         },
         first_seen: at("14:02:11"),
@@ -318,6 +319,7 @@ fn incident(phase: Phase) -> Incident {
             },
             Attempt { remedy: Remedy::Reboot, at: at("14:12:11"), acted_at: None, result: AttemptResult::Running },
         ],
+        proofs: Vec::new(),
         diagnosis: Some(Diagnosis {
             cause: Cause::PlatformHardware,
             confidence: 97,
@@ -441,6 +443,27 @@ fn every_signal_refusal_and_ending_is_stored_as_ever() {
     frozen("signals", &signals());
     frozen("refusals", &refusals());
     frozen("endings", &endings());
+}
+
+#[test]
+fn every_proof_is_stored_as_ever() {
+    let at = at("14:31:07");
+    let proofs = [
+        Proof::DiskFree { asked_at: at },
+        Proof::SsmPinged { at, asked_at: Some(at) },
+        Proof::SsmPinged { at, asked_at: None },
+        Proof::EcsConnected { since: at },
+        Proof::RuntimeAnswers { since: at },
+        Proof::Booted { at },
+        Proof::BackAfterReboot { pinged_at: Some(at) },
+        Proof::BackAfterReboot { pinged_at: None },
+        Proof::Launched { at },
+        Proof::GroupWhole { in_service: 5, desired: 6 },
+    ];
+    frozen("proofs", &proofs.to_vec());
+    let mut remedies: Vec<Remedy> = proofs.iter().map(|proof| proof.remedy()).collect();
+    remedies.dedup();
+    assert_eq!(remedies, Remedy::ALL, "each remedy has its proof");
 }
 
 #[test]

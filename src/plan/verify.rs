@@ -8,7 +8,7 @@ use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::guard::mode::{self, Reach};
 use crate::guard::{Refusal, ownership};
-use crate::incident::{AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
+use crate::incident::{self, AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
 use crate::node::CommandId;
 use crate::observe::{
     Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer,
@@ -119,6 +119,7 @@ pub(super) fn verifying(
     } else if proof == Proof::Seen {
         let from = proven_since.unwrap_or(now);
         if secs_between(from, now) >= stable_secs(remedy) {
+            draft.next.proofs.extend(incident::Proof::seen(remedy, seen, since, from));
             return proven(draft, health, remedy);
         }
         let wake = draft.in_secs(stable_secs(remedy).saturating_sub(secs_between(from, now)));

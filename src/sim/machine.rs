@@ -48,11 +48,13 @@ impl Illness {
         }
     }
 
-    /// Whether a remedy that takes effect now cures it.
-    pub(crate) fn is_cured_by(&self, remedy: Remedy) -> bool {
+    /// Whether a remedy that takes effect now cures it; `known`: whether it is known to help, whatever the table says.
+    pub(crate) fn is_cured_by(&self, remedy: Remedy, known: Option<bool>) -> bool {
         let profile = self.ailment.profile();
         let ready = profile.first.is_none() || self.prepared || remedy == Remedy::Replace;
-        ready && profile.cures.contains(&remedy)
+        // What prepares the cure is none by itself, though it helped.
+        let known = known.filter(|_| profile.first != Some(remedy));
+        ready && known.unwrap_or_else(|| profile.cures.contains(&remedy))
     }
 
     /// The disk has room again: what is left is an agent that died of it.
