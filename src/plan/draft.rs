@@ -330,6 +330,7 @@ impl<'a> Draft<'a> {
                 | Event::Expired(_)
                 | Event::Burned(_)
                 | Event::Drained { .. }
+                | Event::SessionsCut { .. }
                 | Event::Reached(_)
                 | Event::Ended { .. }
                 | Event::Parked(_)

@@ -260,6 +260,7 @@ impl Node {
             // It shares nothing, runs no task that needs regard, and no calendar is named.
             factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 2 }),
             workload: if deep { Fact::Known(Workload::default()) } else { Fact::Unknown(Blind::NotRead) },
+            successor: Fact::Absent,
             calendar: Fact::Absent,
             invocation: Fact::Absent,
             probe: self.probe(look, now),
@@ -334,7 +335,7 @@ impl Node {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(sent) = self.sent(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match sent.answered {
-            Some(booted_at) => ProbeAnswer::Answered { booted_at, findings: Arc::from([]) },
+            Some(booted_at) => ProbeAnswer::Answered { booted_at, boot: None, findings: Arc::from([]) },
             None if secs_between(sent.at, now) < DELIVERY_SECS => ProbeAnswer::Pending,
             None => ProbeAnswer::Undelivered,
         };
