@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use aws_sdk_ec2::types::{Instance, InstanceType};
+use aws_sdk_ec2::types::Instance;
 use jiff::Timestamp;
 
 use self::census::Census;
@@ -49,7 +49,9 @@ mod ec2;
 mod ecs;
 mod identity;
 mod probe;
+mod rehearsal;
 pub(super) mod ssm;
+mod successor;
 mod take;
 pub(super) mod vpc;
 mod workload;
@@ -81,6 +83,9 @@ impl Nodes {
             Box::pin(self.instance(&mut seen, look, now)).await;
         } else {
             Box::pin(self.managed(&mut seen, look, now)).await;
+        }
+        if let Some(asked) = &look.succession {
+            seen.successor = Box::pin(self.successor(&seen, asked, look)).await;
         }
         seen
     }
@@ -124,7 +129,7 @@ impl Nodes {
         {
             let stop = match self.instance_row(node).await {
                 Fact::Known(row) => {
-                    let gates = self.stop_gates(true, node, row.instance_type(), Further::default(), now).await;
+                    let gates = self.stop_gates((true, look.rehearse), node, Some(&row), Further::default(), now).await;
                     gates.and_then(|gates| ec2::instance(&row, gates).known().map(|ec2| ec2.stop).ok_or(Blind::Empty))
                 }
                 Fact::Absent => Err(Blind::Empty),
@@ -215,7 +220,6 @@ impl Nodes {
         seen.depth = look.depth;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
         let silent = silent(seen, now);
-        let kind = row.and_then(Instance::instance_type);
         let (sessions, busy, workload, calendar, identity, console, stop) = tokio::join!(
             if_asked(deep, self.sessions(node, now)),
             self.others_work(seen, now),
@@ -223,7 +227,7 @@ impl Nodes {
             if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
             self.identity_if(row, silent, now),
             if_asked(deep, self.console(node, now)),
-            self.stop_gates(look.depth == Depth::All, node, kind, further, now),
+            self.stop_gates((look.depth == Depth::All, look.rehearse), node, row, further, now),
         );
         seen.asg = self.asg(node, tagged, look, now).await;
         // The checks lag behind by minutes anyway; those of a census are as good.
@@ -337,17 +341,30 @@ impl Nodes {
     /// What stands in the way of a stop; where nobody asked, only what is known already.
     async fn stop_gates(
         &self,
-        asked: bool,
+        (asked, rehearse): (bool, bool),
         node: NodeId,
-        kind: Option<&InstanceType>,
+        row: Option<&Instance>,
         known: Further,
         now: Timestamp,
     ) -> Result<Further, Blind> {
         if !asked {
             return Ok(known);
         }
-        let (stop_protected, storage) = tokio::join!(self.stop_protected(node, now), self.has_storage(kind, now));
-        Ok(Further { checks: None, stop_protected: Some(stop_protected?), storage: Some(storage?) })
+        let kind = row.and_then(Instance::instance_type);
+        let (stop_protected, storage, volume_key, denied) = tokio::join!(
+            self.stop_protected(node, now),
+            self.has_storage(kind, now),
+            self.has_foreign_key(node, row, now),
+            self.rehearsal_if(rehearse, node, now),
+        );
+        let denied = denied?;
+        Ok(Further {
+            checks: None,
+            stop_protected: Some(stop_protected?),
+            storage: Some(storage?),
+            volume_key: Some(volume_key?),
+            denied,
+        })
     }
 
     async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<StatusChecks>, Blind> {

@@ -10,6 +10,7 @@ use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::Refusal;
+use crate::node::ResourceName;
 use crate::observe::{HostRefusal, InvocationStatus, Standing};
 
 /// One line of an incident's history.
@@ -86,6 +87,14 @@ pub enum Event {
     Drained {
         /// Tasks that are not `STOPPED`.
         left: u32,
+    },
+    /// Live sessions ended with the remedy, as the policy wants it.
+    SessionsCut {
+        /// How many.
+        count: u16,
+        /// The ids of the first few.
+        #[serde(default)]
+        who: Arc<[ResourceName]>,
     },
     /// The instance reached a state that was waited for.
     Reached(Milestone),

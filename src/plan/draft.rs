@@ -334,6 +334,7 @@ impl<'a> Draft<'a> {
                 | Event::Burned(_)
                 | Event::HostRefused { .. }
                 | Event::Drained { .. }
+                | Event::SessionsCut { .. }
                 | Event::Reached(_)
                 | Event::Ended { .. }
                 | Event::Parked(_)

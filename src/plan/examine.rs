@@ -112,7 +112,15 @@ pub(super) fn examine(
     }
     let found = diagnose(seen, health, now);
     if health.is_well() && !host_is_sick(&found) {
-        return draft.end(Ending::SelfHealed);
+        return match clients_own_doing(&draft, seen, &found) {
+            Some(Told::Deeper) => draft.deeper(Depth::Remedy),
+            Some(Told::GaveUp) => {
+                draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
+                draft.next.diagnosis = Some(found);
+                draft.end(Ending::SessionGaveUp)
+            }
+            None => draft.end(Ending::SelfHealed),
+        };
     }
     // What the host itself said just now outweighs a console; without it, the console is read before anything is decided.
     let host_told = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
@@ -292,6 +300,30 @@ fn commands_own_fault(draft: &mut Draft<'_>, seen: &Observation, health: Health)
     }
 }
 
+/// What follows where only a refused session told of a node that is well.
+enum Told {
+    /// Whose sessions there are must be seen first.
+    Deeper,
+    /// The client of a session gave up, and that is all.
+    GaveUp,
+}
+
+/// Whether the trouble is the client's of a session: it gave up, so the session is over, and the node is well.
+fn clients_own_doing(draft: &Draft<'_>, seen: &Observation, found: &Diagnosis) -> Option<Told> {
+    if !only_sessions(draft) {
+        return None;
+    }
+    if found.cause == Cause::SessionClientGaveUp {
+        return Some(Told::GaveUp);
+    }
+    (seen.depth < Depth::Remedy).then_some(Told::Deeper)
+}
+
+/// Whether nothing but refused sessions told of the node.
+fn only_sessions(draft: &Draft<'_>) -> bool {
+    draft.next.asked.is_none() && draft.next.symptoms.iter().all(|symptom| symptom.kind == SignalKind::SessionRefused)
+}
+
 /// Whether a command of somebody could not be delivered: then "connected" proves nothing.
 fn delivery_failed(draft: &Draft<'_>) -> bool {
     draft.next.symptoms.iter().any(|symptom| matches!(symptom.kind, SignalKind::CommandTrouble { .. }))
@@ -329,7 +361,7 @@ fn probe_first<'a>(
     let doubtful = match health.ssm {
         Standing::Suspect => true,
         // Reachable, and something is wrong, or a command was not delivered: ask the host.
-        Standing::Well => !health.is_well() || delivery_failed(&draft),
+        Standing::Well => !health.is_well() || delivery_failed(&draft) || only_sessions(&draft),
         Standing::Ill | Standing::NotPresent | Standing::Unknown => false,
     };
     if !doubtful {

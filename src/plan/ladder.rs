@@ -136,7 +136,7 @@ pub fn choose(
     };
     // A person may ask for a later rung than the next one, but for none that the cause does not call for (S7).
     let asked = incident.asked.as_ref().and_then(|asked| asked.remedy).filter(|remedy| ladder.contains(remedy));
-    let mut wait = None;
+    let (mut wait, mut left_out) = (None, None);
     for &remedy in ladder {
         if asked.is_some_and(|asked| remedy < asked) {
             continue;
@@ -147,8 +147,13 @@ pub fn choose(
         if remedy == StopStart && seen.depth < Depth::All && seen.ec2.known().is_some() {
             return Choice::Look(Depth::All);
         }
-        if gates::way(seen, health, remedy).is_err() {
-            continue;
+        match gates::way(seen, health, remedy).and_then(|()| gates::address(seen, policy, remedy)) {
+            Ok(()) => {}
+            Err(refusal @ Refusal::Stop { .. }) => {
+                left_out = Some(refusal);
+                continue;
+            }
+            Err(_) => continue,
         }
         // A rung that the mode or the policy forbids is no way around a group that may yet make room.
         let forbidden = least_mode(remedy) > mode || check_cause(policy, cause, remedy).is_err();
@@ -165,7 +170,9 @@ pub fn choose(
             Err(refusal) => return Choice::Wait(refusal),
         }
     }
-    wait.map_or(Choice::Exhausted, Choice::Wait)
+    // Where nothing was tried, whoever is told reads what stood in the way.
+    let untried = incident.performed().next().is_none();
+    wait.or(left_out.filter(|_| untried)).map_or(Choice::Exhausted, Choice::Wait)
 }
 
 /// Whether a remedy could have its turn on this node at all: it concerns it, was not tried, and there is a way to carry it out.

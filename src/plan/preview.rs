@@ -203,10 +203,11 @@ pub fn preview(
             Rung { remedy, turn }
         })
         .collect();
-    if let Some(remedy) = next {
+    if let Err(refusal) = ownership::check_mute(seen, loaded.rails.muted_until, now) {
+        preview.refusal = Some(refusal);
+    } else if let Some(remedy) = next {
         preview.refusal = mode::check(reach, remedy)
             .and_then(|()| mode::check_cause(&policy, found.cause, remedy))
-            .and_then(|()| ownership::check_mute(seen, loaded.rails.muted_until, now))
             .and_then(|()| gates::launch_grace(seen, &policy, now))
             .and_then(|()| examine::rails_of_remedy(&draft, seen, health, &loaded.rails, remedy))
             .err();

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
 use super::examine;
-use crate::diagnose::Cause;
+use crate::diagnose::{Cause, Finding, Severity};
 use crate::effect::Effect;
 use crate::guard::mode::{self, Reach};
 use crate::guard::{Refusal, ownership};
 use crate::incident::{self, AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
-use crate::node::CommandId;
+use crate::node::{CommandId, ResourceName};
 use crate::observe::{
     Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer,
     RepairEnd, Standing,
@@ -106,7 +106,8 @@ pub(super) fn verifying(
     let now = draft.now;
     let health = draft.health(seen);
     milestones(&mut draft, seen, remedy, since);
-    let proof = match proof(seen, health, remedy, since) {
+    let boot = draft.next.boot.clone();
+    let proof = match proof(seen, health, remedy, since, boot.as_ref()) {
         Proof::AskHost if may_ask(seen, rails, draft.policy, remedy, now).is_err() => without_the_host(health, remedy),
         proof => proof,
     };
@@ -162,6 +163,7 @@ fn may_ask(seen: &Observation, rails: &Rails, policy: &Policy, remedy: Remedy, n
 fn without_the_host(health: Health, remedy: Remedy) -> Proof {
     match remedy {
         Remedy::RestartSsmAgent | Remedy::Reboot if health.is_well() => Proof::Seen,
+        Remedy::RestartRuntime if health.ecs == Standing::Well && health.runtime == Standing::Well => Proof::Seen,
         Remedy::FreeDisk
         | Remedy::RestartSsmAgent
         | Remedy::RestartEcsAgent
@@ -194,12 +196,12 @@ enum Proof {
     Seen,
 }
 
-fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -> Proof {
+fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp, boot: Option<&ResourceName>) -> Proof {
     planted!(NoProof => return Proof::Seen);
     let when = |seen| if seen { Proof::Seen } else { Proof::NotYet };
     match remedy {
         Remedy::FreeDisk => match host(seen, since) {
-            Some((_, full)) => when(!full),
+            Some(host) => when(host.room),
             None => Proof::AskHost,
         },
         Remedy::RestartSsmAgent => match (ssm_is_back(seen, since), host(seen, since)) {
@@ -208,13 +210,20 @@ fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -
             (false, _) => Proof::NotYet,
         },
         Remedy::RestartEcsAgent => when(health.ecs == Standing::Well),
-        Remedy::RestartRuntime => when(health.ecs == Standing::Well && health.runtime != Standing::Ill),
+        // That docker answers, the host says itself: the check of ECS is late, or undecided.
+        Remedy::RestartRuntime => match (health.ecs, health.runtime, host(seen, since)) {
+            (Standing::Well, Standing::Ill, _) => Proof::NotYet,
+            (Standing::Well, _, Some(host)) => when(host.docker),
+            (Standing::Well, _, None) if health.ssm == Standing::Well => Proof::AskHost,
+            (Standing::Well, runtime, None) => when(runtime == Standing::Well),
+            (Standing::Ill | Standing::Suspect | Standing::Unknown | Standing::NotPresent, _, _) => Proof::NotYet,
+        },
         Remedy::Reboot => {
             if !(health.is_well() || health.ssm == Standing::Suspect && ssm_is_back(seen, since)) {
                 return Proof::NotYet;
             }
             match (&seen.ssm, host(seen, since)) {
-                (Fact::Known(_), Some((booted_at, _))) if booted_at > since => Proof::Seen,
+                (Fact::Known(_), Some(host)) if host.is_new_boot(boot, since) => Proof::Seen,
                 // It answered before it went down: it is asked again.
                 (Fact::Known(_), Some(_)) if ssm_is_back(seen, since) => Proof::AskHost,
                 // The host can be asked as soon as its agent pinged after the reboot.
@@ -226,16 +235,28 @@ fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp) -
         }
         Remedy::StopStart => {
             let relaunched = seen.ec2.known().is_some_and(|ec2| {
-                [ec2.system_check, ec2.instance_check, ec2.volumes_check].iter().all(|check| *check != Check::Impaired)
-                    && ec2.launched_at > since
+                let checks = [ec2.system_check, ec2.instance_check];
+                ec2.launched_at > since
+                    && checks.iter().all(|check| *check == Check::Ok)
+                    && ec2.volumes_check != Check::Impaired
             });
             when(relaunched && health.is_well())
         }
         Remedy::Replace => match &seen.asg {
             // The old member has left the group, so the group's numbers are those of the rest.
-            Fact::Known(asg) => when(asg.in_service >= asg.desired && instance_is_over(seen)),
+            Fact::Known(_) => when(seen.group_is_whole() && instance_is_over(seen) && has_successor(seen)),
             Fact::Absent | Fact::Unknown(_) => Proof::NotYet,
         },
+    }
+}
+
+/// Whether what runs containers has a successor that ECS knows, and the services have their tasks again.
+fn has_successor(seen: &Observation) -> bool {
+    match &seen.successor {
+        Fact::Known(successor) => successor.registered && successor.at_desired,
+        // It was in no cluster.
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
     }
 }
 
@@ -252,14 +273,40 @@ fn ssm_is_back(seen: &Observation, since: Timestamp) -> bool {
     seen.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::Connected) && ssm.last_ping > since)
 }
 
-/// What a probe sent after the remedy says: when the host booted, and whether a disk is still full.
-fn host(seen: &Observation, since: Timestamp) -> Option<(Timestamp, bool)> {
+/// What a probe sent after the remedy says of the host.
+struct Host<'a> {
+    booted_at: Timestamp,
+    boot: Option<&'a ResourceName>,
+    /// No disk is full.
+    room: bool,
+    /// Nothing says that docker does not answer.
+    docker: bool,
+}
+
+impl Host<'_> {
+    /// Whether it has booted since: by the ids of both boots, and where one is not known, by the host's clock.
+    fn is_new_boot(&self, before: Option<&ResourceName>, since: Timestamp) -> bool {
+        match (before, self.boot) {
+            (Some(before), Some(boot)) => before != boot,
+            (Some(_) | None, Some(_) | None) => self.booted_at > since,
+        }
+    }
+}
+
+fn host(seen: &Observation, since: Timestamp) -> Option<Host<'_>> {
     match seen.probe.known() {
-        Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, findings } }) if *sent_at > since => {
-            let full = findings
-                .iter()
-                .any(|finding| matches!(finding.cause, Cause::HostDiskFull | Cause::HostInodesExhausted));
-            Some((*booted_at, full))
+        Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, boot, findings } }) if *sent_at > since => {
+            let is = |finding: &Finding, causes: &[Cause]| {
+                finding.severity != Severity::Noise && causes.contains(&finding.cause)
+            };
+            let full = [Cause::HostDiskFull, Cause::HostInodesExhausted];
+            let dead = [Cause::RuntimeDockerDown, Cause::RuntimeDockerHung, Cause::RuntimeStorageCorrupt];
+            Some(Host {
+                booted_at: *booted_at,
+                boot: boot.as_ref(),
+                room: !findings.iter().any(|finding| full.contains(&finding.cause)),
+                docker: !findings.iter().any(|finding| is(finding, &dead)),
+            })
         }
         Some(_) | None => None,
     }

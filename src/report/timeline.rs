@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::{redact, words};
 use crate::effect::Effect;
 use crate::event::{GoneKind, HealthCheck, SignalKind, SweptAgent};
+use crate::guard::Named;
 use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Proof, Remedy, Said};
 use crate::observe::{InvocationStatus, Standing};
 
@@ -44,6 +45,10 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
         Event::Drained { left: 0 } => "drained: 0 tasks left".to_owned(),
         Event::Drained { left: 1 } => "drain ended with 1 task left".to_owned(),
         Event::Drained { left } => format!("drain ended with {left} tasks left"),
+        Event::SessionsCut { count, who } => {
+            let sessions = if *count == 1 { "session" } else { "sessions" };
+            redact::excerpt(&format!("cuts {count} live {sessions}, as the policy has it{}", Named(who)))
+        }
         Event::Reached(milestone) => reached(*milestone).to_owned(),
         Event::Ended { remedy, result } => return ended(*remedy, *result, incident),
         Event::Parked(refusal) => format!("waiting: {}", redact::excerpt(&refusal.to_string())),
@@ -243,6 +248,7 @@ fn closed(ending: &Ending, incident: &Incident) -> String {
             format!("stopped: {}", words::because(ending, incident).unwrap_or_default())
         }
         Ending::Gone => "stopped or terminated, and not by us -> closed".to_owned(),
+        Ending::SessionGaveUp => "the client of a session gave up; the node answers -> closed".to_owned(),
         Ending::ScriptTimedOut => "the script took too long; the node answers -> closed".to_owned(),
         Ending::CommandRejected => "the command never reached the node -> closed".to_owned(),
         Ending::WouldHave { remedy: Some(remedy) } => {

@@ -299,6 +299,10 @@ impl Rehearsal {
                 );
                 self.driver.account_mut().world.close_calendar(&name, at, secs);
             }
+            What::SoldOut(secs) => {
+                self.say(at, format!("AWS has no capacity for what starts, for {}", crate::time::spoken(secs)));
+                self.driver.account_mut().world.sell_out(at, secs);
+            }
             What::Again(name) => {
                 let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };
                 self.say(at, format!("the last event about {name} is delivered once more"));

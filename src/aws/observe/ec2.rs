@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 };
 use jiff::Timestamp;
 
-use crate::aws::cache::PLACE_SECS;
+use crate::aws::cache::{AROUND_SECS, PLACE_SECS};
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
@@ -33,6 +33,10 @@ pub(super) struct Further {
     pub stop_protected: Option<bool>,
     /// The instance type has instance storage.
     pub storage: Option<bool>,
+    /// A volume is encrypted under a key that the stack does not name.
+    pub volume_key: Option<bool>,
+    /// A `DryRun` of a stop was refused, and one of a start; neither where nobody tried.
+    pub denied: (bool, bool),
 }
 
 impl Nodes {
@@ -97,6 +101,8 @@ impl Nodes {
             checks: None,
             stop_protected: self.cache.stop_protected.get(&node, now, PLACE_SECS),
             storage: kind.and_then(|kind| self.cache.storage.ever(&kind)),
+            volume_key: self.cache.volume_keys.get(&node, now, PLACE_SECS),
+            denied: self.cache.rehearsals.get(&node, now, AROUND_SECS).unwrap_or_default(),
         }
     }
 }
@@ -112,10 +118,11 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
         Some(checks) if state == InstanceState::Running => checks,
         Some(_) | None => StatusChecks::UNDECIDED,
     };
-    let automatic = row.network_interfaces().iter().any(|interface| {
-        let owner = interface.association().and_then(|association| association.ip_owner_id());
-        owner == Some(AUTOMATIC_OWNER)
-    });
+    let owners = || {
+        let associations = row.network_interfaces().iter().filter_map(|interface| interface.association());
+        associations.filter_map(|association| association.ip_owner_id())
+    };
+    let (denied_stop, denied_start) = further.denied;
     Fact::Known(Ec2 {
         state,
         launched_at,
@@ -132,7 +139,11 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
             instance_store_data: further.storage.unwrap_or(true),
             spot: row.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
             stop_protected: further.stop_protected.unwrap_or(true),
-            public_address_changes: automatic,
+            public_address_changes: owners().any(|owner| owner == AUTOMATIC_OWNER),
+            elastic_address: owners().any(|owner| owner != AUTOMATIC_OWNER),
+            volume_key: further.volume_key.unwrap_or(true),
+            stop_denied: denied_stop,
+            start_denied: denied_start,
         },
     })
 }
@@ -245,7 +256,13 @@ mod tests {
         let row =
             tagged(&[("Name", "web-1"), ("defib:managed", "true"), ("defib:mode", "restart"), (GROUP_TAG, "web")]);
         let checks = StatusChecks { system: Check::Ok, instance: Check::Impaired, ..StatusChecks::UNDECIDED };
-        let read = Further { checks: Some(checks), stop_protected: Some(false), storage: Some(false) };
+        let read = Further {
+            checks: Some(checks),
+            stop_protected: Some(false),
+            storage: Some(false),
+            volume_key: Some(false),
+            denied: (false, false),
+        };
         let seen = known(&row, read);
         assert_eq!((seen.state, seen.zone.as_str()), (InstanceState::Running, "us-east-1a"));
         assert_eq!((seen.system_check, seen.instance_check), (Check::Ok, Check::Impaired));
@@ -257,7 +274,7 @@ mod tests {
     #[test]
     fn what_was_not_asked_about_a_stop_forbids_it() {
         let stop = known(&running().build(), Further::default()).stop;
-        assert!(stop.stop_protected && stop.instance_store_data && !stop.instance_store_root);
+        assert!(stop.stop_protected && stop.instance_store_data && stop.volume_key && !stop.instance_store_root);
     }
 
     #[test]
@@ -305,9 +322,10 @@ mod tests {
         let owned = |owner: &str| {
             let association = InstanceNetworkInterfaceAssociation::builder().ip_owner_id(owner).build();
             let interface = InstanceNetworkInterface::builder().association(association).build();
-            known(&running().network_interfaces(interface).build(), Further::default()).stop.public_address_changes
+            let stop = known(&running().network_interfaces(interface).build(), Further::default()).stop;
+            (stop.public_address_changes, stop.elastic_address)
         };
-        assert!(owned("amazon") && !owned("111122223333"));
+        assert_eq!((owned("amazon"), owned("111122223333")), ((true, false), (false, true)));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::with_token;
 use crate::fleet::error::AwsError;
 use crate::fleet::input::{Body, shown};
-use crate::fleet::machines::digits;
 use crate::fleet::page;
 use crate::fleet::{Answered, Fleet};
 use crate::node::DocumentName;
@@ -39,11 +38,12 @@ impl Fleet {
                 if target.is_some_and(|wanted| wanted.parse() != Ok(machine.id)) {
                     continue;
                 }
-                for number in 0..machine.sessions {
+                let listed = machine.sessions();
+                for id in (0..listed.live).filter_map(|number| machine.session_id(number)) {
                     sessions.push(json!({
-                        "SessionId": format!("on-call-{}", digits(machine.id, u128::from(number) + 1, 17)),
+                        "SessionId": id,
                         "Target": machine.id,
-                        "Status": "Connected",
+                        "Status": if listed.left.contains(&id) { "Disconnected" } else { "Connected" },
                         "StartDate": self.world.now - 600,
                         "DocumentName": "SSM-SessionManagerRunShell",
                         "Owner": self.global_arn("iam", "user/on-call"),

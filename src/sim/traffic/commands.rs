@@ -39,7 +39,7 @@ pub(crate) struct Command {
     pub stage: Stage,
     pub status: InvocationStatus,
     /// What the probe brought back: the boot time and the findings.
-    pub answer: Option<(Secs, Findings)>,
+    pub answer: Option<(Secs, u32, Findings)>,
     /// Why the host did not carry out our repair.
     pub refusal: Option<HostRefusal>,
 }

@@ -218,6 +218,7 @@ impl World {
                 min: 0,
                 ec2_health_only: true,
                 suspended: false,
+                suspended_since: None,
                 refreshing: false,
                 refreshing_since: None,
                 tags: OPTED_IN,

@@ -40,6 +40,7 @@ impl World {
             seen.ec2 = ec2(machine, now);
         }
         seen.asg = self.asg(machine, look);
+        seen.successor = self.successor(machine, look, &seen);
         seen.group = Fact::Known(self.group_of(machine));
         (seen.ssm, seen.ecs) = self.agents(machine, now);
         if look.close {
@@ -64,7 +65,7 @@ impl World {
         let shows = |pick: fn(&Illness) -> &Findings| {
             Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
         };
-        seen.sessions = Fact::Known(machine.sessions);
+        seen.sessions = Fact::Known(machine.sessions());
         let refreshing = machine
             .member
             .as_ref()
@@ -199,8 +200,9 @@ impl World {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match (command.status, &command.answer) {
-            (InvocationStatus::Success, Some((booted_at, findings))) => {
-                ProbeAnswer::Answered { booted_at: moment(*booted_at), findings: findings.clone() }
+            (InvocationStatus::Success, Some((booted_at, boot, findings))) => {
+                let boot = format!("0d5b11c0-0000-4000-8000-{boot:012x}").parse().ok();
+                ProbeAnswer::Answered { booted_at: moment(*booted_at), boot, findings: findings.clone() }
             }
             (InvocationStatus::Open | InvocationStatus::Success, _) => ProbeAnswer::Pending,
             _ => ProbeAnswer::Undelivered,

@@ -166,7 +166,7 @@ impl World {
                         .as_ref()
                         .filter(|_| shell)
                         .map_or_else(|| self.nothing.clone(), |ill| ill.probe.clone());
-                    command.answer = Some((machine.booted_at, findings));
+                    command.answer = Some((machine.booted_at, machine.boots, findings));
                 }
                 self.log_ran(index, effect, Some(id));
                 self.run(index, effect);

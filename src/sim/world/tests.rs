@@ -483,7 +483,7 @@ fn a_close_look_names_the_fault_wherever_it_left_something_to_see() {
         let (cause, _) = named(ailment);
         let expected = match ailment {
             // Noise explains nothing, and the node is well.
-            Ailment::NoisePeriodicReconnect | Ailment::SessionClientGaveUp => Cause::Healthy,
+            Ailment::NoisePeriodicReconnect => Cause::Healthy,
             // Silent, without a trace outside the host: the honest answer, with what it may be.
             Ailment::SsmAgentHung | Ailment::SsmAgentHibernating => Cause::Unknown,
             named => named.cause(),
