@@ -156,6 +156,32 @@ fn a_stopped_instance_vanishes_from_systems_manager_and_from_the_default_status(
 }
 
 #[test]
+fn impaired_volumes_and_a_retirement_show_in_the_status_until_a_stop_and_start() {
+    let ill = |id: &str, fault: &str| json!({ "id": id, "fault": fault, "since_secs": 1800 });
+    let mut door = Door::open(&json!({ "instances": [ill(WEB, "impaired-volume"), ill(OTHER, "retirement")] }));
+    let status = |door: &mut Door, id: &str| door.query(EC2, &format!("DescribeInstanceStatus&InstanceId.1={id}")).text;
+    let volumes = |text: &str| {
+        let part = text.split("<attachedEbsStatus>").nth(1).and_then(|rest| rest.split("</attachedEbsStatus>").next());
+        let last = part.and_then(|part| part.rsplit("<status>").next()).unwrap();
+        last.split('<').next().unwrap().to_owned()
+    };
+    let web = status(&mut door, WEB);
+    assert_eq!((volumes(&web).as_str(), web.contains("<code>instance-")), ("impaired", false), "{web}");
+    let other = status(&mut door, OTHER);
+    assert_eq!(volumes(&other), "ok");
+    assert!(other.contains("<code>instance-retirement</code>") && other.contains("<notBefore>2026-12-0"), "{other}");
+    for call in ["RebootInstances", "StopInstances", "StartInstances"] {
+        door.query(EC2, &format!("{call}&InstanceId.1={WEB}&InstanceId.2={OTHER}"));
+        door.wait(900);
+        let still = call == "RebootInstances";
+        if call != "StopInstances" {
+            assert_eq!(volumes(&status(&mut door, WEB)) == "impaired", still, "{call}");
+            assert_eq!(status(&mut door, OTHER).contains("instance-retirement"), still, "{call}");
+        }
+    }
+}
+
+#[test]
 fn a_reboot_answers_nothing_changes_no_state_and_ignores_what_is_gone() {
     let mut door = Door::open(&fleet_of_three(&json!({ "fault": "ssm-agent.hung", "since_secs": 1800 })));
     let before = door.truth(WEB)["booted_at"].clone();
