@@ -597,5 +597,5 @@ fn every_variant_has_a_sample() {
     assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 15);
     assert_eq!(tags(serde_json::to_value(signals()).unwrap(), "type"), 9);
     let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
-    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 20);
+    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 21);
 }
