@@ -27,6 +27,13 @@ const FENCE_SECS: i64 = 20 * 60;
 const GIVE_BACK_SECS: i64 = 3_600;
 /// Between two looks at a state that is changing, in seconds.
 const LOOK_SECS: i64 = 15;
+/// When to look first whether an instance has stopped, and whether it runs again, in seconds: a sick one takes a minute and more.
+const STOP_LOOK_SECS: i64 = 90;
+const START_LOOK_SECS: i64 = 75;
+/// When to look first whether it is terminated, in seconds: nobody waits for that but its registration.
+const FENCE_LOOK_SECS: i64 = 120;
+/// Between two looks at what takes minutes, at most, in seconds.
+const LOOK_MAX_SECS: i64 = 60;
 /// Between two tries of the same call, in seconds.
 const RETRY_SECS: i64 = 60;
 
@@ -46,7 +53,7 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
         if let Some(deadline) = drain_for(&draft, seen, remedy) {
             let intent = draft.intend(Effect::Drain);
             draft.next.holds.draining = true;
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = drained_at(&draft, seen, &intent, deadline);
             return draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake));
         }
         // From Standby the group would launch nobody: its desired capacity was lowered when the instance went there.
@@ -81,6 +88,19 @@ pub(super) fn drain_for(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -
     Some(after(draft.now, secs))
 }
 
+/// When to look at a drain again. A disconnected agent ends no task, so that only its deadline ends the drain.
+fn drained_at(draft: &Draft<'_>, seen: &Observation, intent: &Intent, deadline: Timestamp) -> Timestamp {
+    match seen.ecs.known() {
+        Some(ecs) if !ecs.connected => deadline.max(draft.in_secs(LOOK_SECS)),
+        Some(_) | None => draft.in_secs(later_secs(draft, intent)).min(deadline.max(draft.in_secs(LOOK_SECS))),
+    }
+}
+
+/// Until the next look at what takes its time, in seconds: half of what has passed since it was asked for.
+fn later_secs(draft: &Draft<'_>, intent: &Intent) -> i64 {
+    (secs_between(intent.committed_at, draft.now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
+}
+
 /// The remedy's own effect.
 fn act(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
     let now = draft.now;
@@ -100,7 +120,15 @@ fn act(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
         | Remedy::RestartRuntime
         | Remedy::Reboot => RETRY_SECS,
     };
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(match remedy {
+        Remedy::StopStart => STOP_LOOK_SECS,
+        Remedy::Replace => FENCE_LOOK_SECS,
+        Remedy::FreeDisk
+        | Remedy::RestartSsmAgent
+        | Remedy::RestartEcsAgent
+        | Remedy::RestartRuntime
+        | Remedy::Reboot => LOOK_SECS,
+    });
     draft.go(Phase::Treating { intent, remedy, deadline: after(now, secs) }, Some(wake))
 }
 
@@ -140,7 +168,7 @@ pub(super) fn draining(
                 draft.note(Event::Drained { left });
                 return examine_again(draft);
             }
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = drained_at(&draft, seen, &intent, deadline);
             draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake))
         }
         then @ (Then::Park { .. } | Then::End(_)) => {
@@ -242,7 +270,7 @@ pub(super) fn standby(
                 draft.next.holds.standby = lifecycle != Some(Lifecycle::InService);
                 return draft.park(Refusal::CallRefused { effect: Effect::EnterStandby });
             }
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = draft.in_secs(later_secs(&draft, &intent));
             draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake))
         }
         then @ (Then::Park { .. } | Then::End(_)) => {
@@ -353,7 +381,7 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
         }
         Some(InstanceState::Stopping) if now >= deadline => draft.finish(Ending::DoesNotStart),
         _ => {
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = draft.in_secs(later_secs(&draft, &intent));
             draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
         }
     }
@@ -363,7 +391,7 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
 pub(super) fn start_again(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
     let deadline = after(draft.now, GIVE_BACK_SECS);
     let intent = draft.intend(Effect::Start);
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(START_LOOK_SECS);
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
 }
 
@@ -435,6 +463,6 @@ fn fencing(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: T
         draft.end_attempt(AttemptResult::Failed);
         return draft.finish(Ending::LadderExhausted);
     }
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(later_secs(&draft, &intent));
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
 }
