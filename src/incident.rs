@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Diagnosis;
 use crate::effect::IntentId;
 use crate::guard::Refusal;
-use crate::node::{CommandId, Home, NodeId};
-use crate::observe::{Factor, Observation, Platform};
+use crate::node::{CommandId, Home, NodeId, ResourceName};
+use crate::observe::{Factor, Observation, Platform, Probe, ProbeAnswer, StopGates};
 use crate::policy::Mode;
 
 mod history;
@@ -17,6 +17,7 @@ mod id;
 mod outcome;
 mod parts;
 mod phase;
+mod proof;
 pub mod record;
 mod remedy;
 
@@ -25,6 +26,7 @@ pub use id::IncidentId;
 pub use outcome::{Ending, Outcome};
 pub use parts::{Approval, Ask, Attempt, AttemptResult, Holds, Place, ProbeSent, Run, Symptom};
 pub use phase::{Phase, Then};
+pub use proof::Proof;
 pub use remedy::{NoSuchRemedy, Remedy};
 
 /// The schema of a stored incident. Older ones are migrated when read, newer ones are left alone.
@@ -70,10 +72,19 @@ pub struct Incident {
     pub holds: Holds,
     /// Remedies tried, in order.
     pub attempts: Vec<Attempt>,
+    /// What proved the remedies that helped, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proof>,
     /// What the last close look said.
     pub diagnosis: Option<Diagnosis>,
     /// Our last probe.
     pub probe: Option<ProbeSent>,
+    /// The command of the repair that was sent to the host last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<CommandId>,
+    /// The host's boot id, as its last answer before a remedy gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<ResourceName>,
     /// What an operator asked for.
     pub asked: Option<Ask>,
     /// Who approved what.
@@ -112,6 +123,9 @@ impl Incident {
                 platform: Platform::default(),
                 tasks: 0,
                 public_address_changes: false,
+                stop: StopGates::default(),
+                elastic_address: false,
+                services: Arc::default(),
                 factors: Arc::from([]),
             },
             first_seen: now,
@@ -125,8 +139,11 @@ impl Incident {
             phase: Phase::Watching { until },
             holds: Holds::default(),
             attempts: Vec::new(),
+            proofs: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
+            boot: None,
             asked: None,
             approval: None,
             parked_secs: 0,
@@ -196,6 +213,8 @@ impl Incident {
             self.place.zone = Some(ec2.zone.clone());
             self.place.name.clone_from(&ec2.name);
             self.place.public_address_changes = ec2.stop.public_address_changes;
+            self.place.stop = ec2.stop;
+            self.place.elastic_address = ec2.stop.elastic_address;
         }
         if let Some(ssm) = seen.ssm.known() {
             self.place.platform = ssm.platform;
@@ -206,6 +225,10 @@ impl Incident {
             self.place.container_instance = Some((ecs.cluster.clone(), ecs.arn.clone()));
             self.place.tasks = ecs.tasks;
         }
+        if let Some(workload) = seen.workload.known().filter(|workload| !workload.services.is_empty()) {
+            self.place.services = Arc::clone(&workload.services);
+        }
+        self.see_boot(seen);
         if let Some(asg) = seen.asg.known() {
             self.place.group = Some(asg.name.clone());
         }
@@ -214,6 +237,17 @@ impl Incident {
             if !self.place.factors.iter().eq(now()) {
                 self.place.factors = now().cloned().collect();
             }
+        }
+    }
+
+    /// Remembers by its id which boot of the host answered last, until a remedy may have started another one.
+    fn see_boot(&mut self, seen: &Observation) {
+        let acted = matches!(self.phase, Phase::Treating { .. } | Phase::Verifying { .. });
+        if let Some(Probe { answer: ProbeAnswer::Answered { boot: Some(boot), .. }, .. }) = seen.probe.known()
+            && !acted
+            && self.boot.as_ref() != Some(boot)
+        {
+            self.boot = Some(boot.clone());
         }
     }
 
@@ -286,6 +320,12 @@ impl Incident {
     /// The attempt that is going on.
     pub fn running_attempt(&mut self) -> Option<&mut Attempt> {
         self.attempts.last_mut().filter(|attempt| attempt.result == AttemptResult::Running)
+    }
+
+    /// What proved a remedy, the last time that it helped; none in records from before proofs were kept.
+    #[must_use]
+    pub fn proof_of(&self, remedy: Remedy) -> Option<Proof> {
+        self.proofs.iter().rev().copied().find(|proof| proof.remedy() == remedy)
     }
 
     /// Remedies that were performed, in order, each as often as it was.

@@ -74,6 +74,25 @@ fn a_hung_ssm_agent_looks_online_for_minutes_and_its_commands_sit_in_pending() {
 }
 
 #[test]
+fn a_host_that_refuses_its_repair_says_why_by_its_exit_code() {
+    let hung = json!({ "id": WEB, "fault": "runtime.docker-hung", "cluster": "blue" });
+    let mut door = Door::open(&json!({ "instances": [hung] }));
+    door.wait(180);
+    let repair = |door: &mut Door, action: &str| {
+        let command = door.send(WEB, "Defib-prod-Repair-0a1b2c3d", &json!({ "Action": [action] }));
+        door.wait(60);
+        let list = json!({ "CommandId": command, "InstanceId": WEB, "Details": true });
+        let list = door.ssm("ListCommandInvocations", &list);
+        let row = &list["CommandInvocations"][0];
+        (row["Status"].clone(), row["CommandPlugins"][0]["ResponseCode"].clone())
+    };
+    assert_eq!(repair(&mut door, "restart-ecs-agent"), (json!("Failed"), json!(13)), "docker does not answer");
+    assert_eq!(repair(&mut door, "restart-runtime"), (json!("Success"), json!(0)));
+    door.wait(120);
+    assert_eq!(repair(&mut door, "restart-ecs-agent"), (json!("Success"), json!(0)), "it answers again");
+}
+
+#[test]
 fn an_invocation_cannot_be_read_in_its_first_seconds() {
     let mut door = Door::open(&json!({ "instances": [{ "id": WEB, "fault": "host.disk-full", "cluster": "blue" }] }));
     door.wait(60);

@@ -47,6 +47,7 @@ operations! {
     op!("ec2", "DescribeRouteTables", Observe),
     op!("ec2", "DescribeSecurityGroups", Observe),
     op!("ec2", "DescribeSubnets", Observe),
+    op!("ec2", "DescribeVolumes", Observe),
     op!("ec2", "DescribeVpcAttribute", Observe),
     op!("ec2", "DescribeVpcEndpoints", Observe),
     op!("ec2", "DescribeVpcs", Observe),

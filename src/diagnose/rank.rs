@@ -47,7 +47,13 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
         // What the host said a while ago points somewhere, and proves nothing any more (S7).
         let fresh = secs_between(sent_at, now) <= ANSWER_FRESH_SECS;
         findings.extend(said.iter().map(|finding| {
-            let severity = if fresh { finding.severity } else { finding.severity.min(Severity::Symptom) };
+            // A client that gave up explains nothing of a node that is ill: its logs are full of sessions that ended.
+            let own = finding.cause != Cause::SessionClientGaveUp || health.is_well();
+            let severity = match (own, fresh) {
+                (false, _) => Severity::Noise,
+                (true, true) => finding.severity,
+                (true, false) => finding.severity.min(Severity::Symptom),
+            };
             Finding { severity, ..finding.clone() }
         }));
     }
@@ -55,7 +61,8 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
     let outlived = health.ssm == Standing::Well && answered(seen, now).is_some();
     for finding in seen.console.known().into_iter().flat_map(|console| console.iter()) {
         let repeated = findings.iter().any(|other| other.cause == finding.cause);
-        let severity = if outlived && !repeated { Severity::Noise } else { finding.severity };
+        let own = finding.cause != Cause::SessionClientGaveUp || health.is_well();
+        let severity = if outlived && !repeated || !own { Severity::Noise } else { finding.severity };
         findings.push(Finding { severity, ..finding.clone() });
     }
     if let Some(ec2) = seen.ec2.known()
@@ -103,6 +110,13 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
         findings.push(says(Cause::SsmAgentWorkersExhausted, Severity::Symptom, Channel::Ssm, text));
     }
     findings.extend(nobody_answers(seen, health));
+    if let Some(left) = seen.sessions.known().map(|sessions| &sessions.left)
+        && let Some(first) = left.first()
+        && health.is_well()
+    {
+        let text = format!("session {} is Disconnected: its client is gone, and the agent answers", first.as_str());
+        findings.push(says(Cause::SessionClientGaveUp, Severity::Cause, Channel::Ssm, &text));
+    }
     match seen.invocation.known().map(|invocation| invocation.status) {
         Some(InvocationStatus::ExecutionTimedOut) if health.is_well() => {
             let text = "ExecutionTimedOut: the script ran longer than it may";
@@ -253,6 +267,21 @@ mod tests {
         assert_eq!(say(&[(Cause::NetworkDns, symptom), agent]), (Cause::SsmAgentStopped, 90));
         assert_eq!(say(&[(Cause::NetworkDns, noise), (Cause::HostKernelHang, symptom)]), (Cause::HostKernelHang, 60));
         assert_eq!(say(&[(Cause::NoisePeriodicReconnect, noise)]), (Cause::Unknown, 20));
+    }
+
+    #[test]
+    fn a_session_that_its_client_gave_up_explains_a_node_that_is_well_and_no_other() {
+        let well = seen(noon()).host_says(&[Cause::SessionClientGaveUp]);
+        assert_eq!(cause(&well), (Cause::SessionClientGaveUp, 90));
+        let ill = seen(noon()).ecs_lost().host_says(&[Cause::SessionClientGaveUp, Cause::EcsAgentHung]);
+        assert_eq!(cause(&ill), (Cause::EcsAgentHung, 90));
+        assert_eq!(cause(&seen(noon()).ecs_lost().host_says(&[Cause::SessionClientGaveUp])).0, Cause::Unknown);
+        let left = seen(noon()).with(|seen| {
+            let left: std::sync::Arc<[_]> = std::sync::Arc::from(["ann-0a1b2c3d".parse().unwrap()]);
+            seen.sessions = Fact::Known(crate::observe::Sessions { live: 1, who: left.clone(), left });
+        });
+        assert_eq!(cause(&left), (Cause::SessionClientGaveUp, 90), "as DescribeSessions shows it");
+        assert!(found(&left).findings[0].evidence.contains("ann-0a1b2c3d is Disconnected"));
     }
 
     #[test]

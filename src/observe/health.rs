@@ -133,6 +133,7 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
         Some(Connection::Connected | Connection::NotConnected) => Standing::Suspect,
         // Nobody asked, because the host is asked next: until then its last ping decides.
         None if ssm.connection == Fact::Unknown(Blind::NotRead) && ssm.answers(now) => Standing::Well,
+        None if ssm.connection == Fact::Unknown(Blind::NotRead) => Standing::Suspect,
         None => Standing::Unknown,
     }
 }
@@ -192,7 +193,7 @@ mod tests {
     }
 
     fn answered() -> ProbeAnswer {
-        ProbeAnswer::Answered { booted_at: after(noon(), -9_000), findings: std::sync::Arc::from([]) }
+        ProbeAnswer::Answered { booted_at: after(noon(), -9_000), boot: None, findings: std::sync::Arc::from([]) }
     }
 
     #[test]

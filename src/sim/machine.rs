@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::ailment::{Ailment, Checks, EcsFace, Runtime, SsmFace};
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::incident::Remedy;
-use crate::node::{AvailabilityZone, ContainerInstanceArn, NodeId};
-use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Scheduled, Tags};
+use crate::node::{AvailabilityZone, ContainerInstanceArn, NodeId, ResourceName};
+use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Scheduled, Sessions, Tags};
 use crate::policy::Mode;
 
 mod link;
@@ -48,11 +48,13 @@ impl Illness {
         }
     }
 
-    /// Whether a remedy that takes effect now cures it.
-    pub(crate) fn is_cured_by(&self, remedy: Remedy) -> bool {
+    /// Whether a remedy that takes effect now cures it; `known`: whether it is known to help, whatever the table says.
+    pub(crate) fn is_cured_by(&self, remedy: Remedy, known: Option<bool>) -> bool {
         let profile = self.ailment.profile();
         let ready = profile.first.is_none() || self.prepared || remedy == Remedy::Replace;
-        ready && profile.cures.contains(&remedy)
+        // What prepares the cure is none by itself, though it helped.
+        let known = known.filter(|_| profile.first != Some(remedy));
+        ready && known.unwrap_or_else(|| profile.cures.contains(&remedy))
     }
 
     /// The disk has room again: what is left is an agent that died of it.
@@ -286,6 +288,27 @@ impl Machine {
         let ill = self.illness.as_ref().filter(|_| self.state == InstanceState::Running)?;
         let kind = ill.ailment.profile().scheduled?;
         Some(Scheduled { kind, not_before: Some(moment(ill.began + NOTICE_SECS)) })
+    }
+
+    /// Sessions on it, as Session Manager lists them.
+    pub(crate) fn sessions(&self) -> Sessions {
+        let left = u16::from(self.illness.as_ref().is_some_and(|ill| ill.ailment == Ailment::SessionClientGaveUp));
+        let id = |number| self.session_id(number);
+        if self.sessions == 0 && left == 0 {
+            return Sessions::default();
+        }
+        let live = self.sessions.saturating_add(left);
+        Sessions {
+            live,
+            who: (0..live).filter_map(id).take(Sessions::KEPT).collect(),
+            left: (self.sessions..live).filter_map(id).collect(),
+        }
+    }
+
+    /// A session's id, by its number.
+    pub(crate) fn session_id(&self, number: u16) -> Option<ResourceName> {
+        let digits = self.id.value().wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u128::from(number));
+        format!("on-call-{:017x}", digits & 0xf_ffff_ffff_ffff_ffff).parse().ok()
     }
 
     /// Whether nothing is wrong with it: a natural reconnect is nothing wrong.

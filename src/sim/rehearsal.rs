@@ -23,6 +23,10 @@ use crate::report::policy_problem;
 use crate::storm::{Digest, DigestId};
 use crate::time::after;
 
+mod record;
+
+pub use record::Staging;
+
 /// The world is this old when a rehearsal begins, in seconds, so that its machines are at work.
 const BEFORE_SECS: i64 = 3_600;
 /// A rehearsal of events ends after this long at the latest, in seconds: parked incidents wait for six hours.
@@ -76,6 +80,8 @@ pub struct Played {
     pub counts_only: bool,
     /// Nodes that wait for a place in the end.
     pub shelved: usize,
+    /// The nodes by what the script calls them; none where there was no script.
+    pub names: BTreeMap<String, NodeId>,
 }
 
 impl Rehearsal {
@@ -203,6 +209,7 @@ impl Rehearsal {
             counts_only: self.counts_only,
             counts: self.driver.counts(),
             shelved: account.ledger.shelf().len(),
+            names: self.names,
         }
     }
 
@@ -292,6 +299,10 @@ impl Rehearsal {
                 );
                 self.driver.account_mut().world.close_calendar(&name, at, secs);
             }
+            What::SoldOut(secs) => {
+                self.say(at, format!("AWS has no capacity for what starts, for {}", crate::time::spoken(secs)));
+                self.driver.account_mut().world.sell_out(at, secs);
+            }
             What::Again(name) => {
                 let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };
                 self.say(at, format!("the last event about {name} is delivered once more"));
@@ -357,7 +368,7 @@ impl Rehearsal {
         };
         self.say(at, format!("operator: {text}"));
         if let Some(action) = action {
-            let request = OperatorRequest { by: Arc::from("ops"), action, at };
+            let request = OperatorRequest { by: Arc::from("ops"), action, at, plan: None };
             self.driver.deliver(Trigger::Operator(request), at);
         }
     }

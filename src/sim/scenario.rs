@@ -91,6 +91,8 @@ pub enum What {
     Terminate(String),
     /// Somebody closes the policy's change calendar for so many seconds.
     CloseCalendar(i64),
+    /// AWS finds no capacity for what starts, for so many seconds.
+    SoldOut(i64),
     /// Somebody changes an Auto Scaling group.
     Group(AutoScalingGroupName, GroupSettings),
     /// An operator says something.
@@ -317,6 +319,7 @@ impl Scenario {
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
             ["calendar", "closed", "for", span] => What::CloseCalendar(span_secs(span)?),
+            ["capacity", "lacks", "for", span] => What::SoldOut(span_secs(span)?),
             ["group", name, settings @ ..] => {
                 let name: AutoScalingGroupName = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
                 let mut group = GroupSettings::default();
@@ -351,7 +354,7 @@ impl Scenario {
             _ => {
                 return Err(
                     "expected fault, repair, command, session-refused, tag, tag-group, tag-cluster, document, sessions, \
-                     tasks, busy, stop, terminate, group, calendar, again or operator"
+                     tasks, busy, stop, terminate, group, calendar, capacity, again or operator"
                         .to_owned(),
                 );
             }
@@ -463,6 +466,25 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         "hybrid" => spec.hybrid(),
         "spot" => spec.spot(),
         "instance-store" => spec.on_instance_store(),
+        "instance-store-data"
+        | "stop-protected"
+        | "volume-key"
+        | "stop-denied"
+        | "start-denied"
+        | "public-address"
+        | "elastic-address" => {
+            let mut stop = spec.stop;
+            match key {
+                "instance-store-data" => stop.instance_store_data = true,
+                "stop-protected" => stop.stop_protected = true,
+                "volume-key" => stop.volume_key = true,
+                "stop-denied" => stop.stop_denied = true,
+                "start-denied" => stop.start_denied = true,
+                "public-address" => stop.public_address_changes = true,
+                _ => stop.elastic_address = true,
+            }
+            spec.with_stop_gates(stop)
+        }
         "subnet" => spec.sharing(Factor::Subnet(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "endpoint" => spec.sharing(Factor::Endpoint(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "role" => spec.sharing(Factor::Role(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
@@ -492,7 +514,8 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         _ => {
             return Err(format!(
                 "no such node setting: {key}; allowed are cluster, group, zone, tasks, standalone, protected, sessions, age, \
-                 dead, id, hybrid, spot, instance-store, subnet, endpoint, role, image, platform, manager, managed, mode"
+                 dead, id, hybrid, spot, instance-store, instance-store-data, stop-protected, volume-key, stop-denied, start-denied, \
+                 public-address, elastic-address, subnet, endpoint, role, image, platform, manager, managed, mode"
             ));
         }
     })

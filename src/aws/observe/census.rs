@@ -13,6 +13,7 @@ use crate::observe::{
     Blind, Check, Common, EcsStatus, Fact, Factor, Factors, Group, InstanceState, Lifecycle, PING_STALE_SECS, Ping,
     StatusChecks,
 };
+use crate::storm::Ghost;
 use crate::time::secs_between;
 
 /// A member in service that has not registered for longer than this since its launch looks lost, in seconds.
@@ -237,8 +238,11 @@ impl Census {
     }
 
     /// Container instances that are still registered though their instance does not exist any more.
-    pub(in crate::aws) fn ghosts(&self) -> usize {
-        self.rows.values().filter(|row| row.ecs.is_some() && !stays(row)).count()
+    pub(in crate::aws) fn ghosts(&self) -> Vec<Ghost> {
+        let gone = self.rows.values().filter(|row| !stays(row));
+        let left = gone.filter_map(|row| Some((row.node, row.ecs.as_ref()?)));
+        left.map(|(node, ecs)| Ghost { node, cluster: ecs.cluster.clone(), container_instance: ecs.arn.clone() })
+            .collect()
     }
 
     fn ssm_looks_lost(&self, row: &Row) -> bool {
@@ -356,7 +360,7 @@ mod tests {
     fn whoever_is_on_its_way_out_does_not_count() {
         let gone = Row { state: Some(InstanceState::ShuttingDown), ..in_cluster(2, false) };
         let census = Census::of(noon(), vec![in_cluster(1, true), gone]);
-        assert_eq!((census.fleet(), census.ghosts(), census.troubled().len()), (1, 1, 0));
+        assert_eq!((census.fleet(), census.ghosts().len(), census.troubled().len()), (1, 1, 0));
         assert_eq!(census.group(NodeId::numbered(1)).known().unwrap().unhealthy, 0);
     }
 

@@ -37,7 +37,7 @@ impl Nodes {
     pub async fn check(&self, node: NodeId, policy: &Policy, now: Timestamp) -> Checked {
         let look = Look { close: true, ..Look::default() };
         let seen = Box::pin(self.observe(node, &look, now)).await;
-        let row = if node.is_instance() { self.instance_row(node).await.known().cloned() } else { None };
+        let row = if node.is_instance() { self.instance_row(node, now).await.known().cloned() } else { None };
         let hardware = Box::pin(self.hardware(node, row.as_ref())).await;
         let health = Health::of(&seen, now);
         let well = health.is_well();

@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 };
 use jiff::Timestamp;
 
-use crate::aws::cache::PLACE_SECS;
+use crate::aws::cache::{AROUND_SECS, PLACE_SECS};
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
@@ -21,6 +21,10 @@ use crate::time::secs_between;
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// The address of an interface whose owner is this is an automatic one, and not an Elastic IP.
 const AUTOMATIC_OWNER: &str = "amazon";
+/// Status checks hold for so long, in seconds.
+const CHECKS_SECS: i64 = 90;
+/// The row of a terminated instance is kept for so long, in seconds: EC2 forgets it after an hour.
+const OVER_SECS: i64 = 1_800;
 /// A launch that is younger than this, in seconds, may be a stop and start of ours, whose proof wants the status checks.
 pub(super) const YOUNG_SECS: i64 = 1_800;
 
@@ -33,11 +37,19 @@ pub(super) struct Further {
     pub stop_protected: Option<bool>,
     /// The instance type has instance storage.
     pub storage: Option<bool>,
+    /// A volume is encrypted under a key that the stack does not name.
+    pub volume_key: Option<bool>,
+    /// A `DryRun` of a stop was refused, and one of a start; neither where nobody tried.
+    pub denied: (bool, bool),
 }
 
 impl Nodes {
     /// The row of one instance. Absent: EC2 does not know the id.
-    pub(super) async fn instance_row(&self, node: NodeId) -> Fact<Instance> {
+    pub(super) async fn instance_row(&self, node: NodeId, now: Timestamp) -> Fact<Instance> {
+        // Nothing more becomes of it.
+        if let Some(over) = self.cache.over.get(&node, now, OVER_SECS) {
+            return Fact::Known(over);
+        }
         let answer = self.clients.ec2.describe_instances().instance_ids(node.to_string()).send().await;
         let output = match answer.map_err(|error| Fault::of("DescribeInstances", &error)) {
             Ok(output) => output,
@@ -48,17 +60,46 @@ impl Nodes {
         let rows = output.reservations.unwrap_or_default();
         let mut rows = rows.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
         // Asked for one id, EC2 answers with it or with an error.
-        rows.find(|row| row.instance_id() == Some(id.as_str())).map_or(Fact::Unknown(Blind::Empty), Fact::Known)
+        let Some(row) = rows.find(|row| row.instance_id() == Some(id.as_str())) else {
+            return Fact::Unknown(Blind::Empty);
+        };
+        if state(&row) == Some(InstanceState::Terminated) {
+            self.cache.over.put(node, now, row.clone());
+        }
+        Fact::Known(row)
+    }
+
+    /// The row of one instance, which may be so many seconds old, and when it was read.
+    pub(super) async fn instance_row_since(
+        &self,
+        node: NodeId,
+        secs: i64,
+        now: Timestamp,
+    ) -> (Fact<Instance>, Timestamp) {
+        if let Some((at, row)) = self.cache.instances.dated(&node, now, secs) {
+            return (Fact::Known(row), at);
+        }
+        let read = self.instance_row(node, now).await;
+        if let Fact::Known(row) = &read {
+            self.cache.instances.put(node, now, row.clone());
+        }
+        (read, now)
     }
 
     /// The status checks of one instance, and what is scheduled for it.
-    pub(super) async fn checks(&self, node: NodeId) -> Result<StatusChecks, Blind> {
+    pub(super) async fn checks(&self, node: NodeId, now: Timestamp) -> Result<StatusChecks, Blind> {
+        if let Some(known) = self.cache.checks.get(&node, now, CHECKS_SECS) {
+            return Ok(known);
+        }
         let request = self.clients.ec2.describe_instance_status();
         let answer = request.instance_ids(node.to_string()).include_all_instances(true).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceStatus", &error).blind())?;
         let id = node.to_string();
         let rows = output.instance_statuses.unwrap_or_default();
-        rows.iter().find(|row| row.instance_id() == Some(id.as_str())).map(checks_of).ok_or(Blind::Empty)
+        let checks =
+            rows.iter().find(|row| row.instance_id() == Some(id.as_str())).map(checks_of).ok_or(Blind::Empty)?;
+        self.cache.checks.put(node, now, checks);
+        Ok(checks)
     }
 
     /// `DisableApiStop`.
@@ -97,6 +138,8 @@ impl Nodes {
             checks: None,
             stop_protected: self.cache.stop_protected.get(&node, now, PLACE_SECS),
             storage: kind.and_then(|kind| self.cache.storage.ever(&kind)),
+            volume_key: self.cache.volume_keys.get(&node, now, PLACE_SECS),
+            denied: self.cache.rehearsals.get(&node, now, AROUND_SECS).unwrap_or_default(),
         }
     }
 }
@@ -112,10 +155,11 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
         Some(checks) if state == InstanceState::Running => checks,
         Some(_) | None => StatusChecks::UNDECIDED,
     };
-    let automatic = row.network_interfaces().iter().any(|interface| {
-        let owner = interface.association().and_then(|association| association.ip_owner_id());
-        owner == Some(AUTOMATIC_OWNER)
-    });
+    let owners = || {
+        let associations = row.network_interfaces().iter().filter_map(|interface| interface.association());
+        associations.filter_map(|association| association.ip_owner_id())
+    };
+    let (denied_stop, denied_start) = further.denied;
     Fact::Known(Ec2 {
         state,
         launched_at,
@@ -132,7 +176,11 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
             instance_store_data: further.storage.unwrap_or(true),
             spot: row.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
             stop_protected: further.stop_protected.unwrap_or(true),
-            public_address_changes: automatic,
+            public_address_changes: owners().any(|owner| owner == AUTOMATIC_OWNER),
+            elastic_address: owners().any(|owner| owner != AUTOMATIC_OWNER),
+            volume_key: further.volume_key.unwrap_or(true),
+            stop_denied: denied_stop,
+            start_denied: denied_start,
         },
     })
 }
@@ -245,7 +293,13 @@ mod tests {
         let row =
             tagged(&[("Name", "web-1"), ("defib:managed", "true"), ("defib:mode", "restart"), (GROUP_TAG, "web")]);
         let checks = StatusChecks { system: Check::Ok, instance: Check::Impaired, ..StatusChecks::UNDECIDED };
-        let read = Further { checks: Some(checks), stop_protected: Some(false), storage: Some(false) };
+        let read = Further {
+            checks: Some(checks),
+            stop_protected: Some(false),
+            storage: Some(false),
+            volume_key: Some(false),
+            denied: (false, false),
+        };
         let seen = known(&row, read);
         assert_eq!((seen.state, seen.zone.as_str()), (InstanceState::Running, "us-east-1a"));
         assert_eq!((seen.system_check, seen.instance_check), (Check::Ok, Check::Impaired));
@@ -257,7 +311,7 @@ mod tests {
     #[test]
     fn what_was_not_asked_about_a_stop_forbids_it() {
         let stop = known(&running().build(), Further::default()).stop;
-        assert!(stop.stop_protected && stop.instance_store_data && !stop.instance_store_root);
+        assert!(stop.stop_protected && stop.instance_store_data && stop.volume_key && !stop.instance_store_root);
     }
 
     #[test]
@@ -305,9 +359,10 @@ mod tests {
         let owned = |owner: &str| {
             let association = InstanceNetworkInterfaceAssociation::builder().ip_owner_id(owner).build();
             let interface = InstanceNetworkInterface::builder().association(association).build();
-            known(&running().network_interfaces(interface).build(), Further::default()).stop.public_address_changes
+            let stop = known(&running().network_interfaces(interface).build(), Further::default()).stop;
+            (stop.public_address_changes, stop.elastic_address)
         };
-        assert!(owned("amazon") && !owned("111122223333"));
+        assert_eq!((owned("amazon"), owned("111122223333")), ((true, false), (false, true)));
     }
 
     #[test]

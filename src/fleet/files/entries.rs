@@ -43,6 +43,14 @@ pub(super) struct InstanceEntry {
     pub(super) instance_store_data: bool,
     #[serde(default)]
     pub(super) public_address_changes: bool,
+    #[serde(default)]
+    pub(super) elastic_address: bool,
+    #[serde(default)]
+    pub(super) volume_key: bool,
+    #[serde(default)]
+    pub(super) stop_denied: bool,
+    #[serde(default)]
+    pub(super) start_denied: bool,
     pub(super) instance_type: Option<String>,
     pub(super) subnet: Option<ResourceName>,
     pub(super) image: Option<ResourceName>,
@@ -157,6 +165,10 @@ impl InstanceEntry {
             spot: self.spot,
             stop_protected: self.stop_protected,
             public_address_changes: self.public_address_changes,
+            elastic_address: self.elastic_address,
+            volume_key: self.volume_key,
+            stop_denied: self.stop_denied,
+            start_denied: self.start_denied,
         };
         let shares = [
             self.subnet.clone().map(Factor::Subnet),

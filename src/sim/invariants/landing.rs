@@ -42,6 +42,7 @@ impl Inspector {
             self.with_regard_to_tasks(landing);
             self.while_the_calendar_is_open(landing);
         }
+        self.through_the_gates(landing);
         if weight == Weight::Disruptive {
             self.never_a_healthy_node(landing);
             self.never_while_paused(landing);

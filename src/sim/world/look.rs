@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
+    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, HostRefusal, InstanceState,
+    Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
 
@@ -29,6 +29,7 @@ impl World {
         let mut seen = Observation::of_nothing(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
+        seen.repair = self.repair_end(look);
         let Some(index) = self.index(node) else { return seen };
         seen.factors = self.factors(index);
         let Some(machine) = self.machines.get(index) else { return seen };
@@ -39,6 +40,7 @@ impl World {
             seen.ec2 = ec2(machine, now);
         }
         seen.asg = self.asg(machine, look);
+        seen.successor = self.successor(machine, look, &seen);
         seen.group = Fact::Known(self.group_of(machine));
         (seen.ssm, seen.ecs) = self.agents(machine, now);
         if look.close {
@@ -63,7 +65,7 @@ impl World {
         let shows = |pick: fn(&Illness) -> &Findings| {
             Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
         };
-        seen.sessions = Fact::Known(machine.sessions);
+        seen.sessions = Fact::Known(machine.sessions());
         let refreshing = machine
             .member
             .as_ref()
@@ -187,12 +189,20 @@ impl World {
             .map_or(Fact::Absent, |command| Fact::Known(Invocation { command: id.clone(), status: command.status }))
     }
 
+    fn repair_end(&self, look: &Look) -> Fact<RepairEnd> {
+        let Some(id) = &look.repair else { return Fact::Absent };
+        let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
+        let code = command.refusal.map_or(0, HostRefusal::exit_code);
+        Fact::Known(RepairEnd::of(command.status, [code]))
+    }
+
     fn probe(&self, look: &Look) -> Fact<Probe> {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match (command.status, &command.answer) {
-            (InvocationStatus::Success, Some((booted_at, findings))) => {
-                ProbeAnswer::Answered { booted_at: moment(*booted_at), findings: findings.clone() }
+            (InvocationStatus::Success, Some((booted_at, boot, findings))) => {
+                let boot = format!("0d5b11c0-0000-4000-8000-{boot:012x}").parse().ok();
+                ProbeAnswer::Answered { booted_at: moment(*booted_at), boot, findings: findings.clone() }
             }
             (InvocationStatus::Open | InvocationStatus::Success, _) => ProbeAnswer::Pending,
             _ => ProbeAnswer::Undelivered,
@@ -207,7 +217,7 @@ fn leave_out(seen: &mut Observation, look: &Look) {
     if seen.waits_for_ssm(look) {
         let (mut ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
         if let Fact::Known(ssm) = &mut ssm
-            && look.close
+            && seen.awaits_probe()
         {
             ssm.connection = Fact::Unknown(unread);
         }
@@ -233,11 +243,16 @@ fn leave_out(seen: &mut Observation, look: &Look) {
 /// that people read are not, for they tell of both agents.
 fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
+    // On its way out: nothing more follows from what the other services say.
+    if !look.close && seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::ShuttingDown) {
+        (seen.ssm, seen.ecs, seen.asg) = (Fact::Unknown(unread), Fact::Unknown(unread), Fact::Unknown(unread));
+    }
     let ssm = seen.ssm.clone();
     if look.only_ecs && seen.node.is_instance() {
         seen.ssm = Fact::Unknown(unread);
     }
     if !look.close {
+        spare_connection(seen, look, now);
         return;
     }
     if !seen.is_plainly_well(look, now) {
@@ -258,23 +273,28 @@ fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
 /// Leaves out what only a deeper look reads.
 fn not_so_deep(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
+    spare_connection(seen, look, now);
     if !seen.may_be_busy() && seen.busy != Fact::Known(Busy::Deployment) {
         seen.busy = Fact::Absent;
-    }
-    let spares = seen.may_spare_connection(look, now);
-    if let Fact::Known(ssm) = &mut seen.ssm
-        && spares
-        && ssm.answers(now)
-    {
-        ssm.connection = Fact::Unknown(unread);
     }
     if look.depth < Depth::Remedy {
         seen.sessions = Fact::Unknown(unread);
         seen.workload = Fact::Unknown(unread);
         seen.calendar = Fact::Unknown(unread);
-        if seen.node.is_instance() {
-            seen.console = Fact::Unknown(unread);
-        }
+    }
+    if look.depth < Depth::Cause && seen.node.is_instance() {
+        seen.console = Fact::Unknown(unread);
+    }
+}
+
+/// Leaves out the SSM agent's connection where the host decides.
+fn spare_connection(seen: &mut Observation, look: &Look, now: Timestamp) {
+    let answers = seen.ssm.known().is_some_and(|ssm| ssm.answers(now));
+    let spares = seen.may_spare_connection(answers, look, now);
+    if let Fact::Known(ssm) = &mut seen.ssm
+        && spares
+    {
+        ssm.connection = Fact::Unknown(Blind::NotRead);
     }
 }
 

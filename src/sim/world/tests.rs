@@ -6,7 +6,9 @@ use super::*;
 use crate::diagnose::Channel;
 use crate::effect::Target;
 use crate::incident::Remedy;
-use crate::observe::{Check, Connection, Fact, Health, Look, Observation, Ping, ProbeAnswer, Standing};
+use crate::observe::{
+    Check, Connection, Fact, Health, HostRefusal, Look, Observation, Ping, ProbeAnswer, RepairEnd, Standing,
+};
 use crate::ports::Performed;
 use crate::sim::machine::MachineSpec;
 
@@ -481,7 +483,7 @@ fn a_close_look_names_the_fault_wherever_it_left_something_to_see() {
         let (cause, _) = named(ailment);
         let expected = match ailment {
             // Noise explains nothing, and the node is well.
-            Ailment::NoisePeriodicReconnect | Ailment::SessionClientGaveUp => Cause::Healthy,
+            Ailment::NoisePeriodicReconnect => Cause::Healthy,
             // Silent, without a trace outside the host: the honest answer, with what it may be.
             Ailment::SsmAgentHung | Ailment::SsmAgentHibernating => Cause::Unknown,
             named => named.cause(),
@@ -525,6 +527,23 @@ fn a_host_without_a_shell_takes_no_restart() {
     world.does(Effect::RestartEcsAgent, node, 300);
     assert_eq!(world.health(node, 600).ecs, Standing::Ill);
     assert!(world.ran().is_empty());
+}
+
+#[test]
+fn a_host_whose_docker_is_silent_refuses_to_restart_its_ecs_agent_and_says_why() {
+    let mut world = World::new(quiet(27));
+    let node = world.add(container_host());
+    let mut ends = |ailment, secs: i64| {
+        world.afflict(node, ailment, at(secs), None);
+        let repair = Some(command(world.does(Effect::RestartEcsAgent, node, secs + 300)));
+        let seen = world.observe(node, &Look { repair, ..close() }, at(secs + 400));
+        world.repair(node, at(secs + 500));
+        seen.repair
+    };
+    let refused = RepairEnd::Refused(HostRefusal::RuntimeSilent);
+    assert_eq!(ends(Ailment::RuntimeDockerHung, 10), Fact::Known(refused));
+    assert_eq!(ends(Ailment::EcsAgentHung, 2_000), Fact::Known(RepairEnd::Done));
+    assert_eq!(world.ran().len(), 1, "what was refused did not run");
 }
 
 #[test]
