@@ -3,6 +3,28 @@
 /// So far before the words a condition counts, in bytes.
 const NEAR: usize = 80;
 
+/// Verbs behind which somebody quotes what he read.
+const TELLS: [&str; 18] = [
+    "logged",
+    "logs",
+    "printed",
+    "prints",
+    "said",
+    "says",
+    "showed",
+    "shows",
+    "saw",
+    "sees",
+    "reported",
+    "reports",
+    "wrote",
+    "writes",
+    "mentioned",
+    "mentions",
+    "like",
+    "about",
+];
+
 /// Whether a line in lower case only speaks of the words at a place in it. Asked for lines of which no agent, nor the kernel, is
 /// known to be the author.
 #[must_use]
@@ -15,6 +37,13 @@ pub(super) fn is_hearsay(line: &str, at: usize) -> bool {
     // What is the value of a field, or an error passed on, stands in quotes as well.
     let value = unquoted.is_empty() || unquoted.ends_with([':', '=', '{', '[', ',', '\\']);
     if quoted && !value {
+        return true;
+    }
+    // Within quotes that a sentence opens, further back: `the node logged "watchdog: soft lockup"`.
+    let opened = before.rfind('"').filter(|_| before.matches('"').count() % 2 == 1);
+    let sentence = opened.and_then(|open| before.get(..open)).and_then(|words| words.strip_suffix(' '));
+    // An error that a program passes on stands behind other words: `process caused "fork: ..."`.
+    if sentence.is_some_and(|words| TELLS.contains(&words.rsplit(' ').next().unwrap_or_default())) {
         return true;
     }
     let after = line.get(at..line.floor_char_boundary(at + NEAR)).unwrap_or_default();
@@ -55,6 +84,7 @@ mod tests {
             "the agent stops whenever the disk has no space left on device",
             "# dmesg | grep -i 'no space left on device'",
             "see the chapter about \"no space left on device\"",
+            "our node logged \"write: no space left on device\" on monday",
             "\"no space left on device\" in /var/log/messages tells of a full disk",
             "no space left on device means that the disk is full",
             "disk: no space left on device errors: 0",
