@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::incident::Remedy;
-use crate::node::{AutoScalingGroupName, AvailabilityZone, DocumentName, NodeId};
+use crate::node::{AutoScalingGroupName, AvailabilityZone, DocumentName, NodeId, ResourceName};
 use crate::observe::{Blind, Busy, Factor, Manager};
 use crate::policy::Mode;
 use breaker::TripReason;
@@ -25,6 +25,8 @@ mod properties;
 pub mod shared;
 mod words;
 pub mod workload;
+
+pub(crate) use words::Named;
 
 /// Why Defib keeps its hands off, with the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -144,6 +146,9 @@ pub enum Refusal {
     LiveSessions {
         /// How many sessions.
         count: u16,
+        /// The ids of the first few, which begin with who opened them.
+        #[serde(default, skip_serializing_if = "nobody")]
+        who: Arc<[ResourceName]>,
     },
     /// Somebody else's work runs on the node.
     OtherWork {
@@ -245,6 +250,10 @@ pub enum Refusal {
         /// Why.
         why: NoWay,
     },
+}
+
+fn nobody(who: &Arc<[ResourceName]>) -> bool {
+    who.is_empty()
 }
 
 /// What carries a tag.
@@ -353,6 +362,11 @@ pub enum WorkloadRefusal {
         /// Its minimum, in percent.
         percent: u32,
     },
+    /// Tasks that the drain did not end in its time.
+    StillThere {
+        /// How many.
+        count: u32,
+    },
 }
 
 /// Why an instance cannot be stopped and started.
@@ -367,6 +381,14 @@ pub enum StopRefusal {
     Spot,
     /// `DisableApiStop`.
     StopProtected,
+    /// A volume is encrypted under a key that the stack does not name.
+    VolumeKey,
+    /// A `DryRun` of the stop was refused.
+    StopDenied,
+    /// A `DryRun` of the start was refused.
+    StartDenied,
+    /// A stop changes its public address, and the policy keeps it.
+    PublicAddress,
 }
 
 /// Why a remedy cannot be carried out on a node.
@@ -427,7 +449,7 @@ impl Refusal {
             Self::Workload { why } => match why {
                 WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => Lasts::Secs(300),
                 // Asked after a drain that moved too little: another one is not tried every few minutes.
-                WorkloadRefusal::ServiceMinimum { .. } => Lasts::Secs(1_800),
+                WorkloadRefusal::ServiceMinimum { .. } | WorkloadRefusal::StillThere { .. } => Lasts::Secs(1_800),
             },
             Self::Budget { .. }
             | Self::Canary { .. }

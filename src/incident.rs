@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Diagnosis;
 use crate::effect::IntentId;
 use crate::guard::Refusal;
-use crate::node::{CommandId, Home, NodeId};
-use crate::observe::{Factor, Observation, Platform, StopGates};
+use crate::node::{CommandId, Home, NodeId, ResourceName};
+use crate::observe::{Factor, Observation, Platform, Probe, ProbeAnswer, StopGates};
 use crate::policy::Mode;
 
 pub mod held;
@@ -80,6 +80,12 @@ pub struct Incident {
     pub diagnosis: Option<Diagnosis>,
     /// Our last probe.
     pub probe: Option<ProbeSent>,
+    /// The command of the repair that was sent to the host last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<CommandId>,
+    /// The host's boot id, as its last answer before a remedy gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<ResourceName>,
     /// What an operator asked for.
     pub asked: Option<Ask>,
     /// Who approved what.
@@ -119,6 +125,8 @@ impl Incident {
                 tasks: 0,
                 public_address_changes: false,
                 stop: StopGates::default(),
+                elastic_address: false,
+                services: Arc::default(),
                 factors: Arc::from([]),
             },
             first_seen: now,
@@ -135,6 +143,8 @@ impl Incident {
             proofs: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
+            boot: None,
             asked: None,
             approval: None,
             parked_secs: 0,
@@ -205,6 +215,7 @@ impl Incident {
             self.place.name.clone_from(&ec2.name);
             self.place.public_address_changes = ec2.stop.public_address_changes;
             self.place.stop = ec2.stop;
+            self.place.elastic_address = ec2.stop.elastic_address;
         }
         if let Some(ssm) = seen.ssm.known() {
             self.place.platform = ssm.platform;
@@ -215,6 +226,10 @@ impl Incident {
             self.place.container_instance = Some((ecs.cluster.clone(), ecs.arn.clone()));
             self.place.tasks = ecs.tasks;
         }
+        if let Some(workload) = seen.workload.known().filter(|workload| !workload.services.is_empty()) {
+            self.place.services = Arc::clone(&workload.services);
+        }
+        self.see_boot(seen);
         if let Some(asg) = seen.asg.known() {
             self.place.group = Some(asg.name.clone());
         }
@@ -223,6 +238,17 @@ impl Incident {
             if !self.place.factors.iter().eq(now()) {
                 self.place.factors = now().cloned().collect();
             }
+        }
+    }
+
+    /// Remembers by its id which boot of the host answered last, until a remedy may have started another one.
+    fn see_boot(&mut self, seen: &Observation) {
+        let acted = matches!(self.phase, Phase::Treating { .. } | Phase::Verifying { .. });
+        if let Some(Probe { answer: ProbeAnswer::Answered { boot: Some(boot), .. }, .. }) = seen.probe.known()
+            && !acted
+            && self.boot.as_ref() != Some(boot)
+        {
+            self.boot = Some(boot.clone());
         }
     }
 

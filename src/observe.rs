@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnose::Finding;
 use crate::node::{
     AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, DocumentName,
-    NodeId,
+    NodeId, ResourceName,
 };
 use crate::policy::Mode;
 use crate::time::secs_between;
@@ -19,12 +19,14 @@ use crate::time::secs_between;
 mod factors;
 mod health;
 mod look;
+mod repair;
 #[cfg(test)]
 pub(crate) mod samples;
 
 pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
-pub use look::{Depth, Look, Spare};
+pub use look::{Depth, Look, Spare, Succession};
+pub use repair::{HostRefusal, RepairEnd};
 
 /// A fact about the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,12 +114,16 @@ pub struct Observation {
     pub invocation: Fact<Invocation>,
     /// What our last probe said. Absent: none was sent.
     pub probe: Fact<Probe>,
+    /// How our last repair on the host ended. Absent: the look named none.
+    pub repair: Fact<RepairEnd>,
     /// Live Session Manager sessions.
-    pub sessions: Fact<u16>,
+    pub sessions: Fact<Sessions>,
     /// Somebody else's work on the node. Absent: none that a command could be, for the SSM agent is not connected.
     pub busy: Fact<Busy>,
     /// The tasks that would end with a disruptive remedy. Absent: no container instance. Close looks only.
     pub workload: Fact<Workload>,
+    /// What came in the place of a node that was replaced. Absent: the look did not ask, or the node was in no cluster.
+    pub successor: Fact<Successor>,
     /// The change calendar that the look named. Absent: it named none. Close looks only.
     pub calendar: Fact<Calendar>,
     /// Findings about role, profile, metadata and registration.
@@ -141,6 +147,8 @@ impl Observation {
             factors: Fact::Absent,
             invocation: Fact::Absent,
             probe: Fact::Absent,
+            repair: Fact::Absent,
+            successor: Fact::Absent,
             ..Self::unread(node, at)
         }
     }
@@ -161,9 +169,11 @@ impl Observation {
             factors: Fact::Unknown(unread),
             invocation: Fact::Unknown(unread),
             probe: Fact::Unknown(unread),
+            repair: Fact::Unknown(unread),
             sessions: Fact::Unknown(unread),
             busy: Fact::Unknown(unread),
             workload: Fact::Unknown(unread),
+            successor: Fact::Absent,
             calendar: Fact::Unknown(unread),
             identity: Fact::Unknown(unread),
             network: Fact::Unknown(unread),
@@ -194,6 +204,10 @@ pub struct Ec2 {
     pub system_check: Check,
     /// The instance status check: the operating system.
     pub instance_check: Check,
+    /// The check of attached EBS volumes; undecided where it was not read.
+    pub volumes_check: Check,
+    /// What AWS has scheduled for it, the event that matters most; none: nothing, or nobody asked.
+    pub scheduled: Option<Scheduled>,
     /// The `Name` tag.
     pub name: Option<DisplayName>,
     /// Where it runs.
@@ -234,6 +248,50 @@ pub enum Check {
     Impaired,
     /// Not decided: initializing, insufficient data, or not applicable.
     Undecided,
+}
+
+/// What `DescribeInstanceStatus` says of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusChecks {
+    /// `SystemStatus`.
+    pub system: Check,
+    /// `InstanceStatus`.
+    pub instance: Check,
+    /// `AttachedEbsStatus`.
+    pub volumes: Check,
+    /// Of `Events`, the open one that matters most.
+    pub scheduled: Option<Scheduled>,
+}
+
+impl StatusChecks {
+    /// Nothing is decided, and nothing planned.
+    pub const UNDECIDED: Self =
+        Self { system: Check::Undecided, instance: Check::Undecided, volumes: Check::Undecided, scheduled: None };
+}
+
+/// A scheduled event that is still to come, or in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// What will be done.
+    pub kind: EventKind,
+    /// `NotBefore`.
+    pub not_before: Option<Timestamp>,
+}
+
+/// `Code` of a scheduled event, what ends the instance before what interrupts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// `instance-retirement`.
+    Retirement,
+    /// `instance-stop`.
+    Stop,
+    /// `instance-reboot`, `system-reboot`.
+    Reboot,
+    /// `system-maintenance`.
+    Maintenance,
+    /// What is not known yet.
+    Other,
 }
 
 /// What Defib's tags on a resource say.
@@ -288,6 +346,14 @@ pub struct StopGates {
     pub stop_protected: bool,
     /// A public address that is not an Elastic IP: it changes.
     pub public_address_changes: bool,
+    /// An Elastic IP: a stop and start keeps it, and it belongs to nobody once the instance is terminated.
+    pub elastic_address: bool,
+    /// A volume is encrypted under a key that the stack does not name: without a grant for it the instance does not start again.
+    pub volume_key: bool,
+    /// A `DryRun` of the stop was refused.
+    pub stop_denied: bool,
+    /// A `DryRun` of the start was refused: what stops would stay stopped.
+    pub start_denied: bool,
 }
 
 /// Systems Manager's view of a node.
@@ -498,11 +564,29 @@ pub enum ProbeAnswer {
     Undelivered,
     /// The host answered.
     Answered {
-        /// When the host booted.
+        /// When the host booted, by its own clock.
         booted_at: Timestamp,
+        /// Which boot it is: another id after each start, whatever the clock says. None: the host knows none.
+        boot: Option<ResourceName>,
         /// What it found.
         findings: Findings,
     },
+}
+
+/// Session Manager's sessions on a node, as far as they have not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Sessions {
+    /// How many, those included whose client is away: it may come back.
+    pub live: u16,
+    /// Their ids, which begin with who opened them; the first few.
+    pub who: Arc<[ResourceName]>,
+    /// Those of them whose client is away (`Disconnected`).
+    pub left: Arc<[ResourceName]>,
+}
+
+impl Sessions {
+    /// Ids that are kept.
+    pub const KEPT: usize = 8;
 }
 
 /// A change calendar's state.
@@ -527,6 +611,17 @@ pub struct Workload {
     pub protected_until: Option<Timestamp>,
     /// The service that would be left with the least of what it needs, had the tasks here ended; none: no service has any here.
     pub service: Option<Share>,
+    /// The services that have tasks here, daemons aside; the first few.
+    pub services: Arc<[ResourceName]>,
+}
+
+/// What came in the place of a node that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Successor {
+    /// A container instance has registered in the cluster since, and its agent is connected.
+    pub registered: bool,
+    /// Every service that had tasks on the old node runs as many as it wants.
+    pub at_desired: bool,
 }
 
 /// A service's tasks here and elsewhere.

@@ -3,6 +3,7 @@
 //! Synchronous, without a clock, I/O or randomness. If something is lacking in here, the observation lacks a field.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -10,8 +11,8 @@ use crate::effect::{BURN_AFTER_SECS, Effect, Intent, IntentState};
 use crate::guard::{Refusal, mode};
 use crate::incident::{Ending, Incident, Phase, Remedy, Then};
 use crate::node::{CommandId, DocumentName};
-use crate::observe::{Depth, Ec2, Fact, InstanceState, Look, Observation, PROBE_LOST_SECS, Spare};
-use crate::policy::Policy;
+use crate::observe::{Depth, Ec2, Fact, InstanceState, Look, Observation, PROBE_LOST_SECS, Spare, Succession};
+use crate::policy::{Mode, Policy};
 use crate::ports::{LastIncident, Rails};
 use crate::time::secs_between;
 
@@ -23,6 +24,7 @@ mod examine;
 pub mod ladder;
 mod open;
 mod operator;
+pub mod preview;
 mod quiet;
 mod settle;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod verify;
 pub use draft::Plan;
 pub use open::{Opening, Told, admit, open, told};
 pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
+pub use preview::{PlanId, Preview, preview, preview_look};
 pub(crate) use quiet::{is_as_told, is_no_news, told_already};
 pub use settle::{refused, settle};
 
@@ -125,6 +128,7 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
     Look {
         command: incident.command().cloned(),
         probe,
+        repair: verify::late_repair(incident, now),
         group: place.group.clone(),
         container_instance: place.container_instance.clone(),
         calendar,
@@ -133,6 +137,8 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
         ssm_first: ssm_first(incident, now),
         close,
         depth: Depth::Agents,
+        rehearse: false,
+        succession: succession(incident),
         pinged_after: acted_at,
         seen: None,
     }
@@ -142,7 +148,17 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
 #[must_use]
 pub fn deeper(incident: &Incident, seen: &Observation, policy: &Policy, depth: Depth, now: Timestamp) -> Look {
     let calendar = policy.calendar.clone();
-    Look { depth, seen: Some(Box::new(seen.clone())), ..look(incident, calendar, true, now) }
+    // Where a stop and start may follow, AWS is asked first whether it would accept both.
+    let rehearse = depth == Depth::All && mode::reach(seen, policy).mode >= Mode::Cycle;
+    Look { depth, rehearse, seen: Some(Box::new(seen.clone())), ..look(incident, calendar, true, now) }
+}
+
+/// What is asked about the place of a container instance whose replacement waits for its proof.
+fn succession(incident: &Incident) -> Option<Succession> {
+    let Phase::Verifying { remedy: Remedy::Replace, since, .. } = incident.phase else { return None };
+    let place = &incident.place;
+    place.container_instance.as_ref()?;
+    Some(Succession { since, services: Arc::clone(&place.services) })
 }
 
 /// Since when the proof of a remedy is waited for.
@@ -206,10 +222,14 @@ fn spare(phase: &Phase) -> Spare {
         },
         Phase::Verifying { remedy, .. } => match remedy {
             // The agent's connection is the proof.
-            Remedy::RestartEcsAgent | Remedy::RestartRuntime => Spare { ec2: true, ssm: true, ecs: false, asg: true },
+            Remedy::RestartEcsAgent => Spare { ec2: true, ssm: true, ecs: false, asg: true },
             Remedy::Replace => Spare { ec2: false, ssm: true, ecs: true, asg: false },
             // Before the host is asked, every tag is read.
-            Remedy::FreeDisk | Remedy::RestartSsmAgent | Remedy::Reboot | Remedy::StopStart => Spare::default(),
+            Remedy::FreeDisk
+            | Remedy::RestartSsmAgent
+            | Remedy::RestartRuntime
+            | Remedy::Reboot
+            | Remedy::StopStart => Spare::default(),
         },
         Phase::Watching { .. }
         | Phase::Examining { .. }

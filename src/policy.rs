@@ -107,6 +107,28 @@ pub enum SessionsRule {
     Ignore,
 }
 
+/// What a public address means that a stop and start would change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AddressRule {
+    /// It changes, and the report says so.
+    #[default]
+    Allow,
+    /// A node outside Auto Scaling groups is not stopped.
+    Refuse,
+}
+
+/// What tasks mean that are still there when a drain has had its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftRule {
+    /// The remedy goes on.
+    #[default]
+    GoOn,
+    /// The node is given back, and tried again later. A disconnected agent cannot end tasks, so nothing is waited for there.
+    GiveBack,
+}
+
 /// What tasks of some kind mean for a remedy that would end them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -126,6 +148,8 @@ pub struct WorkloadRules {
     pub standalone: TasksRule,
     /// Tasks under scale-in protection.
     pub protected: TasksRule,
+    /// Tasks that a drain did not end in its time.
+    pub left: LeftRule,
 }
 
 /// What Defib may do, and how patient it is. Times in seconds.
@@ -138,6 +162,8 @@ pub struct Policy {
     pub allow_probes: bool,
     /// Live sessions.
     pub sessions: SessionsRule,
+    /// A public address that a stop and start would change.
+    pub address_change: AddressRule,
     /// From this remedy on, a person must approve.
     pub approve_from: Option<Remedy>,
     /// The change calendar that must be open for a disruptive remedy.
@@ -240,6 +266,7 @@ impl Default for Policy {
             mode: Mode::Observe,
             allow_probes: false,
             sessions: SessionsRule::Wait,
+            address_change: AddressRule::Allow,
             approve_from: None,
             calendar: None,
             restart_hold_down_secs: 5 * 60,

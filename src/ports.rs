@@ -19,7 +19,7 @@ use crate::observe::{Look, Observation};
 use crate::policy::Mode;
 use crate::policy::standing::News as PolicyNews;
 use crate::report::Report;
-use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, News};
+use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, Ghost, News};
 
 mod document;
 
@@ -302,6 +302,8 @@ pub struct Survey {
     pub overdue: Vec<IncidentId>,
     /// Nodes in the account and region.
     pub fleet: u32,
+    /// Container instances whose EC2 instances are gone.
+    pub ghosts: Vec<Ghost>,
     /// Nodes that wait for a place, in the order of their coming.
     pub waiting: Vec<Signal>,
     /// Reports that are told together with others, in the order of their coming.

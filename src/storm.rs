@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::breaker::{Breaker, BreakerLimits, Tried};
 use crate::guard::shared::Peer;
 use crate::incident::Incident;
-use crate::node::{CommandId, NodeId};
+use crate::node::{ClusterArn, CommandId, ContainerInstanceArn, NodeId};
 use crate::observe::Factor;
 use crate::policy::Policy;
 
@@ -45,6 +45,33 @@ pub struct Bulletin {
     /// How much of what there is to tell of the policy document has been told.
     #[serde(default)]
     pub policy_told: u32,
+    /// Container instances that were seen without their instances, until they are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ghosts: Vec<Haunt>,
+}
+
+/// A container instance that is registered still, though its EC2 instance is gone: ECS counts it, and nothing can run there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ghost {
+    /// The instance that is gone.
+    pub node: NodeId,
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// What is left.
+    pub container_instance: ContainerInstanceArn,
+}
+
+/// A ghost that sweeps have seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Haunt {
+    /// What is left.
+    pub container_instance: ContainerInstanceArn,
+    /// Since when, as sweeps have seen.
+    pub since: Timestamp,
+    /// Whether people were told of it.
+    pub told: bool,
 }
 
 /// Nodes that were dead for long when Defib first looked: told once, and not treated until they come back.
@@ -162,6 +189,7 @@ impl Default for Bulletin {
             baseline: None,
             episodes: Vec::new(),
             policy_told: 0,
+            ghosts: Vec::new(),
         }
     }
 }

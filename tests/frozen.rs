@@ -19,12 +19,12 @@ use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
     Outcome, Phase, Place, ProbeSent, Proof, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
-use defib::observe::{Blind, Busy, Factor, InvocationStatus, Manager, Platform, Standing, StopGates};
+use defib::observe::{Blind, Busy, Factor, HostRefusal, InvocationStatus, Manager, Platform, Standing, StopGates};
 use defib::policy::standing::{Fallen, News as PolicyNews};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
 use defib::report::{Report, ReportKind};
-use defib::storm::{Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Row, Situation};
+use defib::storm::{Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Ghost, Haunt, Row, Situation};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,7 +116,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::CauseLimit { cause: Cause::HostDiskFull, remedy: Remedy::FreeDisk, highest: None },
         Refusal::CauseLimit { cause: Cause::SsmAgentHung, remedy: Remedy::StopStart, highest: Some(Remedy::Reboot) },
         Refusal::Quarantined { since: at("14:20:00"), count: 3 },
-        Refusal::LiveSessions { count: 2 },
+        Refusal::LiveSessions { count: 2, who: Arc::default() },
         Refusal::Approval { remedy: Remedy::Replace },
         Refusal::Cooldown { until: at("14:20:00") },
         Refusal::Group { why: GroupRefusal::Suspended },
@@ -180,8 +180,10 @@ fn refusals() -> Vec<Refusal> {
         all.push(Refusal::CannotSee { what, blind });
     }
     all.extend(Effect::ALL.map(|effect| Refusal::CallRefused { effect }));
-    use StopRefusal::{InstanceStoreData, InstanceStoreRoot, Spot, StopProtected};
+    use StopRefusal::{InstanceStoreData, InstanceStoreRoot, PublicAddress, Spot};
+    use StopRefusal::{StartDenied, StopDenied, StopProtected, VolumeKey};
     all.extend([InstanceStoreRoot, InstanceStoreData, Spot, StopProtected].map(|why| Refusal::Stop { why }));
+    all.extend([VolumeKey, StopDenied, StartDenied, PublicAddress].map(|why| Refusal::Stop { why }));
     all.extend(refusals_for_others());
     let no_way = [NoWay::SsmSilent, NoWay::NotEc2, NoWay::NoGroup, NoWay::NoShell];
     all.extend(no_way.map(|why| Refusal::NoWay { remedy: Remedy::RestartRuntime, why }));
@@ -196,12 +198,13 @@ fn refusals_for_others() -> Vec<Refusal> {
     let zone: defib::node::AvailabilityZone = "us-east-1a".parse().unwrap();
     all.push(Refusal::ZoneFrozen { zone: zone.clone(), unhealthy: 2, size: 4, percent: 50 });
     all.push(Refusal::LastInZone { zone, members: 3, unhealthy: 2 });
-    use WorkloadRefusal::{Protected, ServiceMinimum, Standalone};
+    use WorkloadRefusal::{Protected, ServiceMinimum, Standalone, StillThere};
     for why in [
         Standalone { count: 1 },
         Protected { count: 2, until: Some(at("16:00:00")) },
         Protected { count: 2, until: None },
         ServiceMinimum { elsewhere: 3, desired: 5, percent: 100 },
+        StillThere { count: 2 },
     ] {
         all.push(Refusal::Workload { why });
     }
@@ -223,15 +226,26 @@ fn endings() -> Vec<Ending> {
         Ending::DoesNotStart,
         Ending::NotGivenBack,
         Ending::Refused { refusal: Refusal::NotOptedIn { resource: Resource::Instance } },
-        Ending::WaitedTooLong { refusal: Refusal::LiveSessions { count: 2 } },
+        Ending::WaitedTooLong { refusal: Refusal::LiveSessions { count: 2, who: Arc::default() } },
         Ending::Gone,
         Ending::ScriptTimedOut,
+        Ending::SessionGaveUp,
         Ending::CommandRejected,
         Ending::WouldHave { remedy: Some(Remedy::Reboot) },
         Ending::WouldHave { remedy: None },
         Ending::ClosedBy { by: Arc::from("ops \"night\" shift"), rested: true },
     ]);
     all
+}
+
+/// What is left of an instance that is gone.
+fn ghost() -> Ghost {
+    let arn = "arn:aws:ecs:us-east-1:111122223333:";
+    Ghost {
+        node: "i-0a1b2c3d4e5f60718".parse().unwrap(),
+        cluster: format!("{arn}cluster/blue").parse().unwrap(),
+        container_instance: format!("{arn}container-instance/blue/0123456789abcdef0123456789abcdef").parse().unwrap(),
+    }
 }
 
 /// Every line that a history can hold.
@@ -249,6 +263,7 @@ fn events() -> Vec<Event> {
         Event::ProbeUndelivered,
         Event::Chosen { remedy: Remedy::StopStart, attempt: 1, of: 2 },
         Event::Drained { left: 4 },
+        Event::SessionsCut { count: 2, who: Arc::from(["on-call-0a1b2c3d".parse().unwrap()]) },
         Event::Unparked,
         Event::Reminded,
     ]);
@@ -261,6 +276,7 @@ fn events() -> Vec<Event> {
     use AttemptResult::{Failed as DidNotHelp, Helped, NotSent, Refused, Running as GoesOn};
     let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
+    all.extend(HostRefusal::ALL.map(|why| Event::HostRefused { remedy: Remedy::RestartEcsAgent, why }));
     all.extend(refusals().into_iter().map(Event::Parked));
     let by = || Some(Arc::from("ops \"night\" shift"));
     let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed, OperatorWord::Cleared];
@@ -297,6 +313,8 @@ fn incident(phase: Phase) -> Incident {
             tasks: 11,
             public_address_changes: true,
             stop: StopGates::default(),
+            elastic_address: true,
+            services: Arc::from(["web".parse().unwrap()]),
             factors: Arc::from([Factor::Subnet("subnet-0a1b".parse().unwrap())]),
         },
         first_seen: at("14:02:11"),
@@ -330,6 +348,8 @@ fn incident(phase: Phase) -> Incident {
             ]),
         }),
         probe: Some(ProbeSent { at: at("14:07:00"), command: Some(command()) }),
+        repair: None,
+        boot: "57ed6975-ea0f-4ae0-a672-6b9fa49b58a1".parse().ok(),
         asked: Some(Ask { by: Arc::from("ops"), at: at("14:06:00"), remedy: Some(Remedy::Reboot) }),
         approval: Some(Approval { by: Arc::from("ops"), remedy: Remedy::Reboot, until: at("15:06:00") }),
         parked_secs: 300,
@@ -452,11 +472,13 @@ fn every_proof_is_stored_as_ever() {
         Proof::SsmPinged { at, asked_at: None },
         Proof::EcsConnected { since: at },
         Proof::RuntimeAnswers { since: at },
-        Proof::Booted { at },
+        Proof::Booted { at, new_id: false },
+        Proof::Booted { at, new_id: true },
         Proof::BackAfterReboot { pinged_at: Some(at) },
         Proof::BackAfterReboot { pinged_at: None },
         Proof::Launched { at },
-        Proof::GroupWhole { in_service: 5, desired: 6 },
+        Proof::GroupWhole { in_service: 5, desired: 6, registered: false },
+        Proof::GroupWhole { in_service: 6, desired: 6, registered: true },
     ];
     frozen("proofs", &proofs.to_vec());
     let mut remedies: Vec<Remedy> = proofs.iter().map(|proof| proof.remedy()).collect();
@@ -503,6 +525,7 @@ fn what_concerns_the_whole_account_is_stored_as_ever() {
         },
         baseline: Some(Baseline { at: since, nodes: vec![node('9')] }),
         episodes: gathers.iter().cloned().map(episode).collect(),
+        ghosts: vec![Haunt { container_instance: ghost().container_instance, since, told: true }],
         ..Bulletin::default()
     };
     frozen("bulletin", &bulletin);
@@ -514,9 +537,14 @@ fn what_concerns_the_whole_account_is_stored_as_ever() {
         cause: Some(Cause::NetworkUnreachable),
     };
     let home = incidents().swap_remove(0).1.place;
-    for kind in
-        [DigestKind::Storm, DigestKind::SharedCause, DigestKind::Command, DigestKind::Baseline, DigestKind::Policy]
-    {
+    for kind in [
+        DigestKind::Storm,
+        DigestKind::SharedCause,
+        DigestKind::Command,
+        DigestKind::Baseline,
+        DigestKind::Policy,
+        DigestKind::Ghosts,
+    ] {
         let digest = Digest {
             id: DigestId { kind, since, index: 1, n: 2 },
             at: at("14:05:00"),
@@ -528,6 +556,7 @@ fn what_concerns_the_whole_account_is_stored_as_ever() {
             factor: Some(factor.clone()),
             command: Some((command(), Some("AWS-RunShellScript".parse().unwrap()))),
             policy: Some(PolicyNews::Mended { fallen: Fallen { since, until: Some(until) } }),
+            ghosts: if kind == DigestKind::Ghosts { Arc::from([ghost()]) } else { Arc::default() },
             fleet: 40,
             open: 12,
             waiting: 3,
@@ -590,14 +619,20 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
     match ending {
         E::SelfHealed | E::Helped { .. } | E::CauseNotOurs | E::LadderExhausted | E::TooLong | E::DoesNotStart => {}
         E::NotGivenBack | E::Refused { .. } | E::WaitedTooLong { .. } | E::Gone | E::ScriptTimedOut => {}
-        E::CommandRejected | E::WouldHave { .. } | E::ClosedBy { .. } | E::Quarantined { .. } => {}
+        E::SessionGaveUp | E::CommandRejected | E::WouldHave { .. } | E::ClosedBy { .. } | E::Quarantined { .. } => {}
     }
     use Event as L;
     match event {
         L::Told(_) | L::InvocationRead(_) | L::Looked { .. } | L::HoldDownOver { .. } | L::ProbeAnswered { .. } => {}
         L::ProbeUndelivered | L::Diagnosed { .. } | L::Chosen { .. } | L::Done(_) | L::Refused(_) | L::Expired(_) => {}
-        L::Burned(_) | L::Drained { .. } | L::Reached(_) | L::Ended { .. } | L::Parked(_) | L::Unparked => {}
-        L::Operator(_) | L::Reminded | L::Closed(_) => {}
+        L::Burned(_)
+        | L::Drained { .. }
+        | L::SessionsCut { .. }
+        | L::Reached(_)
+        | L::Ended { .. }
+        | L::Parked(_)
+        | L::Unparked => {}
+        L::HostRefused { .. } | L::Operator(_) | L::Reminded | L::Closed(_) => {}
     }
 }
 
@@ -615,8 +650,8 @@ fn every_variant_has_a_sample() {
         let tags = value.as_array().unwrap().iter().map(|one| one[tag].as_str().unwrap().to_owned());
         tags.collect::<std::collections::BTreeSet<String>>().len()
     };
-    assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 15);
+    assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 16);
     assert_eq!(tags(serde_json::to_value(signals()).unwrap(), "type"), 9);
     let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
-    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 20);
+    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 22);
 }

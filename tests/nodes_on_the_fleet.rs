@@ -12,7 +12,7 @@ use defib::guard::gates;
 use defib::incident::IncidentId;
 use defib::node::NodeId;
 use defib::observe::{
-    Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Standing,
+    Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Sessions, Standing,
 };
 use defib::ports::{Perform, Performed};
 use fleet_door::Door;
@@ -125,7 +125,7 @@ fn a_close_look_sees_everything_that_a_decision_needs() {
             assert!(!calendar.open && calendar.changes_at.is_some());
             // On a node whose SSM agent is not connected no command runs.
             let busy = if node == ECS_LOST { Fact::Known(Busy::Idle) } else { Fact::Absent };
-            assert_eq!((&seen.busy, &seen.sessions), (&busy, &Fact::Known(0)));
+            assert_eq!((&seen.busy, &seen.sessions), (&busy, &Fact::Known(Sessions::default())));
             let asg = seen.asg.known().unwrap();
             assert_eq!((asg.lifecycle, asg.in_service, asg.desired), (Lifecycle::InService, 3, 3));
             let group = seen.group.known().unwrap();

@@ -144,6 +144,18 @@ variable "sessions" {
   }
 }
 
+variable "address_change" {
+  description = "A public address that is not an Elastic IP, of a node outside Auto Scaling groups: a stop and start may change it, or is left out."
+  type        = string
+  default     = "allow"
+  nullable    = false
+
+  validation {
+    condition     = contains(["allow", "refuse"], var.address_change)
+    error_message = "address_change: allow, refuse."
+  }
+}
+
 variable "approve_from" {
   description = "From this remedy on, a person must approve. With nobody, none is asked."
   type        = string
@@ -516,6 +528,18 @@ variable "workload_protected" {
   }
 }
 
+variable "workload_left" {
+  description = "Tasks that a drain did not end in its time: the remedy goes on, or the node is given back and tried again later."
+  type        = string
+  default     = "go-on"
+  nullable    = false
+
+  validation {
+    condition     = contains(["go-on", "give-back"], var.workload_left)
+    error_message = "workload_left: go-on, give-back."
+  }
+}
+
 variable "memory_megabytes" {
   description = "Memory of the function. It needs 32 MB; with more comes more processor."
   type        = number
@@ -605,6 +629,7 @@ locals {
     PolicyParameterName     = var.policy_parameter_name
     LogLevel                = var.log_level
     Sessions                = var.sessions
+    AddressChange           = var.address_change
     ApproveFrom             = var.approve_from
     ChangeCalendar          = var.change_calendar
     RestartHoldDownSecs     = tostring(var.restart_hold_down_secs)
@@ -636,6 +661,7 @@ locals {
     SharedCauseTimes        = tostring(var.shared_cause_times)
     WorkloadStandalone      = var.workload_standalone
     WorkloadProtected       = var.workload_protected
+    WorkloadLeft            = var.workload_left
     MemoryMegabytes         = tostring(var.memory_megabytes)
     FunctionTimeoutSecs     = tostring(var.function_timeout_secs)
     IntakeConcurrency       = tostring(var.intake_concurrency)

@@ -15,7 +15,9 @@ use super::observe::vpc::Around;
 use crate::diagnose::identity::{HostManagement, Profile, Role};
 use crate::diagnose::path::VpcId;
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
-use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, Tags, Workload};
+use crate::observe::{
+    Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, RepairEnd, Sessions, Tags, Workload,
+};
 use crate::time::secs_between;
 
 /// Where a node is, and what of it hardly changes, holds for so long, in seconds.
@@ -87,6 +89,10 @@ pub(super) struct Cache {
     pub refreshes: Kept<AutoScalingGroupName, bool>,
     /// `DisableApiStop`.
     pub stop_protected: Kept<NodeId, bool>,
+    /// Whether a volume of it is encrypted under a key that the stack does not name.
+    pub volume_keys: Kept<NodeId, bool>,
+    /// Whether AWS would accept a stop and a start, by `DryRun`.
+    pub rehearsals: Kept<NodeId, (bool, bool)>,
     /// Whether an instance type has instance storage. It never changes.
     pub storage: Kept<String, bool>,
     /// Instance profiles with their roles; none where there is no such profile.
@@ -98,7 +104,7 @@ pub(super) struct Cache {
     /// What surrounds the instances of a VPC.
     pub surroundings: Kept<VpcId, Arc<Around>>,
     /// Live sessions.
-    pub sessions: Kept<NodeId, u16>,
+    pub sessions: Kept<NodeId, Sessions>,
     /// Somebody else's work.
     pub busy: Kept<NodeId, Busy>,
     /// The tasks on a container instance.
@@ -121,6 +127,8 @@ pub(super) struct Cache {
     pub probes: Kept<CommandId, Probe>,
     /// Probes that are on their way, for the rest of one look.
     pub pending: Kept<CommandId, Probe>,
+    /// Repairs that have ended. They never change.
+    pub repairs: Kept<CommandId, RepairEnd>,
     /// Commands that this process sent, and when.
     pub sent: Kept<CommandId, Timestamp>,
     /// Commands whose bad end a sweep told.
@@ -152,6 +160,7 @@ impl Cache {
         self.sessions.forget(&node);
         self.busy.forget(&node);
         self.consoles.forget(&node);
+        self.rehearsals.forget(&node);
         if let Some(group) = group {
             self.groups.forget(group);
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use aws_sdk_ec2::types::{Instance, InstanceType};
+use aws_sdk_ec2::types::Instance;
 use jiff::Timestamp;
 
 use self::census::Census;
@@ -15,7 +15,7 @@ use super::nodes::Nodes;
 use crate::diagnose::Agents;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
-    Blind, Busy, Check, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing,
+    Blind, Busy, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing, StatusChecks,
 };
 
 /// Reads every page of a list, or none of it. `$request` makes the request for a page from its token.
@@ -40,6 +40,7 @@ macro_rules! every_page {
 }
 
 pub(super) mod asg;
+mod besides;
 pub(super) mod census;
 mod check;
 pub(super) mod commands;
@@ -48,7 +49,9 @@ mod ec2;
 mod ecs;
 mod identity;
 mod probe;
+mod rehearsal;
 pub(super) mod ssm;
+mod successor;
 mod take;
 pub(super) mod vpc;
 mod workload;
@@ -80,6 +83,9 @@ impl Nodes {
             Box::pin(self.instance(&mut seen, look, now)).await;
         } else {
             Box::pin(self.managed(&mut seen, look, now)).await;
+        }
+        if let Some(asked) = &look.succession {
+            seen.successor = Box::pin(self.successor(&seen, asked, look)).await;
         }
         seen
     }
@@ -123,7 +129,7 @@ impl Nodes {
         {
             let stop = match self.instance_row(node).await {
                 Fact::Known(row) => {
-                    let gates = self.stop_gates(true, node, row.instance_type(), Further::default(), now).await;
+                    let gates = self.stop_gates((true, look.rehearse), node, Some(&row), Further::default(), now).await;
                     gates.and_then(|gates| ec2::instance(&row, gates).known().map(|ec2| ec2.stop).ok_or(Blind::Empty))
                 }
                 Fact::Absent => Err(Blind::Empty),
@@ -166,6 +172,7 @@ impl Nodes {
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         // First, because what it says may make Systems Manager's view of the node needless.
         seen.probe = if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)).await;
+        seen.repair = self.repair(node, look.repair.as_ref(), now).await;
         let (ecs, ssm, invocation, asg, checks) = tokio::join!(
             if_asked(!spare.ecs, self.ecs(node, look, now)),
             if_asked(!spare.ssm && !look.only_ecs && !gone, self.ssm(seen, state, look, now)),
@@ -213,7 +220,6 @@ impl Nodes {
         seen.depth = look.depth;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
         let silent = silent(seen, now);
-        let kind = row.and_then(Instance::instance_type);
         let (sessions, busy, workload, calendar, identity, console, stop) = tokio::join!(
             if_asked(deep, self.sessions(node, now)),
             self.others_work(seen, now),
@@ -221,7 +227,7 @@ impl Nodes {
             if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
             self.identity_if(row, silent, now),
             if_asked(deep, self.console(node, now)),
-            self.stop_gates(look.depth == Depth::All, node, kind, further, now),
+            self.stop_gates((look.depth == Depth::All, look.rehearse), node, row, further, now),
         );
         seen.asg = self.asg(node, tagged, look, now).await;
         // The checks lag behind by minutes anyway; those of a census are as good.
@@ -261,6 +267,7 @@ impl Nodes {
             if_asked(!look.spare.ssm, self.probe(node, look.probe.as_ref(), now)),
         );
         (seen.ssm, seen.ecs, seen.invocation, seen.probe) = (ssm, ecs, invocation, probe);
+        seen.repair = self.repair(node, look.repair.as_ref(), now).await;
         self.around(seen, look, now);
         if !look.close || seen.is_plainly_well(look, now) {
             return;
@@ -334,20 +341,33 @@ impl Nodes {
     /// What stands in the way of a stop; where nobody asked, only what is known already.
     async fn stop_gates(
         &self,
-        asked: bool,
+        (asked, rehearse): (bool, bool),
         node: NodeId,
-        kind: Option<&InstanceType>,
+        row: Option<&Instance>,
         known: Further,
         now: Timestamp,
     ) -> Result<Further, Blind> {
         if !asked {
             return Ok(known);
         }
-        let (stop_protected, storage) = tokio::join!(self.stop_protected(node, now), self.has_storage(kind, now));
-        Ok(Further { checks: None, stop_protected: Some(stop_protected?), storage: Some(storage?) })
+        let kind = row.and_then(Instance::instance_type);
+        let (stop_protected, storage, volume_key, denied) = tokio::join!(
+            self.stop_protected(node, now),
+            self.has_storage(kind, now),
+            self.has_foreign_key(node, row, now),
+            self.rehearsal_if(rehearse, node, now),
+        );
+        let denied = denied?;
+        Ok(Further {
+            checks: None,
+            stop_protected: Some(stop_protected?),
+            storage: Some(storage?),
+            volume_key: Some(volume_key?),
+            denied,
+        })
     }
 
-    async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
+    async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<StatusChecks>, Blind> {
         if asked { self.checks(node).await.map(Some) } else { Ok(None) }
     }
 }
@@ -395,6 +415,9 @@ fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
     }
     if look.probe.is_some() {
         seen.probe = not_read!();
+    }
+    if look.repair.is_some() {
+        seen.repair = not_read!();
     }
     seen
 }

@@ -13,6 +13,7 @@ use crate::event::{CoarseStatus, Signal, SignalKind};
 use crate::node::{DocumentName, NodeId};
 use crate::observe::{Blind, InvocationStatus};
 use crate::ports::PortError;
+use crate::storm::Ghost;
 use crate::time::after;
 
 /// Commands that began so long ago may just have ended, in seconds: the default time-outs are two hours together
@@ -31,6 +32,8 @@ pub struct Swept {
     pub troubled: Vec<(Signal, Option<Timestamp>)>,
     /// Nodes in the account and region.
     pub fleet: u32,
+    /// Container instances whose EC2 instances are gone.
+    pub ghosts: Vec<Ghost>,
 }
 
 impl Nodes {
@@ -49,11 +52,7 @@ impl Nodes {
         // Lost events are the smaller half of a sweep: the next one lists them again.
         let ended = ended.unwrap_or_default();
         troubled.extend(ended.into_iter().filter(|(signal, _)| !known.contains(&signal.node)));
-        let ghosts = census.ghosts();
-        if ghosts > 0 {
-            tracing::info!(ghosts, "container instances are still registered whose instances are gone");
-        }
-        Ok(Swept { troubled, fleet: census.fleet() })
+        Ok(Swept { troubled, fleet: census.fleet(), ghosts: census.ghosts() })
     }
 
     /// Invocations of others that ended badly. Each is told again after half an hour, for the sweep that told it may have come to

@@ -53,9 +53,8 @@ pub(super) struct SimulateArgs {
 }
 
 fn fault(code: &str) -> Result<Ailment, String> {
-    let cause: Option<Cause> = code.parse().ok();
-    cause.and_then(Ailment::from_cause).ok_or_else(|| {
-        let known: Vec<&str> = Ailment::all().iter().map(|ailment| ailment.cause().code()).collect();
+    Ailment::named(code).ok_or_else(|| {
+        let known: Vec<&str> = Ailment::all().iter().map(|ailment| ailment.code()).collect();
         format!("the simulated account does not know it; it knows {}", known.join(", "))
     })
 }

@@ -1,5 +1,6 @@
 //! What a deployment on AWS works with: the names of its table, topic, timer and documents.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::settings::{BadSetting, missing};
@@ -20,6 +21,8 @@ pub struct Resources {
     pub probe_document: Option<DocumentName>,
     /// The document of the repairs on the host.
     pub repair_document: Option<DocumentName>,
+    /// ARNs of the KMS keys of volumes, for which EC2 gets a grant when an instance starts.
+    pub volume_keys: BTreeSet<Arc<str>>,
 }
 
 /// The same, complete.
@@ -37,6 +40,8 @@ pub struct Deployment {
     pub probe_document: DocumentName,
     /// The document of the repairs on the host.
     pub repair_document: DocumentName,
+    /// ARNs of the KMS keys of volumes, for which EC2 gets a grant when an instance starts.
+    pub volume_keys: BTreeSet<Arc<str>>,
 }
 
 impl Resources {
@@ -52,6 +57,7 @@ impl Resources {
             policy_parameter: self.policy_parameter.clone(),
             probe_document: self.probe_document.clone().ok_or_else(|| missing("DEFIB_PROBE_DOCUMENT"))?,
             repair_document: self.repair_document.clone().ok_or_else(|| missing("DEFIB_REPAIR_DOCUMENT"))?,
+            volume_keys: self.volume_keys.clone(),
         })
     }
 }
@@ -82,6 +88,11 @@ pub(super) fn arn(value: &str, service: &str, resource: &str) -> Option<Arc<str>
     (fine && plain).then(|| value.into())
 }
 
+/// ARNs of KMS keys, one after the other with commas between them; none at all is fine.
+pub(super) fn keys(value: &str) -> Option<BTreeSet<Arc<str>>> {
+    value.split(',').map(str::trim).filter(|one| !one.is_empty()).map(|one| arn(one, "kms", "key/")).collect()
+}
+
 /// One of our own documents.
 pub(super) fn document(value: &str) -> Option<DocumentName> {
     value.parse().ok().filter(DocumentName::is_own)
@@ -101,6 +112,10 @@ mod tests {
             arn("arn:aws:states:us-east-1:111122223333:stateMachine:defib-timer", "states", "stateMachine:").is_some()
         );
         assert!(arn("arn:aws:states:us-east-1:111122223333:execution:x", "states", "stateMachine:").is_none());
+        let key = "arn:aws:kms:us-east-1:111122223333:key/a";
+        assert_eq!(keys(&format!("{key}, {key}b")).map(|keys| keys.len()), Some(2));
+        assert_eq!(keys("").map(|keys| keys.len()), Some(0));
+        assert_eq!(keys("alias/aws/ebs"), None, "a volume names its key by its ARN");
         assert!(document("Defib-Probe-0a1b2c3d").is_some());
         assert!(document("AWS-RunShellScript").is_none(), "the role cannot run it, and no free text leaves us");
     }

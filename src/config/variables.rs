@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::resources;
 use super::settings::{AccountKind, Settings};
 use crate::incident::Remedy;
-use crate::policy::{SessionsRule, TasksRule};
+use crate::policy::{AddressRule, LeftRule, SessionsRule, TasksRule};
 
 /// What the names of all settings begin with.
 pub const PREFIX: &str = "DEFIB_";
@@ -139,6 +139,21 @@ pub const VARIABLES: &[Variable] = &[
                 "wait" => SessionsRule::Wait,
                 "warn" => SessionsRule::Warn,
                 "ignore" => SessionsRule::Ignore,
+                _ => return None,
+            };
+            Some(())
+        },
+    ),
+    row(
+        "DEFIB_ADDRESS_CHANGE",
+        "A public address that is not an Elastic IP, of a node outside Auto Scaling groups: a stop and start may change it, or is \
+         left out.",
+        "allow",
+        "allow or refuse",
+        |settings, value| {
+            settings.policy.address_change = match value {
+                "allow" => AddressRule::Allow,
+                "refuse" => AddressRule::Refuse,
                 _ => return None,
             };
             Some(())
@@ -367,6 +382,20 @@ pub const VARIABLES: &[Variable] = &[
             Some(())
         },
     ),
+    row(
+        "DEFIB_WORKLOAD_LEFT",
+        "Tasks that a drain did not end in its time: the remedy goes on, or the node is given back and tried again later.",
+        "go-on",
+        "go-on or give-back",
+        |settings, value| {
+            settings.policy.workload.left = match value {
+                "go-on" => LeftRule::GoOn,
+                "give-back" => LeftRule::GiveBack,
+                _ => return None,
+            };
+            Some(())
+        },
+    ),
     open(
         "DEFIB_TABLE",
         "The DynamoDB table that the ledger lies in.",
@@ -424,6 +453,16 @@ pub const VARIABLES: &[Variable] = &[
         "the name of a document that begins with Defib-",
         |settings, value| {
             settings.resources.repair_document = Some(resources::document(value)?);
+            Some(())
+        },
+    ),
+    open(
+        "DEFIB_VOLUME_KEYS",
+        "The KMS keys of encrypted volumes. A node with a volume under another key, the one that AWS manages included, is not stopped.",
+        "none: nodes with encrypted volumes are not stopped",
+        "ARNs of KMS keys with commas between them",
+        |settings, value| {
+            settings.resources.volume_keys = resources::keys(value)?;
             Some(())
         },
     ),

@@ -1,9 +1,10 @@
-//! Systems Manager's own view of a node, as lines: S01 to S03.
+//! Systems Manager's own view of a node, as lines: S01 to S03 and S19, and S13, which it has no view of.
 
 use jiff::Timestamp;
 
 use super::CheckLine;
 use super::identity::AgentVersion;
+use crate::guard::Named;
 use crate::observe::{
     Connection, Fact, Health, InstanceState, InvocationStatus, Observation, Ping, ProbeAnswer, Ssm, Standing,
 };
@@ -27,7 +28,28 @@ pub fn lines(seen: &Observation, release: &Fact<AgentRelease>, now: Timestamp) -
     let mut lines = vec![connection(seen, now)];
     lines.extend(invocation(seen, now));
     lines.push(version(release));
+    lines.push(CheckLine::unknown(
+        "S13",
+        "lost packets show only from the host, and only over minutes: there, for i in $(seq 30); do curl -so /dev/null -m 5 -w          '%{time_connect}\\n' https://ssm.REGION.amazonaws.com; done",
+    ));
+    lines.extend(sessions(seen));
     lines
+}
+
+/// S19: who is on it through Session Manager, and whose client is away. None where nobody is.
+fn sessions(seen: &Observation) -> Option<CheckLine> {
+    let id = "S19";
+    let sessions = seen.sessions.known().filter(|sessions| sessions.live > 0)?;
+    let many =
+        if sessions.live == 1 { "1 live session".to_owned() } else { format!("{} live sessions", sessions.live) };
+    let text = format!("{many}{}", Named(&sessions.who));
+    Some(match sessions.left.first() {
+        Some(left) => {
+            let fix = "start a new session: one that its client gave up cannot be resumed; the node is not at fault";
+            CheckLine::warn(id, format!("{text}; the client of {} is away", left.as_str()), fix)
+        }
+        None => CheckLine::ok(id, text),
+    })
 }
 
 fn connection(seen: &Observation, now: Timestamp) -> CheckLine {
@@ -147,6 +169,22 @@ mod tests {
     fn line(seen: &Seen, id: &str) -> String {
         let lines = lines(seen, &latest(), noon());
         lines.iter().filter(|line| line.id == id).map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn who_is_on_it_is_named_and_a_client_that_is_away_is_no_fault_of_the_node() {
+        assert_eq!(line(&seen(noon()), "S19"), "", "nobody is");
+        let with = |left: usize| {
+            let who: [crate::node::ResourceName; 2] = ["ann-0a1b".parse().unwrap(), "bob-0c2d".parse().unwrap()];
+            let left = who.iter().take(left).cloned().collect();
+            let sessions = crate::observe::Sessions { live: 2, who: who.into_iter().collect(), left };
+            line(&seen(noon()).with(|seen| seen.sessions = Fact::Known(sessions)), "S19")
+        };
+        assert_eq!(with(0), "OK      S19 2 live sessions (ann-0a1b, bob-0c2d)");
+        assert!(
+            with(1).starts_with("WARN    S19 2 live sessions (ann-0a1b, bob-0c2d); the client of ann-0a1b is away")
+        );
+        assert!(with(1).contains("start a new session"));
     }
 
     #[test]

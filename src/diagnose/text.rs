@@ -279,6 +279,9 @@ impl Desk {
             if of_host && signature.weight >= Weight::Symptom && !authored && hearsay::is_hearsay(&self.lower, at) {
                 continue;
             }
+            if signature.id == "kernel.erofs" && !authored && device::is_of_application(&self.lower) {
+                continue;
+            }
             let stands = of_component(signature.component).unwrap_or(place);
             let Some(place) = self.owners.place(signature, &self.lower, stamp, voice, (stands, spoken_at)) else {
                 continue;

@@ -166,7 +166,7 @@ impl Fleet {
             "well": machine.well_since.is_some(),
             "well_since": at(machine.well_since),
             "ill_since": at(machine.ill_since),
-            "fault": machine.illness.as_ref().map(|ill| ill.ailment.cause().code()),
+            "fault": machine.illness.as_ref().map(|ill| ill.ailment.code()),
             "fault_since": at(machine.illness.as_ref().map(|ill| ill.began)),
             "ssm_agent_up": machine.ssm.up,
             "boots": machine.boots,

@@ -17,6 +17,7 @@ mod filter;
 mod network;
 mod power;
 mod status;
+mod volumes;
 
 use filter::Filter;
 
@@ -27,6 +28,7 @@ pub(super) fn call(fleet: &mut Fleet, operation: &str, form: &Form) -> Option<An
         "DescribeInstanceStatus" => fleet.describe_instance_status(form),
         "DescribeInstanceAttribute" => fleet.describe_instance_attribute(form),
         "DescribeInstanceTypes" => fleet.describe_instance_types(form),
+        "DescribeVolumes" => fleet.describe_volumes(form),
         "GetConsoleOutput" => fleet.get_console_output(form),
         "RebootInstances" => fleet.reboot_instances(form),
         "StopInstances" => fleet.stop_instances(form),
@@ -209,10 +211,16 @@ impl Fleet {
         fields.insert("groupSet".to_owned(), json!([network::group(machine)]));
         let public =
             (gates.public_address_changes && machine.state == InstanceState::Running).then(|| public_address(machine));
+        let elastic = gates.elastic_address.then(|| elastic_address(machine));
+        // An Elastic IP takes the place of the automatic one.
+        let public = elastic.clone().or(public);
         if let Some(public) = &public {
             fields.insert("ipAddress".to_owned(), json!(public));
         }
-        fields.insert("networkInterfaceSet".to_owned(), json!([self.network_interface(machine, public.as_deref())]));
+        fields.insert(
+            "networkInterfaceSet".to_owned(),
+            json!([self.network_interface(machine, public.as_deref(), elastic.is_some())]),
+        );
         if let Some(arn) = self.profile_arn(machine) {
             let id = format!("AIPA{}", digits(machine.id, 3, 17).to_uppercase());
             fields.insert("iamInstanceProfile".to_owned(), json!({ "arn": arn, "id": id }));
@@ -220,10 +228,10 @@ impl Fleet {
         answer
     }
 
-    fn network_interface(&self, machine: &Machine, public: Option<&str>) -> Value {
+    fn network_interface(&self, machine: &Machine, public: Option<&str>, elastic: bool) -> Value {
         let address = Self::private_address(machine);
-        let association =
-            public.map(|public| json!({ "publicIp": public, "publicDnsName": "", "ipOwnerId": "amazon" }));
+        let owner = if elastic { json!(self.world.home.account) } else { json!("amazon") };
+        let association = public.map(|public| json!({ "publicIp": public, "publicDnsName": "", "ipOwnerId": owner }));
         json!({
             "networkInterfaceId": format!("eni-{}", digits(machine.id, 4, 17)),
             "subnetId": network::subnet(machine),
@@ -287,7 +295,7 @@ fn block_devices(machine: &Machine) -> Vec<Value> {
     vec![json!({
         "deviceName": "/dev/xvda",
         "ebs": {
-            "volumeId": format!("vol-{}", digits(machine.id, 6, 17)), "status": "attached",
+            "volumeId": volumes::volume_id(machine), "status": "attached",
             "attachTime": millis(machine.launched_at), "deleteOnTermination": true,
         },
     })]
@@ -306,6 +314,12 @@ fn metadata_options(machine: &Machine) -> Value {
 fn public_address(machine: &Machine) -> String {
     let [.., b] = machine.id.value().to_be_bytes();
     format!("203.0.113.{}", b.wrapping_add(u8::try_from(machine.boots % 251).unwrap_or(0)))
+}
+
+/// An Elastic IP: the same for as long as the instance exists.
+fn elastic_address(machine: &Machine) -> String {
+    let [.., b] = machine.id.value().to_be_bytes();
+    format!("198.51.100.{b}")
 }
 
 /// A moment as EC2 writes it.

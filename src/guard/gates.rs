@@ -1,12 +1,14 @@
 //! What must be out of the way before one remedy on one node: sight, other work, sessions, the platform and the group.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{GroupRefusal, NoWay, Refusal, Sight, StopRefusal};
 use crate::effect::Effect;
 use crate::incident::{Incident, Remedy};
 use crate::observe::{Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Standing};
-use crate::policy::{Policy, SessionsRule};
+use crate::policy::{AddressRule, Policy, SessionsRule};
 use crate::time::{after, secs_between};
 
 /// Whether the node is old enough to be expected to answer.
@@ -92,8 +94,11 @@ pub fn sessions(seen: &Observation, policy: &Policy, remedy: Remedy) -> Result<(
         return Ok(());
     }
     match (policy.sessions, &seen.sessions) {
-        (SessionsRule::Ignore | SessionsRule::Warn, _) | (SessionsRule::Wait, Fact::Absent | Fact::Known(0)) => Ok(()),
-        (SessionsRule::Wait, Fact::Known(count)) => Err(Refusal::LiveSessions { count: *count }),
+        (SessionsRule::Ignore | SessionsRule::Warn, _) | (SessionsRule::Wait, Fact::Absent) => Ok(()),
+        (SessionsRule::Wait, Fact::Known(sessions)) if sessions.live == 0 => Ok(()),
+        (SessionsRule::Wait, Fact::Known(sessions)) => {
+            Err(Refusal::LiveSessions { count: sessions.live, who: Arc::clone(&sessions.who) })
+        }
         (SessionsRule::Wait, Fact::Unknown(blind)) => Err(Refusal::CannotSee { what: Sight::Sessions, blind: *blind }),
     }
 }
@@ -132,6 +137,7 @@ pub fn way(seen: &Observation, health: Health, remedy: Remedy) -> Result<(), Ref
     let Some(ec2) = seen.ec2.known() else { return no_way(NoWay::NotEc2) };
     match remedy {
         Remedy::StopStart => {
+            planted!(IgnoreStopGates => return Ok(()));
             let stop = |why| Err(Refusal::Stop { why });
             let gates = ec2.stop;
             if gates.instance_store_root {
@@ -142,6 +148,12 @@ pub fn way(seen: &Observation, health: Health, remedy: Remedy) -> Result<(), Ref
                 stop(StopRefusal::Spot)
             } else if gates.stop_protected {
                 stop(StopRefusal::StopProtected)
+            } else if gates.volume_key {
+                stop(StopRefusal::VolumeKey)
+            } else if gates.stop_denied {
+                stop(StopRefusal::StopDenied)
+            } else if gates.start_denied {
+                stop(StopRefusal::StartDenied)
             } else {
                 Ok(())
             }
@@ -158,11 +170,28 @@ pub fn way(seen: &Observation, health: Health, remedy: Remedy) -> Result<(), Ref
     }
 }
 
+/// Whether the policy lets a remedy change the node's public address. Members of an Auto Scaling group come and go with their addresses,
+/// so nobody keeps theirs.
+///
+/// # Errors
+/// The refusal.
+pub fn address(seen: &Observation, policy: &Policy, remedy: Remedy) -> Result<(), Refusal> {
+    let alone = matches!(seen.asg, Fact::Absent);
+    let changes = seen.ec2.known().is_some_and(|ec2| ec2.stop.public_address_changes);
+    match policy.address_change {
+        AddressRule::Refuse if remedy == Remedy::StopStart && alone && changes => {
+            Err(Refusal::Stop { why: StopRefusal::PublicAddress })
+        }
+        AddressRule::Allow | AddressRule::Refuse => Ok(()),
+    }
+}
+
 /// Whether the Auto Scaling group lets the remedy happen now.
 ///
 /// # Errors
 /// The refusal, with the group's numbers.
 pub fn group(seen: &Observation, remedy: Remedy, through_standby: bool) -> Result<(), Refusal> {
+    planted!(IgnoreGroup => return Ok(()));
     let Some(asg) = seen.asg.known() else { return Ok(()) };
     let refuse = |why| Err(Refusal::Group { why });
     if remedy == Remedy::Replace && asg.suspended {
@@ -331,6 +360,22 @@ mod tests {
         assert_eq!(stop(|gates| gates.spot = true), "it is a Spot instance, which cannot be stopped and started");
         assert_eq!(stop(|gates| gates.stop_protected = true), "stop protection (DisableApiStop) is on");
         assert_eq!(stop(|gates| gates.public_address_changes = true), "", "told in the report, not refused");
+        assert_eq!(stop(|gates| gates.elastic_address = true), "", "it stays");
+        assert!(stop(|gates| gates.volume_key = true).contains("VolumeKeyArns"));
+        assert_eq!(stop(|gates| gates.stop_denied = true), "AWS would not let Defib stop it (DryRun)");
+        assert_eq!(stop(|gates| gates.start_denied = true), "AWS would not let Defib start it again (DryRun)");
+    }
+
+    #[test]
+    fn the_policy_may_keep_the_public_address_of_what_stands_alone() {
+        let alone = seen(noon()).with_ec2(|ec2| ec2.stop.public_address_changes = true);
+        let keeps = Policy { address_change: AddressRule::Refuse, ..Policy::default() };
+        let words = "a stop would change its public address, which is not an Elastic IP";
+        assert_eq!(text(address(&alone, &keeps, Remedy::StopStart)), words);
+        assert_eq!(address(&alone, &keeps, Remedy::Reboot), Ok(()), "a reboot keeps it");
+        assert_eq!(address(&alone, &Policy::default(), Remedy::StopStart), Ok(()));
+        assert_eq!(address(&alone.in_group(), &keeps, Remedy::StopStart), Ok(()), "a member's address is nobody's");
+        assert_eq!(address(&seen(noon()), &keeps, Remedy::StopStart), Ok(()), "it has none");
     }
 
     #[test]

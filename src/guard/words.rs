@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
+use crate::node::ResourceName;
 use crate::observe::Busy;
 use crate::time::{moment, spoken};
 
@@ -58,8 +59,10 @@ impl fmt::Display for Refusal {
                     "{count} disruptive {remedies} in a day put it into quarantine at {since}, until a person clears it"
                 )
             }
-            Self::LiveSessions { count: 1 } => f.write_str("1 live Session Manager session would be cut"),
-            Self::LiveSessions { count } => write!(f, "{count} live Session Manager sessions would be cut"),
+            Self::LiveSessions { count, who } => {
+                let sessions = if *count == 1 { "session" } else { "sessions" };
+                write!(f, "{count} live Session Manager {sessions} would be cut{}", Named(who))
+            }
             Self::OtherWork { work } => f.write_str(worked_on(*work)),
             Self::Approval { remedy } => write!(f, "{remedy} needs the approval of a person"),
             Self::CannotSee { what, blind } => write!(f, "could not read {what}: {}", blind.as_str()),
@@ -119,6 +122,27 @@ impl fmt::Display for GroupRefusal {
     }
 }
 
+/// Sessions by their ids, in brackets; nothing where none is known.
+pub(crate) struct Named<'a>(pub(crate) &'a [ResourceName]);
+
+/// Ids that a sentence holds.
+const NAMED_MAX: usize = 3;
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, rest)) = self.0.split_first() else { return Ok(()) };
+        write!(f, " ({}", first.as_str())?;
+        for id in rest.iter().take(NAMED_MAX - 1) {
+            write!(f, ", {}", id.as_str())?;
+        }
+        let more = self.0.len().saturating_sub(NAMED_MAX);
+        if more > 0 {
+            write!(f, " and {more} more")?;
+        }
+        f.write_str(")")
+    }
+}
+
 impl fmt::Display for StopRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -126,6 +150,12 @@ impl fmt::Display for StopRefusal {
             Self::InstanceStoreData => "a stop would erase the data on its instance store",
             Self::Spot => "it is a Spot instance, which cannot be stopped and started",
             Self::StopProtected => "stop protection (DisableApiStop) is on",
+            Self::VolumeKey => {
+                "a volume is encrypted under a KMS key that the stack does not name (VolumeKeyArns), so it might not start again"
+            }
+            Self::StopDenied => "AWS would not let Defib stop it (DryRun)",
+            Self::StartDenied => "AWS would not let Defib start it again (DryRun)",
+            Self::PublicAddress => "a stop would change its public address, which is not an Elastic IP",
         })
     }
 }

@@ -21,6 +21,7 @@ impl fmt::Display for WorkloadRefusal {
             Self::Protected { count, until: None } => {
                 write!(f, "{} under scale-in protection would end", tasks(count))
             }
+            Self::StillThere { count } => write!(f, "{} did not end in the time of the drain", tasks(count)),
             Self::ServiceMinimum { elsewhere, desired, percent } => {
                 write!(f, "a service would keep {elsewhere} of its {desired} tasks, and its minimum is {percent} %")
             }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     fn minding(standalone: TasksRule, protected: TasksRule) -> Policy {
-        Policy { workload: WorkloadRules { standalone, protected }, ..Policy::default() }
+        Policy { workload: WorkloadRules { standalone, protected, ..WorkloadRules::default() }, ..Policy::default() }
     }
 
     #[test]

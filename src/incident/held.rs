@@ -153,7 +153,7 @@ impl fmt::Display for Held {
 /// A container instance that is registered without anything behind it, or the other way round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub struct Ghost {
+pub struct LeftOver {
     /// The node.
     pub node: NodeId,
     /// Its cluster.
@@ -161,7 +161,7 @@ pub struct Ghost {
     /// The container instance.
     pub container_instance: ContainerInstanceArn,
     /// What is wrong.
-    pub why: GhostReason,
+    pub why: LeftOverReason,
     /// The incident that terminated the instance, where it was Defib.
     pub incident: Option<IncidentId>,
     /// The command that cleans it up.
@@ -171,25 +171,25 @@ pub struct Ghost {
 /// What is wrong with a ghost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum GhostReason {
+pub enum LeftOverReason {
     /// It is still registered, and its instance is terminated or unknown to EC2.
     InstanceGone,
     /// It is `INACTIVE`, and its instance still runs and serves nobody.
     Deregistered,
 }
 
-impl fmt::Display for Ghost {
+impl fmt::Display for LeftOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cluster = self.cluster.name();
         match self.why {
-            GhostReason::InstanceGone => {
+            LeftOverReason::InstanceGone => {
                 write!(
                     f,
                     "{} is gone, and its container instance is still registered in cluster {cluster}",
                     self.node
                 )?;
             }
-            GhostReason::Deregistered => {
+            LeftOverReason::Deregistered => {
                 write!(f, "{} runs, and its container instance in cluster {cluster} is INACTIVE", self.node)?;
             }
         }
@@ -272,7 +272,7 @@ fn by_hand(incident: &Incident, hold: Hold) -> String {
 ///
 /// `incidents` only tell whose doing it was. A node of which something could not be read is none: unknown is not gone.
 #[must_use]
-pub fn ghosts<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item = &'a Incident>) -> Vec<Ghost> {
+pub fn left_over<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item = &'a Incident>) -> Vec<LeftOver> {
     let incidents: Vec<&Incident> = incidents.into_iter().collect();
     let mut found = Vec::new();
     // Outside EC2 nobody can tell whether a machine is still there.
@@ -283,8 +283,8 @@ pub fn ghosts<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item = &'
         let runs = judged(&sighting.state, |state| state == InstanceState::Running);
         let registered = judged(&sighting.ecs, |status| status != EcsStatus::Inactive);
         let why = match (registered, gone, runs) {
-            (Some(true), Some(true), _) => GhostReason::InstanceGone,
-            (Some(false), _, Some(true)) => GhostReason::Deregistered,
+            (Some(true), Some(true), _) => LeftOverReason::InstanceGone,
+            (Some(false), _, Some(true)) => LeftOverReason::Deregistered,
             _ => continue,
         };
         let arn = container_instance.id();
@@ -293,17 +293,17 @@ pub fn ghosts<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item = &'
             let terminated = |event: &Event| matches!(event, Event::Done(Effect::Terminate | Effect::Deregister));
             incident.node == sighting.node && incident.history.iter().any(|entry| terminated(&entry.event))
         };
-        found.push(Ghost {
+        found.push(LeftOver {
             node: sighting.node,
             cluster: cluster.clone(),
             container_instance: container_instance.clone(),
             why,
             incident: incidents.iter().filter(ended).map(|incident| incident.id).max(),
             by_hand: match why {
-                GhostReason::InstanceGone => {
+                LeftOverReason::InstanceGone => {
                     format!("aws ecs deregister-container-instance --cluster {name} --container-instance {arn} --force")
                 }
-                GhostReason::Deregistered => format!(
+                LeftOverReason::Deregistered => format!(
                     "restart its ECS agent once /var/lib/ecs/data/agent.db is moved aside, or replace {}",
                     sighting.node
                 ),
@@ -404,24 +404,24 @@ mod tests {
         let mut incident = taken();
         let at = |state, ecs| Sighting { state, ecs, ..sighting(&taken()) };
         let (known, draining) = (Fact::Known(InstanceState::Terminated), Fact::Known(EcsStatus::Draining));
-        let found = ghosts(&[at(known.clone(), draining.clone())], [&incident]);
-        assert_eq!(found.iter().map(|ghost| ghost.why).collect::<Vec<_>>(), [GhostReason::InstanceGone]);
+        let found = left_over(&[at(known.clone(), draining.clone())], [&incident]);
+        assert_eq!(found.iter().map(|ghost| ghost.why).collect::<Vec<_>>(), [LeftOverReason::InstanceGone]);
         assert_eq!(found[0].incident, None, "nothing says that it was Defib");
         incident.history.push(Entry { at: noon(), event: Event::Done(Effect::Terminate) });
-        assert_eq!(ghosts(&[at(Fact::Absent, draining.clone())], [&incident])[0].incident, Some(incident.id));
+        assert_eq!(left_over(&[at(Fact::Absent, draining.clone())], [&incident])[0].incident, Some(incident.id));
         let inactive = Fact::Known(EcsStatus::Inactive);
-        let runs = ghosts(&[at(Fact::Known(InstanceState::Running), inactive.clone())], []);
-        assert_eq!(runs[0].why, GhostReason::Deregistered);
+        let runs = left_over(&[at(Fact::Known(InstanceState::Running), inactive.clone())], []);
+        assert_eq!(runs[0].why, LeftOverReason::Deregistered);
         for (state, ecs) in [
             (Fact::Unknown(Blind::Denied), draining.clone()),
             (Fact::Known(InstanceState::ShuttingDown), draining),
             (known.clone(), inactive),
             (known, Fact::Absent),
         ] {
-            assert_eq!(ghosts(&[at(state, ecs)], []), []);
+            assert_eq!(left_over(&[at(state, ecs)], []), []);
         }
         let mut outside = at(Fact::Absent, Fact::Known(EcsStatus::Active));
         outside.node = "mi-0a1b2c3d4e5f60718".parse().unwrap();
-        assert_eq!(ghosts(&[outside], []), [], "outside EC2 nobody can tell");
+        assert_eq!(left_over(&[outside], []), [], "outside EC2 nobody can tell");
     }
 }

@@ -10,7 +10,8 @@ use crate::diagnose::Cause;
 use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::Refusal;
-use crate::observe::{InvocationStatus, Standing};
+use crate::node::ResourceName;
+use crate::observe::{HostRefusal, InvocationStatus, Standing};
 
 /// One line of an incident's history.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,10 +76,25 @@ pub enum Event {
     Expired(Effect),
     /// Nobody knows whether an effect landed.
     Burned(Effect),
+    /// The host did not carry out a remedy, or says that it cannot have helped.
+    HostRefused {
+        /// The remedy.
+        remedy: Remedy,
+        /// Why.
+        why: HostRefusal,
+    },
     /// A drain ended with this many tasks left.
     Drained {
         /// Tasks that are not `STOPPED`.
         left: u32,
+    },
+    /// Live sessions ended with the remedy, as the policy wants it.
+    SessionsCut {
+        /// How many.
+        count: u16,
+        /// The ids of the first few.
+        #[serde(default)]
+        who: Arc<[ResourceName]>,
     },
     /// The instance reached a state that was waited for.
     Reached(Milestone),

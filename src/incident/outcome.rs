@@ -111,6 +111,8 @@ pub enum Ending {
     },
     /// The node is stopped or terminated, and not by us.
     Gone,
+    /// A session was refused or ended because its client had given it up; the node answers.
+    SessionGaveUp,
     /// The script took too long, the node answers.
     ScriptTimedOut,
     /// The command was rejected before it reached the node.
@@ -181,7 +183,7 @@ impl Ending {
             },
             Self::WaitedTooLong { .. } => Outcome::Deferred,
             Self::Gone => Outcome::Gone,
-            Self::ScriptTimedOut | Self::CommandRejected => Outcome::NotOurs,
+            Self::ScriptTimedOut | Self::CommandRejected | Self::SessionGaveUp => Outcome::NotOurs,
             Self::WouldHave { .. } => Outcome::DryRun,
             Self::ClosedBy { rested: true, .. } => Outcome::NeedsHuman,
             Self::ClosedBy { rested: false, .. } => Outcome::Deferred,

@@ -9,7 +9,8 @@ use super::Remedy;
 use crate::event::SignalKind;
 use crate::guard::Scope;
 use crate::node::{
-    AccountId, AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, Region,
+    AccountId, AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName,
+    Region, ResourceName,
 };
 use crate::observe::{Check, Connection, Ecs, Factor, Observation, Platform, StopGates};
 use crate::time::secs_between;
@@ -44,6 +45,12 @@ pub struct Place {
     /// What forbids to stop and start it.
     #[serde(default, skip_serializing_if = "nothing_bars")]
     pub stop: StopGates,
+    /// It has an Elastic IP, which a replacement leaves behind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elastic_address: bool,
+    /// The services that had tasks on it, the first few.
+    #[serde(default, skip_serializing_if = "no_services")]
+    pub services: Arc<[ResourceName]>,
     /// What it shares with other nodes.
     #[serde(default, skip_serializing_if = "no_factors")]
     pub factors: Arc<[Factor]>,
@@ -52,6 +59,10 @@ pub struct Place {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn nothing_bars(stop: &StopGates) -> bool {
     *stop == StopGates::default()
+}
+
+fn no_services(services: &Arc<[ResourceName]>) -> bool {
+    services.is_empty()
 }
 
 fn no_factors(factors: &Arc<[Factor]>) -> bool {

@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn answered() -> ProbeAnswer {
-        ProbeAnswer::Answered { booted_at: after(noon(), -9_000), findings: std::sync::Arc::from([]) }
+        ProbeAnswer::Answered { booted_at: after(noon(), -9_000), boot: None, findings: std::sync::Arc::from([]) }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! How closely a node is looked at, and what a look may leave unread because nothing follows from it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
     ANSWER_FRESH_SECS, Blind, Connection, Ec2, Fact, Health, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Ssm,
     Standing,
 };
-use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName};
+use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, ResourceName};
 use crate::time::secs_between;
 
 /// How closely to look.
@@ -16,6 +18,8 @@ pub struct Look {
     pub command: Option<CommandId>,
     /// Our last probe.
     pub probe: Option<CommandId>,
+    /// Our last repair on the host, where its proof is late.
+    pub repair: Option<CommandId>,
     /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
     pub group: Option<AutoScalingGroupName>,
     /// The container instance that the node was last seen as, or that an event named: spares the search for it.
@@ -32,10 +36,23 @@ pub struct Look {
     pub close: bool,
     /// How far a close look goes.
     pub depth: Depth,
+    /// Also ask AWS, by `DryRun`, whether it would accept a stop and a start: only where the mode allows them, for it needs their rights.
+    pub rehearse: bool,
     /// A moment after which the SSM agent must have pinged: a row that shows such a ping need not be read again.
     pub pinged_after: Option<Timestamp>,
+    /// The node was replaced: what came in its place is read as well, once its group is whole again.
+    pub succession: Option<Succession>,
     /// What the same pass has seen already: only what a deeper look adds to it is read.
     pub seen: Option<Box<Observation>>,
+}
+
+/// What is asked about the place of a node that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Succession {
+    /// Whoever registered since then is new.
+    pub since: Timestamp,
+    /// The services that had tasks on the node.
+    pub services: Arc<[ResourceName]>,
 }
 
 /// How far a close look goes. A remedy that needs more is preceded, in the same pass, by a deeper look at the same node.
@@ -70,6 +87,12 @@ impl Spare {
 }
 
 impl Observation {
+    /// Whether the group that the node left has all the members that it wants, so that who came in its place can be asked.
+    #[must_use]
+    pub fn group_is_whole(&self) -> bool {
+        self.asg.known().is_some_and(|asg| asg.in_service >= asg.desired)
+    }
+
     /// Whether the node is so plainly well that a close look need go no further. Where a command could not be delivered, or the
     /// host was asked, its answer decides, and then everything is needed.
     #[must_use]

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     Asg, Blind, Busy, Check, Connection, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Share, Ssm, StopGates, Tags,
-    Workload,
+    InvocationStatus, Lifecycle, Observation, Ping, Platform, Probe, ProbeAnswer, Sessions, Share, Ssm, StopGates,
+    Tags, Workload,
 };
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::event::{CoarseStatus, HealthCheck, SignalKind, SweptAgent};
@@ -108,6 +108,8 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
             launched_at: after(now, -86_400),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: None,
             zone: "us-east-1a".parse().unwrap(),
             tags: Tags { managed: true, mode: None, mute_until: None },
@@ -127,9 +129,11 @@ pub(crate) fn seen(now: Timestamp) -> Seen {
         factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 1 }),
         invocation: Fact::Absent,
         probe: Fact::Absent,
-        sessions: Fact::Known(0),
+        repair: Fact::Absent,
+        sessions: Fact::Known(Sessions::default()),
         busy: Fact::Known(Busy::Idle),
         workload: Fact::Absent,
+        successor: Fact::Absent,
         calendar: Fact::Absent,
         identity: Fact::Known(Arc::from([])),
         network: Fact::Known(Arc::from([])),
@@ -269,7 +273,8 @@ impl Seen {
     pub(crate) fn probe_answered(self, sent_at: Timestamp, booted_at: Timestamp, causes: &[Cause]) -> Self {
         let findings = causes.iter().map(|&cause| finding(cause, Channel::Probe)).collect();
         self.with(|seen| {
-            seen.probe = Fact::Known(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, findings } });
+            seen.probe =
+                Fact::Known(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, boot: None, findings } });
         })
     }
 
@@ -308,7 +313,7 @@ impl Seen {
     }
 
     pub(crate) fn sessions(self, count: u16) -> Self {
-        self.with(|seen| seen.sessions = Fact::Known(count))
+        self.with(|seen| seen.sessions = Fact::Known(Sessions { live: count, ..Sessions::default() }))
     }
 
     pub(crate) fn busy(self, work: Busy) -> Self {

@@ -3,14 +3,17 @@
 //! Each step saves its intent first. After a drain or a Standby the node is examined again before anything disruptive is
 //! sent, so a node that recovered in the meantime is given back untouched.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
 use super::{examine, verify};
 use crate::effect::{Effect, Intent, IntentState};
-use crate::guard::{Refusal, budget, gates};
+use crate::guard::{Refusal, WorkloadRefusal, budget, gates};
 use crate::incident::{Attempt, AttemptResult, Ending, Event, Milestone, Phase, Remedy, Then};
-use crate::observe::{EcsStatus, Fact, InstanceState, Lifecycle, Observation};
+use crate::observe::{EcsStatus, Fact, InstanceState, Lifecycle, Observation, Sessions};
+use crate::policy::{LeftRule, SessionsRule};
 use crate::time::{after, secs_between};
 
 /// A connected agent gets this long to end its tasks, in seconds.
@@ -29,6 +32,14 @@ const GIVE_BACK_SECS: i64 = 3_600;
 const LOOK_SECS: i64 = 15;
 /// Between two tries of the same call, in seconds.
 const RETRY_SECS: i64 = 60;
+/// Between two tries of a start at most, in seconds: each wait is twice the one before, for capacity that lacks comes back within
+/// minutes or within hours, and every try is a line of the record.
+const START_RETRY_MAX_SECS: i64 = 15 * 60;
+/// A person is told when an instance that we stopped has not come back for so long, in seconds. It is worse than a sick one, so this is
+/// soon; the tries go on.
+const START_TELL_SECS: i64 = 10 * 60;
+/// How long a single further start may take, in seconds: what starts runs within a minute or two.
+const START_TRY_SECS: i64 = 180;
 
 /// Begins a remedy, or takes the next step towards it: permits first, then drain, then Standby, then the effect.
 pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) -> Plan {
@@ -63,6 +74,12 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
             let wake = draft.in_secs(LOOK_SECS);
             return draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake));
         }
+    }
+    if remedy.ends_sessions()
+        && draft.policy.sessions == SessionsRule::Warn
+        && let Some(Sessions { live, who, .. }) = seen.sessions.known().filter(|sessions| sessions.live > 0)
+    {
+        draft.note(Event::SessionsCut { count: *live, who: Arc::clone(who) });
     }
     act(draft, remedy)
 }
@@ -138,6 +155,12 @@ pub(super) fn draining(
             };
             if left == 0 || now >= deadline {
                 draft.note(Event::Drained { left });
+                // Whose agent is disconnected can end no tasks, however long anybody waits.
+                let ends = ecs.is_some_and(|ecs| ecs.connected);
+                if left > 0 && ends && draft.policy.workload.left == LeftRule::GiveBack {
+                    planted!(GoOnAnyway => return examine_again(draft));
+                    return draft.park(Refusal::Workload { why: WorkloadRefusal::StillThere { count: left } });
+                }
                 return examine_again(draft);
             }
             let wake = draft.in_secs(LOOK_SECS);
@@ -351,7 +374,8 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
             draft.free();
             examine_again(draft)
         }
-        Some(InstanceState::Stopping) if now >= deadline => draft.finish(Ending::DoesNotStart),
+        // Stuck on its way down, or not to be seen for so long.
+        Some(InstanceState::Stopping) | None if now >= deadline => draft.finish(Ending::DoesNotStart),
         _ => {
             let wake = draft.in_secs(LOOK_SECS);
             draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
@@ -360,8 +384,18 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
 }
 
 /// Starts what we stopped.
-pub(super) fn start_again(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
-    let deadline = after(draft.now, GIVE_BACK_SECS);
+pub(super) fn start_again(draft: Draft<'_>, remedy: Remedy) -> Plan {
+    let deadline = after(draft.now, START_TELL_SECS);
+    start(draft, remedy, deadline)
+}
+
+/// The same, once, of what a person was told of already.
+pub(super) fn try_to_start(draft: Draft<'_>, remedy: Remedy) -> Plan {
+    let deadline = after(draft.now, START_TRY_SECS);
+    start(draft, remedy, deadline)
+}
+
+fn start(mut draft: Draft<'_>, remedy: Remedy, deadline: Timestamp) -> Plan {
     let intent = draft.intend(Effect::Start);
     let wake = draft.in_secs(LOOK_SECS);
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
@@ -370,29 +404,49 @@ pub(super) fn start_again(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
 fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: Timestamp) -> Plan {
     let now = draft.now;
     let remedy = Remedy::StopStart;
-    match seen.ec2.known().map(|ec2| ec2.state) {
-        Some(InstanceState::Running) => {
-            draft.next.holds.stopped = false;
-            draft.note(Event::Reached(Milestone::Running));
-            verify::begin(draft, remedy)
-        }
-        // Capacity may lack for a while; a stopped node that we stopped is worse than a sick one, so this goes on.
-        Some(InstanceState::Stopped)
-            if matches!(intent.state, IntentState::Refused { .. })
-                || secs_between(intent.committed_at, now) > RETRY_SECS =>
-        {
-            if now >= deadline {
-                return draft.finish(Ending::DoesNotStart);
+    let state = seen.ec2.known().map(|ec2| ec2.state);
+    if state == Some(InstanceState::Running) {
+        draft.next.holds.stopped = false;
+        draft.note(Event::Reached(Milestone::Running));
+        return verify::begin(draft, remedy);
+    }
+    let soon = draft.in_secs(LOOK_SECS);
+    let refused = matches!(intent.state, IntentState::Refused { .. });
+    let lately = !refused && secs_between(intent.committed_at, now) <= RETRY_SECS;
+    // What cannot be seen may run by now; nobody waits for the sight of it for ever.
+    let until = if state.is_some() { deadline } else { after(deadline, START_TELL_SECS) };
+    // Whatever it is that keeps it: it does not run, and that is our doing. A person is told, and the tries go on (S14).
+    if now >= until && !lately {
+        return draft.finish(Ending::DoesNotStart);
+    }
+    if state != Some(InstanceState::Stopped) {
+        return draft.go(Phase::Treating { intent, remedy, deadline }, Some(soon));
+    }
+    // Refused, or accepted and stopped again, as EC2 does where it finds no capacity only afterwards.
+    let due = start_due(&draft, &intent);
+    if now > due {
+        return start(draft, remedy, deadline);
+    }
+    let wake = if refused { due.min(deadline) } else { soon };
+    draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+}
+
+/// When an instance that has not started may be started again: at once where the last start was never sent.
+fn start_due(draft: &Draft<'_>, last: &Intent) -> Timestamp {
+    let since = draft.next.history.iter().rev();
+    let since = since.take_while(|entry| entry.event != Event::Reached(Milestone::Stopped));
+    let mut sent: u32 = 0;
+    for entry in since {
+        match entry.event {
+            Event::Done(Effect::Start) | Event::Refused(Effect::Start) | Event::Burned(Effect::Start) => {
+                sent = sent.saturating_add(1);
             }
-            let intent = draft.intend(Effect::Start);
-            let wake = draft.in_secs(RETRY_SECS);
-            draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
-        }
-        _ => {
-            let wake = draft.in_secs(LOOK_SECS);
-            draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+            Event::Expired(Effect::Start) if sent == 0 => return draft.now,
+            _ => {}
         }
     }
+    let doubled = RETRY_SECS.saturating_mul(1 << sent.saturating_sub(1).min(8));
+    after(last.committed_at, doubled.min(START_RETRY_MAX_SECS))
 }
 
 /// Waits until the terminated instance can do no more harm, then removes its container instance.

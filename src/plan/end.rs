@@ -16,6 +16,9 @@ pub(super) const REMIND_SECS: i64 = 24 * 3_600;
 /// What could not be given back is tried again at so many looks of a rest, six hours of them, and then with each reminder: a
 /// record that grew for ever could not be saved one day.
 const TRIES_MAX: usize = 12;
+/// An instance that we stopped and that does not start is tried at so many looks of a rest, a day of them, and then with each reminder:
+/// capacity comes back at any hour.
+const STARTS_MAX: usize = 48;
 /// A resting node is looked at this often, in seconds, to notice that it recovered.
 pub(super) const REST_LOOK_SECS: i64 = 30 * 60;
 
@@ -78,7 +81,7 @@ fn given_back_by_others(draft: &mut Draft<'_>, seen: &Observation) {
 
 /// For what a person is asked once nothing of ours is in effect any more.
 fn given_back(why: Ending) -> Ending {
-    if why == Ending::NotGivenBack { Ending::LadderExhausted } else { why }
+    if matches!(why, Ending::NotGivenBack | Ending::DoesNotStart) { Ending::LadderExhausted } else { why }
 }
 
 /// Whether a drain of ours can and should be undone while the incident rests: not on a node that is stopped, or on its way to be
@@ -100,6 +103,11 @@ fn tries(draft: &Draft<'_>) -> usize {
     draft.next.history.iter().filter(|entry| matches!(entry.event, Event::Closed(Ending::NotGivenBack))).count()
 }
 
+/// How often starting what we stopped has been given up.
+fn starts(draft: &Draft<'_>) -> usize {
+    draft.next.history.iter().filter(|entry| matches!(entry.event, Event::Closed(Ending::DoesNotStart))).count()
+}
+
 /// Whether an incident rests because of its node's quarantine.
 fn is_quarantine(why: &Ending) -> bool {
     matches!(why, Ending::Quarantined { .. } | Ending::Refused { refusal: Refusal::Quarantined { .. } })
@@ -116,10 +124,6 @@ pub(super) fn resting(
     let now = draft.now;
     given_back_by_others(&mut draft, seen);
     let why = draft.next.ending().cloned().unwrap_or(why);
-    if draft.next.holds.stopped && seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Stopped) {
-        // A person was told, and capacity may be back: a node that we stopped is not left so (S14).
-        return cycle::start_again(draft, Remedy::StopStart);
-    }
     if draft.health(seen).is_well() {
         return draft.end(Ending::SelfHealed);
     }
@@ -139,6 +143,11 @@ pub(super) fn resting(
     if due {
         draft.note(Event::Reminded);
         draft.report(ReportKind::Reminder);
+    }
+    let stopped = seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Stopped);
+    if draft.next.holds.stopped && stopped && (due || starts(&draft) < STARTS_MAX) {
+        // A person was told, and capacity may be back: a node that we stopped is not left so (S14).
+        return cycle::try_to_start(draft, Remedy::StopStart);
     }
     if still_drained(&draft, seen) && (due || tries(&draft) < TRIES_MAX) {
         // A person was told, and ECS may accept it now: one call, and the next one at the next look.

@@ -112,7 +112,15 @@ pub(super) fn examine(
     }
     let found = diagnose(seen, health, now);
     if health.is_well() && !host_is_sick(&found) {
-        return draft.end(Ending::SelfHealed);
+        return match clients_own_doing(&draft, seen, &found) {
+            Some(Told::Deeper) => draft.deeper(Depth::Remedy),
+            Some(Told::GaveUp) => {
+                draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
+                draft.next.diagnosis = Some(found);
+                draft.end(Ending::SessionGaveUp)
+            }
+            None => draft.end(Ending::SelfHealed),
+        };
     }
     // What the host itself said just now outweighs a console; without it, the console is read before anything is decided.
     let host_told = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
@@ -230,7 +238,7 @@ fn breaker(draft: &Draft<'_>, rails: &Rails, remedy: Remedy) -> Result<(), Refus
 /// Whether AWS itself names a cause that nothing on the host removes: a probe would only take time.
 ///
 /// The role and the network path are read from the API as they are now. The console is not: it may tell of yesterday.
-fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
+pub(super) fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
     let found = diagnose(seen, health, now);
     !health.is_well()
         && matches!(found.cause.family(), Family::Identity | Family::Network)
@@ -292,6 +300,30 @@ fn commands_own_fault(draft: &mut Draft<'_>, seen: &Observation, health: Health)
     }
 }
 
+/// What follows where only a refused session told of a node that is well.
+enum Told {
+    /// Whose sessions there are must be seen first.
+    Deeper,
+    /// The client of a session gave up, and that is all.
+    GaveUp,
+}
+
+/// Whether the trouble is the client's of a session: it gave up, so the session is over, and the node is well.
+fn clients_own_doing(draft: &Draft<'_>, seen: &Observation, found: &Diagnosis) -> Option<Told> {
+    if !only_sessions(draft) {
+        return None;
+    }
+    if found.cause == Cause::SessionClientGaveUp {
+        return Some(Told::GaveUp);
+    }
+    (seen.depth < Depth::Remedy).then_some(Told::Deeper)
+}
+
+/// Whether nothing but refused sessions told of the node.
+fn only_sessions(draft: &Draft<'_>) -> bool {
+    draft.next.asked.is_none() && draft.next.symptoms.iter().all(|symptom| symptom.kind == SignalKind::SessionRefused)
+}
+
 /// Whether a command of somebody could not be delivered: then "connected" proves nothing.
 fn delivery_failed(draft: &Draft<'_>) -> bool {
     draft.next.symptoms.iter().any(|symptom| matches!(symptom.kind, SignalKind::CommandTrouble { .. }))
@@ -329,7 +361,7 @@ fn probe_first<'a>(
     let doubtful = match health.ssm {
         Standing::Suspect => true,
         // Reachable, and something is wrong, or a command was not delivered: ask the host.
-        Standing::Well => !health.is_well() || delivery_failed(&draft),
+        Standing::Well => !health.is_well() || delivery_failed(&draft) || only_sessions(&draft),
         Standing::Ill | Standing::NotPresent | Standing::Unknown => false,
     };
     if !doubtful {
@@ -447,6 +479,24 @@ fn patience(draft: &Draft<'_>, cause: Cause, remedy: Remedy) -> Option<Timestamp
         Err(Refusal::Cooldown { until }) => Some(until),
         Err(_) | Ok(()) => None,
     }
+}
+
+/// Every rail of a remedy that is asked before its permits are taken, for who wants to know what would be.
+pub(super) fn rails_of_remedy(
+    draft: &Draft<'_>,
+    seen: &Observation,
+    health: Health,
+    rails: &Rails,
+    remedy: Remedy,
+) -> Result<(), Refusal> {
+    gates::sight(seen)?;
+    gates::cooldown(&draft.next, draft.policy, draft.now)?;
+    if let (true, Some(around)) = (remedy.is_disruptive(), &rails.around) {
+        shared::check(&draft.next, seen, &around.peers, draft.policy)?;
+        breaker(draft, rails, remedy)?;
+    }
+    remedy_gates(draft, seen, health, remedy)?;
+    free_of_quarantine(rails, remedy)
 }
 
 /// The rails of one remedy on one node.

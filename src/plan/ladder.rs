@@ -7,7 +7,7 @@ use crate::diagnose::{Cause, Family};
 use crate::event::SignalKind;
 use crate::guard::mode::{check_cause, least_mode};
 use crate::guard::{GroupRefusal, Refusal, gates};
-use crate::incident::{AttemptResult, Incident, Remedy};
+use crate::incident::{AttemptResult, Event, Incident, Remedy};
 use crate::observe::{Depth, Health, Observation, Standing};
 use crate::policy::{Mode, Policy};
 
@@ -136,7 +136,7 @@ pub fn choose(
     };
     // A person may ask for a later rung than the next one, but for none that the cause does not call for (S7).
     let asked = incident.asked.as_ref().and_then(|asked| asked.remedy).filter(|remedy| ladder.contains(remedy));
-    let mut wait = None;
+    let (mut wait, mut left_out) = (None, None);
     for &remedy in ladder {
         if asked.is_some_and(|asked| remedy < asked) {
             continue;
@@ -147,8 +147,13 @@ pub fn choose(
         if remedy == StopStart && seen.depth < Depth::All && seen.ec2.known().is_some() {
             return Choice::Look(Depth::All);
         }
-        if gates::way(seen, health, remedy).is_err() {
-            continue;
+        match gates::way(seen, health, remedy).and_then(|()| gates::address(seen, policy, remedy)) {
+            Ok(()) => {}
+            Err(refusal @ Refusal::Stop { .. }) => {
+                left_out = Some(refusal);
+                continue;
+            }
+            Err(_) => continue,
         }
         // A rung that the mode or the policy forbids is no way around a group that may yet make room.
         let forbidden = least_mode(remedy) > mode || check_cause(policy, cause, remedy).is_err();
@@ -165,7 +170,23 @@ pub fn choose(
             Err(refusal) => return Choice::Wait(refusal),
         }
     }
-    wait.map_or(Choice::Exhausted, Choice::Wait)
+    // Where nothing was tried, whoever is told reads what stood in the way.
+    let untried = incident.performed().next().is_none();
+    wait.or(left_out.filter(|_| untried)).map_or(Choice::Exhausted, Choice::Wait)
+}
+
+/// Whether a remedy could have its turn on this node at all: it concerns it, was not tried, and there is a way to carry it out.
+pub(super) fn possible(
+    incident: &Incident,
+    seen: &Observation,
+    health: Health,
+    cause: Cause,
+    policy: &Policy,
+    remedy: Remedy,
+) -> bool {
+    relevant(incident, health, cause, remedy)
+        && !spent(incident, policy, remedy)
+        && gates::way(seen, health, remedy).is_ok()
 }
 
 /// Whether an agent's restart concerns an agent that is in trouble.
@@ -219,7 +240,12 @@ fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
     let climbed = counted().any(|attempt| {
         attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
     });
+    // What the host itself refused, it would refuse again.
+    let refused = incident.history.iter().any(|line| {
+        matches!(line.event, Event::HostRefused { remedy: of, .. } if of == remedy)
+            && from.is_none_or(|from| line.at >= from)
+    });
     planted!(LadderDown => return tries >= usize::from(tries_max(policy, remedy)));
     planted!(TriesForEver => return false);
-    tries >= usize::from(tries_max(policy, remedy)) || climbed
+    tries >= usize::from(tries_max(policy, remedy)) || climbed || refused
 }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
 use super::{Wants, acted_before, look, quiet, wants};
-use crate::diagnose::diagnose;
+use crate::diagnose::{Cause, diagnose};
 use crate::engine::{Context, IgnoreReason};
 use crate::event::{Signal, SignalKind};
 use crate::guard::{Refusal, mode, ownership};
 use crate::incident::{Ending, Event, Incident, Outcome, Phase, Symptom};
 use crate::observe::{Blind, Depth, Fact, Health, InstanceState, InvocationStatus, Look, Observation, Spare};
-use crate::policy::Mode;
+use crate::policy::{Mode, Policy};
 use crate::ports::Loaded;
 use crate::time::{after, secs_between};
 
@@ -117,6 +117,8 @@ pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Cont
         (true, Some(InvocationStatus::Rejected)) => return Opening::Ignore(IgnoreReason::CommandsOwnFault),
         (true, Some(InvocationStatus::ExecutionTimedOut)) if health.is_well() => true,
         (true, Some(_) | None) => false,
+        // Why a session is refused on a node that is well, its host can tell: its client may have given up.
+        (false, _) if health.is_well() && may_ask_about_sessions(signal, seen, loaded, &policy, now) => false,
         (false, _) if health.is_well() => return Opening::Ignore(IgnoreReason::AlreadyWell),
         (false, _) => false,
     };
@@ -147,10 +149,31 @@ pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Cont
         return Opening::Open(Box::new(draft.finish(Ending::ScriptTimedOut)));
     }
     draft.note(Event::Looked { ssm: health.ssm, ecs: health.ecs });
-    if signal.kind.is_beyond_a_blip() {
+    if signal.kind.is_beyond_a_blip() && !health.is_well() {
         draft.trouble();
     }
     Opening::Open(Box::new(draft.stay(Some(until))))
+}
+
+/// What was told of a session is told again after so many seconds.
+const SESSION_TOLD_SECS: i64 = 3_600;
+
+/// Whether the host of a node that is well may be asked why a session to it was refused.
+fn may_ask_about_sessions(
+    signal: &Signal,
+    seen: &Observation,
+    loaded: &Loaded,
+    policy: &Policy,
+    now: Timestamp,
+) -> bool {
+    let told = loaded
+        .last
+        .as_ref()
+        .is_some_and(|last| last.cause == Cause::SessionClientGaveUp && secs_between(last.at, now) < SESSION_TOLD_SECS);
+    signal.kind == SignalKind::SessionRefused
+        && !told
+        && ownership::check(seen).is_ok()
+        && policy.may_probe(mode::reach(seen, policy).mode)
 }
 
 /// What a signal about a node with an open incident leads to.
@@ -242,9 +265,10 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
 
 /// The look that an operator's request for a node needs.
 pub(super) fn close_look(incident: Option<&Incident>, now: Timestamp) -> Look {
-    incident.map_or(Look { close: true, ..Look::default() }, |incident| Look {
+    incident.map_or(Look { close: true, depth: Depth::Remedy, ..Look::default() }, |incident| Look {
         ssm_first: false,
-        depth: Depth::All,
+        // What a stop needs is seen by the look before it, which also rehearses it.
+        depth: Depth::Remedy,
         ..look(incident, None, true, now)
     })
 }

@@ -26,6 +26,7 @@ pub fn settle(incident: &Incident, performed: &Performed, policy: &Policy, now: 
             if probe {
                 return probe_settled(draft, command.as_ref());
             }
+            draft.next.repair.clone_from(command);
             draft.note(Event::Done(intent.effect));
             landed(draft, &intent)
         }

@@ -1,6 +1,6 @@
 //! Every setting of a policy, in one table: the reader, the JSON schema, the example and `policy explain` are made from it.
 
-use super::{Mode, Policy, SessionsRule, TasksRule};
+use super::{AddressRule, LeftRule, Mode, Policy, SessionsRule, TasksRule};
 use crate::incident::Remedy;
 use crate::node::DocumentName;
 
@@ -157,6 +157,12 @@ impl serde::Serialize for Value {
 const SESSIONS: [(&str, SessionsRule); 3] =
     [("wait", SessionsRule::Wait), ("warn", SessionsRule::Warn), ("ignore", SessionsRule::Ignore)];
 
+/// The words for [`AddressRule`].
+const ADDRESSES: [(&str, AddressRule); 2] = [("allow", AddressRule::Allow), ("refuse", AddressRule::Refuse)];
+
+/// The words for [`LeftRule`].
+const LEFT: [(&str, LeftRule); 2] = [("go-on", LeftRule::GoOn), ("give-back", LeftRule::GiveBack)];
+
 /// Where a person's approval begins; `nobody` is asked unless a remedy is named.
 const APPROVE_FROM: &[&str] = &[
     "nobody",
@@ -276,6 +282,23 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "address-change",
+        meaning: "A public address that is not an Elastic IP, of a node outside Auto Scaling groups: a stop and start may change it \
+                  (allow), or is left out (refuse).",
+        kind: Kind::Word(&["allow", "refuse"]),
+        section: None,
+        in_blocks: true,
+        get: |policy| {
+            let known = ADDRESSES.iter().find(|(_, rule)| *rule == policy.address_change);
+            Value::Word(known.map_or("allow", |(word, _)| word))
+        },
+        set: |policy, value| {
+            if let Some((_, rule)) = ADDRESSES.iter().find(|(known, _)| word(value) == Some(known)) {
+                policy.address_change = *rule;
+            }
+        },
+    },
+    Setting {
         name: "approve-from",
         meaning: "From this remedy on, a person must approve.",
         kind: Kind::Word(APPROVE_FROM),
@@ -390,6 +413,23 @@ pub const SETTINGS: &[Setting] = &[
         "Tasks on the node under scale-in protection: a remedy that would end them is refused, or they are ignored.",
         protected
     ),
+    Setting {
+        name: "left",
+        meaning: "Tasks that a drain did not end in its time, on a node whose ECS agent is connected: the remedy goes on (go-on), or the \
+                  node is given back and tried again later (give-back).",
+        kind: Kind::Word(&["go-on", "give-back"]),
+        section: Some(Section::Workload),
+        in_blocks: true,
+        get: |policy| {
+            let known = LEFT.iter().find(|(_, rule)| *rule == policy.workload.left);
+            Value::Word(known.map_or("go-on", |(word, _)| word))
+        },
+        set: |policy, value| {
+            if let Some((_, rule)) = LEFT.iter().find(|(known, _)| word(value) == Some(known)) {
+                policy.workload.left = *rule;
+            }
+        },
+    },
     storms!(
         "active-incidents",
         "Incidents that are worked on at the same time; the rest wait their turn.",

@@ -145,6 +145,7 @@ fn severity(digest: &Digest) -> Severity {
         (DigestKind::Storm | DigestKind::SharedCause, true) => Severity::Info,
         (DigestKind::Command, _) => Severity::Info,
         (DigestKind::Baseline, _) => Severity::Warning,
+        (DigestKind::Ghosts, _) => Severity::Info,
         (DigestKind::Policy, false) => Severity::Critical,
         (DigestKind::Policy, true) => Severity::Info,
     }
@@ -159,6 +160,7 @@ fn label(digest: &Digest) -> &'static str {
         (DigestKind::SharedCause, true) => "SHARED CAUSE OVER",
         (DigestKind::Command, _) => "COMMAND",
         (DigestKind::Baseline, _) => "BASELINE",
+        (DigestKind::Ghosts, _) => "LEFT OVER",
         (DigestKind::Policy, false) => "NEEDS YOU",
         (DigestKind::Policy, true) => "POLICY",
     }
@@ -191,6 +193,10 @@ fn headline(digest: &Digest) -> String {
         (DigestKind::Baseline, _) => {
             format!("{} of {fleet} did not answer long before defib first looked", nodes(digest.open))
         }
+        (DigestKind::Ghosts, _) => {
+            let (many, instances) = left_over(digest.open);
+            format!("{many} still registered in ECS, though {instances} gone")
+        }
         (DigestKind::Policy, _) => match &digest.policy {
             Some(News::Problem(problem)) => {
                 let wrong = policy_problem::in_short(problem);
@@ -199,6 +205,14 @@ fn headline(digest: &Digest) -> String {
             Some(News::Mended { fallen }) => policy_problem::mended(fallen),
             None => "the policy document".to_owned(),
         },
+    }
+}
+
+fn left_over(count: u32) -> (String, &'static str) {
+    if count == 1 {
+        ("1 container instance is".to_owned(), "its EC2 instance is")
+    } else {
+        (format!("{count} container instances are"), "their EC2 instances are")
     }
 }
 
@@ -226,6 +240,9 @@ fn ask(digest: &Digest) -> String {
             "Please repair or remove them; they are left alone until they come back, or until you ask: defib fix NODE"
                 .to_owned()
         }
+        (DigestKind::Ghosts, _) => {
+            "Please remove them by the commands below, once you have seen that the instances are gone.".to_owned()
+        }
         (DigestKind::Policy, false) => "Please correct the policy document: defib policy check FILE".to_owned(),
         (DigestKind::Policy, true) => "Nothing for you to do.".to_owned(),
     }
@@ -251,6 +268,7 @@ fn subject(digest: &Digest) -> String {
             format!("{} on {}", redact::cut(document, 40), nodes(told))
         }
         (DigestKind::Baseline, _) => format!("{} did not answer before", nodes(digest.open)),
+        (DigestKind::Ghosts, _) => left_over(digest.open).0 + " left over",
         (DigestKind::Policy, _) => "a good document is there again".to_owned(),
     };
     redact::cut(&redact::ascii(&format!("[defib] {}: {what} ({})", label(digest), digest.region)), SUBJECT_MAX)
@@ -281,7 +299,11 @@ fn email(digest: &Digest, stack: &StackInfo<'_>, rows: usize) -> String {
     }
     let mut blocks =
         vec![format!("{}: {}.\n{}", label(digest), headline(digest), ask(digest)), facts.trim_end().to_owned()];
-    blocks.extend(table(digest, rows));
+    if digest.ghosts.is_empty() {
+        blocks.extend(table(digest, rows));
+    } else {
+        blocks.push(removals(digest, rows));
+    }
     blocks.push(foot(digest, stack));
     blocks.join("\n\n") + "\n"
 }
@@ -301,6 +323,28 @@ fn table(digest: &Digest, most: usize) -> Option<String> {
         let _ = write!(block, "\n  {hidden} more: defib incidents");
     }
     Some(block)
+}
+
+/// How to remove each container instance that is left over, a command each.
+fn removals(digest: &Digest, most: usize) -> String {
+    let mut block = "To remove them".to_owned();
+    for ghost in digest.ghosts.iter().take(most) {
+        // One line, to be copied as it is.
+        let _ = write!(
+            block,
+            "\n  {}\n  aws ecs deregister-container-instance --region {} --cluster {} --container-instance {} --force",
+            ghost.node,
+            digest.region.as_str(),
+            ghost.cluster.name(),
+            ghost.container_instance.id()
+        );
+    }
+    let hidden = digest.ghosts.len().saturating_sub(most);
+    let hidden = u32::try_from(hidden).unwrap_or(u32::MAX).saturating_add(digest.more);
+    if hidden > 0 {
+        let _ = write!(block, "\n  and {hidden} more");
+    }
+    block
 }
 
 fn node_line(row: &Row) -> String {
@@ -328,7 +372,7 @@ fn foot(digest: &Digest, stack: &StackInfo<'_>) -> String {
             "More about this in a quarter of an hour at the earliest, and once when it is over.\n"
         }
         (DigestKind::Storm | DigestKind::SharedCause, true) => "From now on each node is told of by itself again.\n",
-        (DigestKind::Command | DigestKind::Baseline | DigestKind::Policy, _) => "",
+        (DigestKind::Command | DigestKind::Baseline | DigestKind::Policy | DigestKind::Ghosts, _) => "",
     };
     let (version, name) = (redact::name(stack.version), redact::name(stack.name));
     format!("{next}Digest {} | defib {version} | stack {name}\nDetails:  defib incidents", digest.id)
@@ -341,6 +385,7 @@ fn envelope(digest: &Digest, severity: Severity) -> Envelope {
         (DigestKind::Storm | DigestKind::SharedCause, true) => ":white_check_mark:",
         (DigestKind::Command, _) => ":scroll:",
         (DigestKind::Baseline, _) => ":clipboard:",
+        (DigestKind::Ghosts, _) => ":ghost:",
         (DigestKind::Policy, false) => ":rotating_light:",
         (DigestKind::Policy, true) => ":white_check_mark:",
     };
@@ -474,6 +519,7 @@ mod tests {
             factor: None,
             command: None,
             policy: None,
+            ghosts: Arc::default(),
             fleet: 400,
             open: 31,
             waiting: 0,
@@ -482,8 +528,19 @@ mod tests {
         }
     }
 
+    fn ghost() -> crate::storm::Ghost {
+        let arn = "arn:aws:ecs:us-east-1:111122223333:";
+        crate::storm::Ghost {
+            node: NodeId::numbered(1),
+            cluster: format!("{arn}cluster/blue").parse().unwrap(),
+            container_instance: format!("{arn}container-instance/blue/0123456789abcdef0123456789abcdef")
+                .parse()
+                .unwrap(),
+        }
+    }
+
     fn samples() -> Vec<(&'static str, Digest)> {
-        use DigestKind::{Baseline, Command, Policy, SharedCause, Storm};
+        use DigestKind::{Baseline, Command, Ghosts, Policy, SharedCause, Storm};
         let storm = TripReason::Nodes { count: 31, limit: 20, window_secs: 300 };
         let failing = TripReason::Results {
             scope: crate::guard::Scope::Group("blue".into()),
@@ -506,6 +563,7 @@ mod tests {
             ("command", Digest { command, ..digest(Command, false) }),
             ("policy", Digest { policy: Some(News::Problem(problem)), ..digest(Policy, false) }),
             ("policy_mended", Digest { policy: Some(News::Mended { fallen }), ..digest(Policy, true) }),
+            ("ghosts", Digest { open: 1, more: 0, ghosts: Arc::from([ghost()]), ..digest(Ghosts, false) }),
             ("baseline", Digest { open: 2, more: 0, ..digest(Baseline, false) }),
         ]
     }
@@ -544,15 +602,17 @@ mod tests {
     fn a_digest_keeps_the_limits_however_many_nodes_it_lists() {
         let rows: Vec<Row> = (0..200).map(|number| row(number, Some(Outcome::Deferred))).collect();
         for (name, digest) in samples() {
+            let ghosts = digest.ghosts.iter().cycle().take(200).cloned().collect();
             let digest =
-                Digest { rows: rows.clone().into(), more: 9_800, fleet: u32::MAX, waiting: u32::MAX, ..digest };
+                Digest { rows: rows.clone().into(), ghosts, more: 9_800, fleet: u32::MAX, waiting: u32::MAX, ..digest };
             let message = message(&digest);
             assert!(message.subject.len() <= SUBJECT_MAX && message.subject.is_ascii(), "{name}: {}", message.subject);
             assert!(message.sms.len() <= SMS_MAX && message.sms.is_ascii(), "{name}: {}", message.sms);
             assert!(message.chat.content.description.chars().count() < DESCRIPTION_MAX, "{name}");
             assert!(message.sns_json().len() <= WHOLE_MAX, "{name}");
             let lists = !matches!(digest.policy, Some(News::Problem(_)));
-            assert!(!lists || message.email.contains("more: defib incidents"), "{name}");
+            let more = if digest.ghosts.is_empty() { "more: defib incidents" } else { "\n  and " };
+            assert!(!lists || message.email.contains(more), "{name}");
             assert!(message.attributes.iter().all(|(_, value)| !value.is_empty()), "{name}");
         }
     }

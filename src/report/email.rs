@@ -95,11 +95,14 @@ pub(super) fn side_effects(story: &Story<'_>) -> Option<String> {
             tasks => format!("none: {tasks} running tasks kept running, no instance cycled"),
         },
         Remedy::RestartRuntime => format!("containers ended: {}", story.moved()),
-        Remedy::Reboot => story.moved(),
+        Remedy::Reboot => story.with_sessions(story.moved()),
         Remedy::StopStart if story.incident.place.public_address_changes => {
-            format!("{}; its public IP is not elastic and changed", story.moved())
+            story.with_sessions(format!("{}; its public IP is not elastic and changed", story.moved()))
         }
-        Remedy::StopStart => story.moved(),
+        Remedy::StopStart => story.with_sessions(story.moved()),
+        Remedy::Replace if story.incident.place.elastic_address => {
+            "the old instance and its disks are gone; its tasks run elsewhere; its Elastic IP belongs to no instance now".to_owned()
+        }
         Remedy::Replace => "the old instance and its disks are gone; its tasks run elsewhere".to_owned(),
     })
 }
@@ -164,6 +167,7 @@ pub(super) fn steps(story: &Story<'_>) -> Vec<String> {
             let steps = [(holds.stopped, stopped), (holds.standby, standby), (holds.draining, draining)];
             steps.into_iter().filter(|(held, _)| *held).map(|(_, step)| step.to_owned()).collect()
         }
+        Some(Ending::SessionGaveUp) => own(advice(Cause::SessionClientGaveUp)),
         Some(Ending::ScriptTimedOut) => own(advice(Cause::CommandScriptTimeout)),
         Some(Ending::CommandRejected) => own(advice(Cause::CommandRejected)),
         _ => own(advice(story.cause.unwrap_or(Cause::Unknown))),
@@ -250,11 +254,10 @@ fn again(story: &Story<'_>) -> Option<String> {
             "We will do nothing more to this instance that stops workload until you clear it; one reminder a day."
                 .to_owned(),
         ),
-        Ending::CauseNotOurs
-        | Ending::LadderExhausted
-        | Ending::TooLong
-        | Ending::DoesNotStart
-        | Ending::NotGivenBack => {
+        Ending::DoesNotStart | Ending::NotGivenBack => {
+            Some("We go on trying to give it back, and do nothing else to it; one reminder a day.".to_owned())
+        }
+        Ending::CauseNotOurs | Ending::LadderExhausted | Ending::TooLong => {
             let next = match &story.incident.phase {
                 Phase::Resting { remind_at, .. } => format!(" (next: {})", moment(*remind_at)),
                 _ => String::new(),
@@ -276,6 +279,7 @@ fn again(story: &Story<'_>) -> Option<String> {
         Ending::SelfHealed
         | Ending::Helped { .. }
         | Ending::Gone
+        | Ending::SessionGaveUp
         | Ending::ScriptTimedOut
         | Ending::CommandRejected
         | Ending::ClosedBy { .. } => None,

@@ -22,6 +22,8 @@ pub enum Fault {
     CommandTimedOut,
     /// A command was rejected before it reached the node.
     CommandRejected,
+    /// The client of a session gave up.
+    SessionGaveUp,
     /// The instance went away.
     InstanceGone,
     /// Nothing told of a fault: an operator asked.
@@ -30,7 +32,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SsmAgentUnreachable,
         Self::EcsAgentDisconnected,
         Self::RuntimeImpaired,
@@ -38,6 +40,7 @@ impl Fault {
         Self::SystemCheckFailed,
         Self::CommandTimedOut,
         Self::CommandRejected,
+        Self::SessionGaveUp,
         Self::InstanceGone,
         Self::None,
     ];
@@ -53,6 +56,7 @@ impl Fault {
             Self::SystemCheckFailed => "system-check-failed",
             Self::CommandTimedOut => "command-timed-out",
             Self::CommandRejected => "command-rejected",
+            Self::SessionGaveUp => "session-gave-up",
             Self::InstanceGone => "instance-gone",
             Self::None => "none",
         }
@@ -64,6 +68,7 @@ impl Fault {
         match incident.ending() {
             Some(Ending::ScriptTimedOut) => return Self::CommandTimedOut,
             Some(Ending::CommandRejected) => return Self::CommandRejected,
+            Some(Ending::SessionGaveUp) => return Self::SessionGaveUp,
             _ => {}
         }
         if let Some(diagnosis) = &incident.diagnosis {
@@ -118,6 +123,7 @@ impl Fault {
             Self::SystemCheckFailed => "EC2 system status check failed: the hardware below the instance",
             Self::CommandTimedOut => "a command took longer than its time-out; the node answers",
             Self::CommandRejected => "a command was rejected or cancelled before it reached the node",
+            Self::SessionGaveUp => "a session ended because its client gave up; the node answers",
             Self::InstanceGone => "the instance went away",
             Self::None => "nothing told of a fault; an operator asked",
         }
@@ -131,6 +137,7 @@ impl Fault {
             Self::RuntimeImpaired => "container runtime",
             Self::InstanceCheckFailed | Self::SystemCheckFailed | Self::InstanceGone | Self::None => "instance",
             Self::CommandTimedOut | Self::CommandRejected => "command",
+            Self::SessionGaveUp => "session",
         }
     }
 
@@ -145,7 +152,8 @@ impl Fault {
             | Self::InstanceGone
             | Self::None
             | Self::CommandTimedOut
-            | Self::CommandRejected => node.to_owned(),
+            | Self::CommandRejected
+            | Self::SessionGaveUp => node.to_owned(),
         }
     }
 
@@ -157,6 +165,7 @@ impl Fault {
             | Self::RuntimeImpaired
             | Self::CommandTimedOut
             | Self::CommandRejected
+            | Self::SessionGaveUp
             | Self::None => "answers again",
             Self::InstanceCheckFailed | Self::SystemCheckFailed | Self::InstanceGone => "is healthy again",
         }
@@ -168,7 +177,7 @@ impl Fault {
             Self::EcsAgentDisconnected => "disconnected",
             Self::SsmAgentUnreachable | Self::InstanceGone => "silent",
             Self::RuntimeImpaired | Self::InstanceCheckFailed | Self::SystemCheckFailed => "impaired",
-            Self::CommandTimedOut | Self::CommandRejected | Self::None => "in trouble",
+            Self::CommandTimedOut | Self::CommandRejected | Self::SessionGaveUp | Self::None => "in trouble",
         }
     }
 }

@@ -183,6 +183,7 @@ fn stopped_because(story: &Story<'_>) -> Option<&'static str> {
         Ending::TooLong => Some("too-long"),
         Ending::DoesNotStart => Some("does-not-start"),
         Ending::NotGivenBack => Some("not-given-back"),
+        Ending::SessionGaveUp => Some("session-gave-up"),
         Ending::ScriptTimedOut => Some("script-timed-out"),
         Ending::CommandRejected => Some("command-rejected"),
         Ending::WouldHave { .. } => Some("mode-observe"),

@@ -59,6 +59,8 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
                 tasks: 0,
                 public_address_changes: true,
                 stop: StopGates::default(),
+                elastic_address: false,
+                services: Arc::default(),
                 factors: Arc::from([]),
             },
             first_seen: now,
@@ -75,6 +77,8 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
             proofs: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
+            boot: None,
             asked: None,
             approval: None,
             parked_secs: 0,
@@ -386,9 +390,10 @@ pub(crate) fn all() -> Vec<(&'static str, Tale)> {
         ),
         (
             "deferred",
-            silent()
-                .then("15:29:50", Event::Parked(Refusal::LiveSessions { count: 2 }))
-                .closed("19:29:50", Ending::WaitedTooLong { refusal: Refusal::LiveSessions { count: 2 } }),
+            silent().then("15:29:50", Event::Parked(Refusal::LiveSessions { count: 2, who: Arc::default() })).closed(
+                "19:29:50",
+                Ending::WaitedTooLong { refusal: Refusal::LiveSessions { count: 2, who: Arc::default() } },
+            ),
         ),
         ("gone", silent().closed("15:26:00", Ending::Gone)),
         (
@@ -397,6 +402,14 @@ pub(crate) fn all() -> Vec<(&'static str, Tale)> {
                 .then("14:02:12", Event::InvocationRead(InvocationStatus::ExecutionTimedOut))
                 .then("14:02:12", Event::Looked { ssm: Standing::Well, ecs: Standing::Well })
                 .closed("14:02:12", Ending::ScriptTimedOut),
+        ),
+        (
+            "session_gave_up",
+            batch()
+                .told("14:02:12", SignalKind::SessionRefused)
+                .then("14:07:20", Event::ProbeAnswered { findings: 1, secs: 6 })
+                .then("14:07:20", Event::Diagnosed { cause: Cause::SessionClientGaveUp, confidence: 90 })
+                .closed("14:07:20", Ending::SessionGaveUp),
         ),
         (
             "command_rejected",

@@ -80,10 +80,24 @@ impl<'a> Story<'a> {
         }
         match self.outcome {
             Outcome::NeedsHuman | Outcome::Blocked | Outcome::Deferred | Outcome::DryRun => true,
-            Outcome::NotOurs => {
-                !matches!(self.incident.ending(), Some(Ending::ScriptTimedOut | Ending::CommandRejected))
-            }
+            Outcome::NotOurs => !matches!(
+                self.incident.ending(),
+                Some(Ending::ScriptTimedOut | Ending::CommandRejected | Ending::SessionGaveUp)
+            ),
             Outcome::SelfHealed | Outcome::Fixed | Outcome::Cycled | Outcome::Replaced | Outcome::Gone => false,
+        }
+    }
+
+    /// What a remedy did, with the live sessions that it cut.
+    pub(super) fn with_sessions(&self, what: String) -> String {
+        let cut = self.incident.history.iter().rev().find_map(|entry| match &entry.event {
+            Event::SessionsCut { count, .. } => Some(*count),
+            _ => None,
+        });
+        match cut {
+            Some(1) => format!("{what}; 1 live session was cut"),
+            Some(count) => format!("{what}; {count} live sessions were cut"),
+            None => what,
         }
     }
 
@@ -132,6 +146,7 @@ impl<'a> Story<'a> {
                 Some(
                     Ending::WouldHave { remedy: None }
                     | Ending::ScriptTimedOut
+                    | Ending::SessionGaveUp
                     | Ending::CommandRejected
                     | Ending::CauseNotOurs
                     | Ending::LadderExhausted

@@ -46,6 +46,7 @@ fn what_and_tail(story: &Story<'_>) -> (String, String) {
             ("still broken".to_owned(), refusal.rail().replace('-', " "))
         }
         Some(Ending::Gone) => ("stopped or terminated".to_owned(), lasted),
+        Some(Ending::SessionGaveUp) => ("session ended by its client".to_owned(), "node answers".to_owned()),
         Some(Ending::ScriptTimedOut) => ("script took too long".to_owned(), "node answers".to_owned()),
         Some(Ending::CommandRejected) => ("command rejected".to_owned(), "node not at fault".to_owned()),
         Some(Ending::WouldHave { remedy: Some(remedy) }) => (format!("would have {}", words::past(*remedy)), cause),

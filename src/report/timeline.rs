@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::{redact, words};
 use crate::effect::Effect;
 use crate::event::{GoneKind, HealthCheck, SignalKind, SweptAgent};
+use crate::guard::Named;
 use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Proof, Remedy, Said};
 use crate::observe::{InvocationStatus, Standing};
 
@@ -38,9 +39,16 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
         Event::Refused(effect) => format!("{}: AWS refused it, nothing happened", call(*effect)),
         Event::Expired(effect) => format!("{}: not sent, its time had passed", call(*effect)),
         Event::Burned(effect) => format!("{}: no answer, so it counts as done", call(*effect)),
+        Event::HostRefused { remedy, why } => {
+            format!("{}: it did not work: {}", words::noun(*remedy), why.as_str())
+        }
         Event::Drained { left: 0 } => "drained: 0 tasks left".to_owned(),
         Event::Drained { left: 1 } => "drain ended with 1 task left".to_owned(),
         Event::Drained { left } => format!("drain ended with {left} tasks left"),
+        Event::SessionsCut { count, who } => {
+            let sessions = if *count == 1 { "session" } else { "sessions" };
+            redact::excerpt(&format!("cuts {count} live {sessions}, as the policy has it{}", Named(who)))
+        }
         Event::Reached(milestone) => reached(*milestone).to_owned(),
         Event::Ended { remedy, result } => return ended(*remedy, *result, incident),
         Event::Parked(refusal) => format!("waiting: {}", redact::excerpt(&refusal.to_string())),
@@ -199,7 +207,12 @@ pub fn proven(proof: Proof) -> String {
         Proof::RuntimeAnswers { since } => {
             format!("docker answers, agent connected since {}, stable for 60 s", at(since))
         }
-        Proof::Booted { at: boot } => format!("boot at {}, later than the reboot; agents answer", at(boot)),
+        Proof::Booted { at: boot, new_id: true } => {
+            format!("boot at {} with a new boot id, later than the reboot; agents answer", at(boot))
+        }
+        Proof::Booted { at: boot, new_id: false } => {
+            format!("boot at {}, later than the reboot; agents answer", at(boot))
+        }
         Proof::BackAfterReboot { pinged_at: Some(ping) } => {
             format!("ping at {}, later than the reboot; agents answer", at(ping))
         }
@@ -207,8 +220,9 @@ pub fn proven(proof: Proof) -> String {
         Proof::Launched { at: launch } => {
             format!("launch at {}, later than the stop; status checks ok, agents answer", at(launch))
         }
-        Proof::GroupWhole { in_service, desired } => {
-            format!("a new node took its place, {in_service} of {desired} in service")
+        Proof::GroupWhole { in_service, desired, registered } => {
+            let registered = if registered { ", registered in ECS, services at desired" } else { "" };
+            format!("a new node took its place, {in_service} of {desired} in service{registered}")
         }
     }
 }
@@ -240,6 +254,7 @@ fn closed(ending: &Ending, incident: &Incident) -> String {
             format!("stopped: {}", words::because(ending, incident).unwrap_or_default())
         }
         Ending::Gone => "stopped or terminated, and not by us -> closed".to_owned(),
+        Ending::SessionGaveUp => "the client of a session gave up; the node answers -> closed".to_owned(),
         Ending::ScriptTimedOut => "the script took too long; the node answers -> closed".to_owned(),
         Ending::CommandRejected => "the command never reached the node -> closed".to_owned(),
         Ending::WouldHave { remedy: Some(remedy) } => {

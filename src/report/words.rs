@@ -115,6 +115,9 @@ pub(super) fn headline(story: &Story<'_>) -> String {
         },
         Some(Ending::WaitedTooLong { .. }) => format!("{node} is still broken; Defib waited for as long as it may"),
         Some(Ending::Gone) => format!("{node} is stopped or terminated, and not by Defib"),
+        Some(Ending::SessionGaveUp) => {
+            format!("a session to {node} ended because its client gave up; the node is healthy; nothing was touched")
+        }
         Some(Ending::ScriptTimedOut) => {
             format!("the script took too long; the node {node} answers; nothing was touched")
         }
@@ -152,13 +155,16 @@ pub(super) fn ask(story: &Story<'_>) -> String {
             }
             Remedy::Replace => "Please check the workload; the old instance and its disks are gone.".to_owned(),
         },
-        Some(Ending::DoesNotStart) => "Please start it; the steps are below.".to_owned(),
+        Some(Ending::DoesNotStart) => {
+            "Please start it, or make room for it; Defib goes on trying. The steps are below.".to_owned()
+        }
         Some(Ending::NotGivenBack) => "Please bring it back into service; the steps are below.".to_owned(),
         Some(Ending::Quarantined { .. }) => why_so_often(&story.node),
         Some(Ending::CauseNotOurs | Ending::LadderExhausted | Ending::TooLong | Ending::WouldHave { remedy: None })
         | None => by_cause(),
         Some(Ending::Refused { refusal } | Ending::WaitedTooLong { refusal }) => way_out(refusal, &story.node),
         Some(Ending::Gone) => "Nothing for you to do, unless it should be running.".to_owned(),
+        Some(Ending::SessionGaveUp) => "Please start a new session; the old one cannot be resumed.".to_owned(),
         Some(Ending::ScriptTimedOut) => "Please look at the script, not at the node.".to_owned(),
         Some(Ending::CommandRejected) => "Please look at how the command was sent.".to_owned(),
         Some(Ending::WouldHave { remedy: Some(remedy) }) => {
@@ -213,6 +219,9 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::CallRefused { .. } => "Please look why AWS refuses the call, or repair it yourself.".to_owned(),
         Refusal::Cooldown { .. } => "Nothing for you to do; Defib looks again after the pause.".to_owned(),
         Refusal::Group { .. } => "Please look at its Auto Scaling group, or repair the node yourself.".to_owned(),
+        Refusal::Stop { why: StopRefusal::VolumeKey } => {
+            "Please name the volume's key in VolumeKeyArns, or replace the instance, or repair it by hand.".to_owned()
+        }
         Refusal::Stop { .. } => "Please replace the instance, or repair it by hand.".to_owned(),
         Refusal::UnhealthyStop { .. } => {
             "Please look for what so many nodes of its group have in common, or repair this one yourself.".to_owned()
@@ -227,6 +236,10 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
         Refusal::Workload { why } => match why {
             WorkloadRefusal::Standalone { .. } | WorkloadRefusal::Protected { .. } => {
                 "Please move or end these tasks, or repair the node yourself.".to_owned()
+            }
+            WorkloadRefusal::StillThere { .. } => {
+                "Please end or move these tasks, or let the policy go on without them (workload.left: go-on)."
+                    .to_owned()
             }
             WorkloadRefusal::ServiceMinimum { .. } => {
                 "Please give its services room elsewhere in the cluster, or repair the node yourself.".to_owned()
@@ -259,6 +272,7 @@ pub(super) fn because(ending: &Ending, incident: &Incident) -> Option<String> {
         Ending::SelfHealed
         | Ending::Helped { .. }
         | Ending::Gone
+        | Ending::SessionGaveUp
         | Ending::ScriptTimedOut
         | Ending::CommandRejected
         | Ending::WouldHave { .. }

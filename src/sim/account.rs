@@ -161,6 +161,7 @@ impl Ports for Account {
             troubled: troubled.into_iter().map(found).collect(),
             overdue: self.ledger.overdue(now),
             fleet: self.world.fleet_size(),
+            ghosts: self.world.ghosts(),
             waiting: self.ledger.shelf().to_vec(),
             gathered: self.ledger.gathered().to_vec(),
             digests: self.ledger.digests().to_vec(),

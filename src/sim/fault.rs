@@ -243,6 +243,9 @@ impl<P: Ports> Faulty<P> {
         hide(rng, rate, &mut seen.identity);
         hide(rng, rate, &mut seen.network);
         hide(rng, rate, &mut seen.console);
+        if seen.successor != Fact::Absent {
+            hide(rng, rate, &mut seen.successor);
+        }
     }
 
     /// Makes some facts of a look those of the look before, and keeps it for the look after.

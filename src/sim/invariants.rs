@@ -28,6 +28,7 @@ mod curing;
 mod ending;
 mod finding;
 mod fleet;
+mod gates;
 mod landing;
 mod rails;
 mod saving;

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::ailment::{Ailment, Checks, EcsFace, Runtime, SsmFace};
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::incident::Remedy;
-use crate::node::{AvailabilityZone, ContainerInstanceArn, NodeId};
-use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Tags};
+use crate::node::{AvailabilityZone, ContainerInstanceArn, NodeId, ResourceName};
+use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Scheduled, Sessions, Tags};
 use crate::policy::Mode;
 
 mod link;
@@ -189,6 +189,7 @@ pub(crate) struct Machine {
     /// The last ping before the agent went away.
     pub last_ping: Secs,
     pub instance_check: Link,
+    pub volumes_check: Link,
     pub system_check: Link,
     pub checks_from: Secs,
     pub ecs: Option<EcsSide>,
@@ -208,6 +209,9 @@ pub(crate) struct Machine {
     /// Commands that wait for the agent.
     pub waiting: Vec<u32>,
 }
+
+/// How long before a retirement AWS tells of it, in seconds.
+const NOTICE_SECS: Secs = 14 * 86_400;
 
 /// Seconds between two pings of the SSM agent (facts/aws.md §3.2).
 pub(crate) const PING_EVERY: Secs = 300;
@@ -277,6 +281,34 @@ impl Machine {
         } else {
             Checks::Pass
         }
+    }
+
+    /// What AWS has scheduled for it, as long as it runs on the hardware that fails.
+    pub(crate) fn scheduled(&self) -> Option<Scheduled> {
+        let ill = self.illness.as_ref().filter(|_| self.state == InstanceState::Running)?;
+        let kind = ill.ailment.profile().scheduled?;
+        Some(Scheduled { kind, not_before: Some(moment(ill.began + NOTICE_SECS)) })
+    }
+
+    /// Sessions on it, as Session Manager lists them.
+    pub(crate) fn sessions(&self) -> Sessions {
+        let left = u16::from(self.illness.as_ref().is_some_and(|ill| ill.ailment == Ailment::SessionClientGaveUp));
+        let id = |number| self.session_id(number);
+        if self.sessions == 0 && left == 0 {
+            return Sessions::default();
+        }
+        let live = self.sessions.saturating_add(left);
+        Sessions {
+            live,
+            who: (0..live).filter_map(id).take(Sessions::KEPT).collect(),
+            left: (self.sessions..live).filter_map(id).collect(),
+        }
+    }
+
+    /// A session's id, by its number.
+    pub(crate) fn session_id(&self, number: u16) -> Option<ResourceName> {
+        let digits = self.id.value().wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u128::from(number));
+        format!("on-call-{:017x}", digits & 0xf_ffff_ffff_ffff_ffff).parse().ok()
     }
 
     /// Whether nothing is wrong with it: a natural reconnect is nothing wrong.

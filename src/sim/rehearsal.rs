@@ -13,7 +13,7 @@ use super::stage;
 use super::world::{World, WorldSettings};
 use crate::engine::{Action, Context, OperatorRequest, Trigger};
 use crate::event::{CoarseStatus, Signal, SignalKind};
-use crate::incident::held::{Ghost, Held, Sighting, ghosts, held};
+use crate::incident::held::{Held, LeftOver, Sighting, held, left_over};
 use crate::incident::{Incident, IncidentId};
 use crate::node::{CommandId, DocumentName, Home, NodeId};
 use crate::observe::{InvocationStatus, Look, Tags};
@@ -88,7 +88,7 @@ pub struct Played {
     /// The nodes by what the script calls them; none where there was no script.
     pub names: BTreeMap<String, NodeId>,
     /// What is left taken from nodes, as `doctor` would list it; read only where the stack was removed.
-    pub left: Option<(Vec<Held>, Vec<Ghost>)>,
+    pub left: Option<(Vec<Held>, Vec<LeftOver>)>,
 }
 
 impl Rehearsal {
@@ -225,14 +225,14 @@ impl Rehearsal {
     }
 
     /// What is left taken from nodes, by the records and by what AWS shows.
-    fn left(&mut self) -> (Vec<Held>, Vec<Ghost>) {
+    fn left(&mut self) -> (Vec<Held>, Vec<LeftOver>) {
         let now = self.driver.now();
         let account = self.driver.account_mut();
         let nodes: Vec<NodeId> = account.world.nodes().collect();
         let see = |node| Sighting::of(&account.world.observe(node, &Look::default(), now));
         let sightings: Vec<Sighting> = nodes.into_iter().map(see).collect();
         let incidents = || account.ledger.incidents().map(AsRef::as_ref);
-        (held(incidents(), &sightings), ghosts(&sightings, incidents()))
+        (held(incidents(), &sightings), left_over(&sightings, incidents()))
     }
 
     fn say(&mut self, at: Timestamp, text: String) {
@@ -249,7 +249,7 @@ impl Rehearsal {
             What::Fault(name, ailment, lasts) => {
                 let Some(node) = self.node(&name) else { return };
                 let by_itself = lasts.map(|secs| format!(", for {}", crate::time::spoken(secs))).unwrap_or_default();
-                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.cause()));
+                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.code()));
                 self.driver.account_mut().world.afflict(node, ailment, at, lasts);
             }
             What::Repair(name) => {
@@ -332,6 +332,10 @@ impl Rehearsal {
                 self.driver.remove();
                 self.removed = true;
             }
+            What::SoldOut(secs) => {
+                self.say(at, format!("AWS has no capacity for what starts, for {}", crate::time::spoken(secs)));
+                self.driver.account_mut().world.sell_out(at, secs);
+            }
             What::Again(name) => {
                 let Some(signal) = self.node(&name).and_then(|node| self.last_told.get(&node)).cloned() else { return };
                 self.say(at, format!("the last event about {name} is delivered once more"));
@@ -397,7 +401,7 @@ impl Rehearsal {
         };
         self.say(at, format!("operator: {text}"));
         if let Some(action) = action {
-            let request = OperatorRequest { by: Arc::from("ops"), action, at };
+            let request = OperatorRequest { by: Arc::from("ops"), action, at, plan: None };
             self.driver.deliver(Trigger::Operator(request), at);
         }
     }

@@ -30,7 +30,6 @@ use jiff::Timestamp;
 use super::ailment::Ailment;
 use super::machine::MachineSpec;
 use super::world::GroupSettings;
-use crate::diagnose::Cause;
 use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Busy, Factor, InvocationStatus, Manager, Platform, Tags};
@@ -94,6 +93,8 @@ pub enum What {
     Terminate(String),
     /// Somebody closes the policy's change calendar for so many seconds.
     CloseCalendar(i64),
+    /// AWS finds no capacity for what starts, for so many seconds.
+    SoldOut(i64),
     /// Somebody changes an Auto Scaling group.
     Group(AutoScalingGroupName, GroupSettings),
     /// An operator says something.
@@ -324,6 +325,7 @@ impl Scenario {
             ["stop", node] => What::Stop(self.node(node)?),
             ["terminate", node] => What::Terminate(self.node(node)?),
             ["calendar", "closed", "for", span] => What::CloseCalendar(span_secs(span)?),
+            ["capacity", "lacks", "for", span] => What::SoldOut(span_secs(span)?),
             ["group", name, settings @ ..] => {
                 let name: AutoScalingGroupName = name.parse().map_err(|e: crate::node::BadName| e.to_string())?;
                 let mut group = GroupSettings::default();
@@ -364,7 +366,7 @@ impl Scenario {
             _ => {
                 return Err(
                     "expected fault, repair, command, session-refused, tag, tag-group, tag-cluster, document, sessions, \
-                     tasks, busy, stop, terminate, group, calendar, upgrade, remove, again or operator"
+                     tasks, busy, stop, terminate, group, calendar, capacity, upgrade, remove, again or operator"
                         .to_owned(),
                 );
             }
@@ -395,8 +397,7 @@ pub fn span_secs(text: &str) -> Result<i64, String> {
 }
 
 fn ailment(code: &str) -> Result<Ailment, String> {
-    let cause: Cause = code.parse().map_err(|e: crate::diagnose::NoSuchCause| e.to_string())?;
-    Ailment::from_cause(cause).ok_or_else(|| format!("the simulated account does not know {code}"))
+    Ailment::named(code).ok_or_else(|| format!("the simulated account does not know {code}"))
 }
 
 fn invocation(word: &str) -> Result<InvocationStatus, String> {
@@ -477,6 +478,25 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         "hybrid" => spec.hybrid(),
         "spot" => spec.spot(),
         "instance-store" => spec.on_instance_store(),
+        "instance-store-data"
+        | "stop-protected"
+        | "volume-key"
+        | "stop-denied"
+        | "start-denied"
+        | "public-address"
+        | "elastic-address" => {
+            let mut stop = spec.stop;
+            match key {
+                "instance-store-data" => stop.instance_store_data = true,
+                "stop-protected" => stop.stop_protected = true,
+                "volume-key" => stop.volume_key = true,
+                "stop-denied" => stop.stop_denied = true,
+                "start-denied" => stop.start_denied = true,
+                "public-address" => stop.public_address_changes = true,
+                _ => stop.elastic_address = true,
+            }
+            spec.with_stop_gates(stop)
+        }
         "subnet" => spec.sharing(Factor::Subnet(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "endpoint" => spec.sharing(Factor::Endpoint(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "role" => spec.sharing(Factor::Role(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
@@ -506,7 +526,8 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         _ => {
             return Err(format!(
                 "no such node setting: {key}; allowed are cluster, group, zone, tasks, standalone, protected, sessions, age, \
-                 dead, id, hybrid, spot, instance-store, subnet, endpoint, role, image, platform, manager, managed, mode"
+                 dead, id, hybrid, spot, instance-store, instance-store-data, stop-protected, volume-key, stop-denied, start-denied, \
+                 public-address, elastic-address, subnet, endpoint, role, image, platform, manager, managed, mode"
             ));
         }
     })

@@ -25,6 +25,7 @@ use crate::observe::{Busy, Findings, InstanceState, Lifecycle, Tags};
 mod act;
 mod add;
 mod calendar;
+mod capacity;
 mod census;
 mod group;
 mod happen;
@@ -194,6 +195,7 @@ pub(crate) struct Fleet {
     pub min: u32,
     pub ec2_health_only: bool,
     pub suspended: bool,
+    pub suspended_since: Option<Secs>,
     pub refreshing: bool,
     pub refreshing_since: Option<Secs>,
     pub tags: Tags,
@@ -234,6 +236,7 @@ pub struct World {
     shares: Option<share::Shares>,
     census: Census,
     pub(crate) calendars: calendar::Calendars,
+    pub(crate) shortages: capacity::Shortages,
     signals: Vec<(Timestamp, Signal)>,
     landed: Vec<Landed>,
     ran: Vec<Landed>,
@@ -268,6 +271,7 @@ impl World {
             shares: None,
             census: Census::default(),
             calendars: calendar::Calendars::default(),
+            shortages: capacity::Shortages::new(),
             signals: Vec::new(),
             landed: Vec::new(),
             ran: Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Gather;
+use super::{Gather, Ghost};
 use crate::diagnose::Cause;
 use crate::guard::breaker::TripReason;
 use crate::incident::{IncidentId, Outcome};
@@ -46,6 +46,8 @@ pub enum DigestKind {
     Baseline,
     /// The policy document cannot be used, or can be used again.
     Policy,
+    /// Container instances are registered whose EC2 instances are gone.
+    Ghosts,
 }
 
 /// A message about many nodes.
@@ -73,6 +75,9 @@ pub struct Digest {
     /// What there is to tell of the policy document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<News>,
+    /// Container instances whose EC2 instances are gone, at most [`ROWS_MAX`].
+    #[serde(default, skip_serializing_if = "no_ghosts")]
+    pub ghosts: Arc<[Ghost]>,
     /// Nodes in the account and region.
     pub fleet: u32,
     /// Nodes with an open incident of it.
@@ -83,6 +88,10 @@ pub struct Digest {
     pub rows: Arc<[Row]>,
     /// Rows that did not fit.
     pub more: u32,
+}
+
+fn no_ghosts(ghosts: &Arc<[Ghost]>) -> bool {
+    ghosts.is_empty()
 }
 
 /// What became of one node.
@@ -111,6 +120,7 @@ impl DigestKind {
             Self::Command => "command",
             Self::Baseline => "baseline",
             Self::Policy => "policy",
+            Self::Ghosts => "ghosts",
         }
     }
 

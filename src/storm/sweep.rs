@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::digest::ROWS_MAX;
-use super::{Around, Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Limits, Row, Situation};
+use super::{
+    Around, Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Ghost, Haunt, Limits, Row, Situation,
+};
 use crate::engine::{Context, Trigger};
 use crate::event::{HealthCheck, Signal, SignalKind};
 use crate::guard::shared::Peer;
@@ -25,6 +27,8 @@ const LONG_DEAD_SECS: i64 = 3_600;
 const COMMAND_HELD_SECS: i64 = 4 * 60;
 /// A command is forgotten so long after it was last told of, in seconds.
 const COMMAND_KEPT_SECS: i64 = 3_600;
+/// A container instance whose EC2 instance has been gone for so long is left over, in seconds.
+const GHOST_SECS: i64 = 3_600;
 /// Nodes that one sweep starts to look at, at most: the next sweep comes in five minutes.
 const FOLLOW_MAX: u32 = 200;
 
@@ -55,6 +59,7 @@ pub fn sweep(survey: &Survey, context: &Context, now: Timestamp) -> Sweep {
     draft.next.breaker.tidy(now, &limits.breaker);
     draft.baseline();
     draft.policy();
+    draft.ghosts();
     let turns = draft.turns();
     for signal in turns.shelve.iter().filter(|signal| signal.kind.is_beyond_a_blip()) {
         draft.next.breaker.troubled(signal.node, now, &limits.breaker, survey.fleet);
@@ -137,6 +142,35 @@ impl Draft<'_> {
             self.digests.push(Arc::new(Digest { at: *at, over, policy: Some(news.clone()), ..digest }));
             self.next.policy_told = number(nth.saturating_add(1));
         }
+    }
+
+    /// What is left of instances that are gone, each told once. ECS removes most of it by itself, and so does a replacement of ours.
+    fn ghosts(&mut self) {
+        let (now, survey) = (self.now, self.survey);
+        let before = std::mem::take(&mut self.next.ghosts);
+        let seen = survey.ghosts.iter().take(ROWS_MAX);
+        self.next.ghosts = seen
+            .map(|ghost| {
+                let known = before.iter().find(|known| known.container_instance == ghost.container_instance);
+                let new = || Haunt { container_instance: ghost.container_instance.clone(), since: now, told: false };
+                known.cloned().unwrap_or_else(new)
+            })
+            .collect();
+        let ours = |node| survey.around.peers.iter().any(|peer| peer.incident.node() == node);
+        let is_due = |ghost: &&Ghost, haunts: &[Haunt]| {
+            let of = haunts.iter().find(|known| known.container_instance == ghost.container_instance);
+            of.is_some_and(|known| !known.told && secs_between(known.since, now) >= GHOST_SECS) && !ours(ghost.node)
+        };
+        let due: Vec<Ghost> = survey.ghosts.iter().filter(|ghost| is_due(ghost, &self.next.ghosts)).cloned().collect();
+        if due.is_empty() {
+            return;
+        }
+        for known in &mut self.next.ghosts {
+            known.told |= due.iter().any(|ghost| ghost.container_instance == known.container_instance);
+        }
+        let id = DigestId { kind: DigestKind::Ghosts, since: now, index: 0, n: 1 };
+        let digest = self.digest(id, due.iter().map(|ghost| Row::of_node(ghost.node)).collect());
+        self.digests.push(Arc::new(Digest { open: number(due.len()), ghosts: due.into(), ..digest }));
     }
 
     /// Who waited longest comes first, as far as there is room; the rest waits, and costs no call.
@@ -335,6 +369,7 @@ impl Draft<'_> {
             factor: None,
             command: None,
             policy: None,
+            ghosts: Arc::default(),
             fleet: self.survey.fleet,
             open: 0,
             waiting: 0,

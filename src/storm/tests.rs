@@ -306,3 +306,31 @@ fn reports_are_gathered_by_what_their_incidents_have_in_common() {
     of_command.phase = Phase::Closed { ending: Ending::ScriptTimedOut, at: noon() };
     assert_eq!(calm.gather(&of_command), Some(Gather::Command(command_id())), "held back until the next sweep");
 }
+
+#[test]
+fn what_is_left_of_a_gone_instance_is_told_once_after_an_hour_and_never_while_it_is_repaired() {
+    let arn = "arn:aws:ecs:us-east-1:111122223333:";
+    let ghost = |number: u128| Ghost {
+        node: node(number),
+        cluster: format!("{arn}cluster/blue").parse().unwrap(),
+        container_instance: format!("{arn}container-instance/blue/{number}").parse().unwrap(),
+    };
+    let first = Survey { ghosts: vec![ghost(1), ghost(2)], ..survey() };
+    let swept = sweep(&first, &context(), noon());
+    assert_eq!(kinds(&swept), [], "ECS removes most of them by itself");
+    let early = later(&first, &swept);
+    assert_eq!(kinds(&sweep(&early, &context(), at(3_599))), []);
+    // One of them is being replaced by us.
+    let busy = around(early.clone(), |around| around.peers = Arc::from([peer(2, None)]));
+    let told = sweep(&busy, &context(), at(3_600));
+    assert_eq!(kinds(&told), [(DigestKind::Ghosts, 1, false)]);
+    let digest = &told.post.as_ref().unwrap().digests[0];
+    assert_eq!(digest.ghosts.iter().map(|ghost| ghost.node).collect::<Vec<_>>(), [node(1)]);
+    let rest = later(&early, &told);
+    let second = sweep(&rest, &context(), at(3_900));
+    assert_eq!(second.post.as_ref().unwrap().digests[0].ghosts.len(), 1, "the other one, once nobody repairs it");
+    let silent = sweep(&later(&rest, &second), &context(), at(90_000));
+    assert_eq!(kinds(&silent), [], "each is told once");
+    let gone = Survey { ghosts: Vec::new(), ..later(&rest, &second) };
+    assert!(sweep(&gone, &context(), at(90_000)).post.unwrap().next.ghosts.is_empty());
+}

@@ -273,8 +273,8 @@ fn differences(
         };
     }
     judge!(
-        ec2, ecs, asg, group, factors, invocation, probe, sessions, busy, workload, calendar, identity, network,
-        console
+        ec2, ecs, asg, group, factors, invocation, probe, sessions, busy, workload, successor, calendar, identity,
+        network, console
     );
     // What is unknown inside of Systems Manager's view.
     let mut ssm = seen.ssm.clone();

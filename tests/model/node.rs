@@ -7,7 +7,7 @@ use defib::event::{HealthCheck, Signal, SignalKind, SweptAgent};
 use defib::node::{ClusterArn, CommandId, ContainerInstanceArn, NodeId};
 use defib::observe::{
     Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Look, Observation,
-    Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags, Workload,
+    Ping, Platform, Probe, ProbeAnswer, Sessions, Ssm, StopGates, Tags, Workload,
 };
 use defib::ports::Performed;
 use defib::time::{after, secs_between};
@@ -260,10 +260,12 @@ impl Node {
             // It shares nothing, runs no task that needs regard, and no calendar is named.
             factors: Fact::Known(Factors { shared: Arc::from([]), fleet: 2 }),
             workload: if deep { Fact::Known(Workload::default()) } else { Fact::Unknown(Blind::NotRead) },
+            successor: Fact::Absent,
             calendar: Fact::Absent,
             invocation: Fact::Absent,
             probe: self.probe(look, now),
-            sessions: if deep { Fact::Known(0) } else { Fact::Unknown(Blind::NotRead) },
+            repair: Fact::Absent,
+            sessions: if deep { Fact::Known(Sessions::default()) } else { Fact::Unknown(Blind::NotRead) },
             busy: if look.close { Fact::Known(Busy::Idle) } else { Fact::Unknown(Blind::NotRead) },
             identity: nothing(),
             network: nothing(),
@@ -285,6 +287,8 @@ impl Node {
             launched_at: self.first_boot(),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: None,
             zone: "us-east-1a".parse().unwrap(),
             tags: Tags { managed: true, mode: None, mute_until: None },
@@ -334,7 +338,7 @@ impl Node {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(sent) = self.sent(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match sent.answered {
-            Some(booted_at) => ProbeAnswer::Answered { booted_at, findings: Arc::from([]) },
+            Some(booted_at) => ProbeAnswer::Answered { booted_at, boot: None, findings: Arc::from([]) },
             None if secs_between(sent.at, now) < DELIVERY_SECS => ProbeAnswer::Pending,
             None => ProbeAnswer::Undelivered,
         };

@@ -14,7 +14,7 @@ AGREED = {
         "ssm": "DescribeInstanceInformation GetConnectionStatus ListCommandInvocations GetCommandInvocation "
                "DescribeSessions GetCalendarState GetParameter GetServiceSetting ListTagsForResource",
         "ec2": "DescribeInstances DescribeInstanceStatus DescribeInstanceAttribute DescribeInstanceTypes "
-               "GetConsoleOutput DescribeVpcs DescribeVpcAttribute DescribeDhcpOptions DescribeSubnets "
+               "GetConsoleOutput DescribeVolumes DescribeVpcs DescribeVpcAttribute DescribeDhcpOptions DescribeSubnets "
                "DescribeSecurityGroups DescribeNetworkAcls DescribeRouteTables DescribeNatGateways "
                "DescribeVpcEndpoints DescribeNetworkInterfaces DescribeManagedPrefixLists GetManagedPrefixListEntries",
         "ecs": "ListClusters DescribeClusters ListContainerInstances DescribeContainerInstances ListTasks "

@@ -71,13 +71,14 @@ fn a_close_look_at_a_silent_instance() {
             ..Look::default()
         };
         let seen = wire.nodes.observe(NODE.parse().unwrap(), &look, noon()).await;
-        assert_eq!(wire.operations().len(), 37, "{:?}", wire.operations());
+        assert_eq!(wire.operations().len(), 38, "{:?}", wire.operations());
         let ec2 = seen.ec2.known().unwrap();
         assert_eq!(
             (ec2.state, ec2.system_check, ec2.instance_check),
             (InstanceState::Running, Check::Ok, Check::Impaired)
         );
         assert!(ec2.tags.managed && ec2.stop.instance_store_data && ec2.stop.public_address_changes);
+        assert!(ec2.stop.volume_key && !ec2.stop.elastic_address, "the stack names no key");
         assert!(!ec2.stop.stop_protected && !ec2.stop.instance_store_root && !ec2.stop.spot);
         let ssm = seen.ssm.known().unwrap();
         assert_eq!((ssm.ping, ssm.platform), (Ping::ConnectionLost, Platform::Snap));
@@ -98,7 +99,7 @@ fn a_close_look_at_a_silent_instance() {
         let ProbeAnswer::Answered { findings, .. } = &seen.probe.known().unwrap().answer else { panic!("{seen:?}") };
         assert_eq!(findings.iter().map(|finding| finding.cause).collect::<Vec<_>>(), [Cause::HostDiskFull]);
         // Each of the two has its half on a second page.
-        assert_eq!(seen.sessions, Fact::Known(2));
+        assert_eq!(seen.sessions.known().unwrap().live, 2);
         assert_eq!(seen.busy, Fact::Known(Busy::Deployment), "the refresh bakes, and before that it patches");
         let workload = seen.workload.known().unwrap();
         assert_eq!((workload.standalone, workload.protected), (1, 1));

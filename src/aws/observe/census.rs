@@ -11,7 +11,9 @@ use crate::event::{Signal, SignalKind, SweptAgent};
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, NodeId, ResourceName};
 use crate::observe::{
     Blind, Check, Common, EcsStatus, Fact, Factor, Factors, Group, InstanceState, Lifecycle, PING_STALE_SECS, Ping,
+    StatusChecks,
 };
+use crate::storm::Ghost;
 use crate::time::secs_between;
 
 /// A member in service that has not registered for longer than this since its launch looks lost, in seconds.
@@ -32,8 +34,7 @@ pub(in crate::aws) struct Row {
     /// The instance profile. Its name stands for its role: they hold one role each, and mostly share its name.
     pub profile: Option<ResourceName>,
     pub image: Option<ResourceName>,
-    /// System, then instance.
-    pub checks: (Check, Check),
+    pub checks: StatusChecks,
     pub ssm: Option<(Ping, Timestamp)>,
     pub ecs: Option<EcsRow>,
     pub member: Option<(AutoScalingGroupName, Lifecycle)>,
@@ -196,7 +197,7 @@ impl Census {
     }
 
     /// The status checks of a node.
-    pub(in crate::aws) fn checks(&self, node: NodeId) -> Option<(Check, Check)> {
+    pub(in crate::aws) fn checks(&self, node: NodeId) -> Option<StatusChecks> {
         self.rows.get(&node).map(|row| row.checks)
     }
 
@@ -237,8 +238,11 @@ impl Census {
     }
 
     /// Container instances that are still registered though their instance does not exist any more.
-    pub(in crate::aws) fn ghosts(&self) -> usize {
-        self.rows.values().filter(|row| row.ecs.is_some() && !stays(row)).count()
+    pub(in crate::aws) fn ghosts(&self) -> Vec<Ghost> {
+        let gone = self.rows.values().filter(|row| !stays(row));
+        let left = gone.filter_map(|row| Some((row.node, row.ecs.as_ref()?)));
+        left.map(|(node, ecs)| Ghost { node, cluster: ecs.cluster.clone(), container_instance: ecs.arn.clone() })
+            .collect()
     }
 
     fn ssm_looks_lost(&self, row: &Row) -> bool {
@@ -265,7 +269,7 @@ impl Census {
         let runs = row.state == Some(InstanceState::Running);
         row.ecs.as_ref().is_some_and(|ecs| !ecs.connected || ecs.runtime_impaired)
             || self.ssm_looks_lost(row)
-            || runs && (row.checks.0 == Check::Impaired || row.checks.1 == Check::Impaired)
+            || runs && (row.checks.system == Check::Impaired || row.checks.instance == Check::Impaired)
             || stands_still(row)
     }
 }
@@ -308,7 +312,7 @@ mod tests {
             security_groups: BTreeSet::from(["sg-1".to_owned()]),
             profile: Some("web".parse().unwrap()),
             image: Some("ami-1".parse().unwrap()),
-            checks: (Check::Ok, Check::Ok),
+            checks: StatusChecks { system: Check::Ok, instance: Check::Ok, ..StatusChecks::UNDECIDED },
             ssm: Some((Ping::Online, after(noon(), -60))),
             ecs: None,
             member: None,
@@ -356,7 +360,7 @@ mod tests {
     fn whoever_is_on_its_way_out_does_not_count() {
         let gone = Row { state: Some(InstanceState::ShuttingDown), ..in_cluster(2, false) };
         let census = Census::of(noon(), vec![in_cluster(1, true), gone]);
-        assert_eq!((census.fleet(), census.ghosts(), census.troubled().len()), (1, 1, 0));
+        assert_eq!((census.fleet(), census.ghosts().len(), census.troubled().len()), (1, 1, 0));
         assert_eq!(census.group(NodeId::numbered(1)).known().unwrap().unhealthy, 0);
     }
 
@@ -366,7 +370,7 @@ mod tests {
         assert_eq!(counted(row(1)), 0);
         assert_eq!(counted(lost(row(1), PING_STALE_SECS)), 0);
         assert_eq!(counted(lost(row(1), PING_STALE_SECS + 1)), 1);
-        assert_eq!(counted(Row { checks: (Check::Ok, Check::Impaired), ..row(1) }), 1);
+        assert_eq!(counted(Row { checks: StatusChecks { instance: Check::Impaired, ..row(1).checks }, ..row(1) }), 1);
         let stopped = |row| Row { state: Some(InstanceState::Stopped), ..row };
         assert_eq!(counted(stopped(lost(row(1), 9_000))), 0, "somebody stopped it");
         assert_eq!(counted(stopped(in_group(1, Lifecycle::InService))), 1, "its group wants it to run");

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{
-    DeviceType, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceStateName, InstanceStatus,
-    InstanceStatusSummary, InstanceType, SummaryStatus,
+    DeviceType, EbsStatusSummary, EventCode, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceStateName,
+    InstanceStatus, InstanceStatusEvent, InstanceStatusSummary, InstanceType, SummaryStatus,
 };
 use jiff::Timestamp;
 
-use crate::aws::cache::PLACE_SECS;
+use crate::aws::cache::{AROUND_SECS, PLACE_SECS};
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
+use crate::diagnose::platform::{EventKind, ScheduledEvent, scheduled};
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{Blind, Check, Ec2, Fact, InstanceState, Manager, StopGates};
+use crate::observe::{Blind, Check, Ec2, Fact, InstanceState, Manager, StatusChecks, StopGates};
 use crate::time::secs_between;
 
 /// The tag by which Auto Scaling marks its members; Standby does not take it away.
@@ -26,12 +27,16 @@ pub(super) const YOUNG_SECS: i64 = 1_800;
 /// The status checks, and what only further calls say of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Further {
-    /// The two checks, when they were read.
-    pub checks: Option<(Check, Check)>,
+    /// The checks, when they were read.
+    pub checks: Option<StatusChecks>,
     /// `DisableApiStop`.
     pub stop_protected: Option<bool>,
     /// The instance type has instance storage.
     pub storage: Option<bool>,
+    /// A volume is encrypted under a key that the stack does not name.
+    pub volume_key: Option<bool>,
+    /// A `DryRun` of a stop was refused, and one of a start; neither where nobody tried.
+    pub denied: (bool, bool),
 }
 
 impl Nodes {
@@ -50,8 +55,8 @@ impl Nodes {
         rows.find(|row| row.instance_id() == Some(id.as_str())).map_or(Fact::Unknown(Blind::Empty), Fact::Known)
     }
 
-    /// The two status checks of one instance.
-    pub(super) async fn checks(&self, node: NodeId) -> Result<(Check, Check), Blind> {
+    /// The status checks of one instance, and what is scheduled for it.
+    pub(super) async fn checks(&self, node: NodeId) -> Result<StatusChecks, Blind> {
         let request = self.clients.ec2.describe_instance_status();
         let answer = request.instance_ids(node.to_string()).include_all_instances(true).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceStatus", &error).blind())?;
@@ -96,6 +101,8 @@ impl Nodes {
             checks: None,
             stop_protected: self.cache.stop_protected.get(&node, now, PLACE_SECS),
             storage: kind.and_then(|kind| self.cache.storage.ever(&kind)),
+            volume_key: self.cache.volume_keys.get(&node, now, PLACE_SECS),
+            denied: self.cache.rehearsals.get(&node, now, AROUND_SECS).unwrap_or_default(),
         }
     }
 }
@@ -107,19 +114,22 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
     };
     let zone = row.placement().and_then(|placement| placement.availability_zone());
     let Some(zone) = zone.and_then(|zone| zone.parse().ok()) else { return Fact::Unknown(Blind::Empty) };
-    let (system_check, instance_check) = match further.checks {
+    let checks = match further.checks {
         Some(checks) if state == InstanceState::Running => checks,
-        Some(_) | None => (Check::Undecided, Check::Undecided),
+        Some(_) | None => StatusChecks::UNDECIDED,
     };
-    let automatic = row.network_interfaces().iter().any(|interface| {
-        let owner = interface.association().and_then(|association| association.ip_owner_id());
-        owner == Some(AUTOMATIC_OWNER)
-    });
+    let owners = || {
+        let associations = row.network_interfaces().iter().filter_map(|interface| interface.association());
+        associations.filter_map(|association| association.ip_owner_id())
+    };
+    let (denied_stop, denied_start) = further.denied;
     Fact::Known(Ec2 {
         state,
         launched_at,
-        system_check,
-        instance_check,
+        system_check: checks.system,
+        instance_check: checks.instance,
+        volumes_check: checks.volumes,
+        scheduled: checks.scheduled,
         name: tag(row, "Name").and_then(|name| name.parse().ok()),
         zone,
         tags: tags(row.tags().iter().map(|tag| (tag.key(), tag.value()))),
@@ -129,7 +139,11 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
             instance_store_data: further.storage.unwrap_or(true),
             spot: row.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
             stop_protected: further.stop_protected.unwrap_or(true),
-            public_address_changes: automatic,
+            public_address_changes: owners().any(|owner| owner == AUTOMATIC_OWNER),
+            elastic_address: owners().any(|owner| owner != AUTOMATIC_OWNER),
+            volume_key: further.volume_key.unwrap_or(true),
+            stop_denied: denied_stop,
+            start_denied: denied_start,
         },
     })
 }
@@ -162,14 +176,29 @@ pub(super) fn profile(row: &Instance) -> Option<&str> {
     row.iam_instance_profile()?.arn()?.rsplit('/').next()
 }
 
-/// The status checks: system, then instance.
-pub(super) fn checks_of(row: &InstanceStatus) -> (Check, Check) {
-    let check = |summary: Option<&InstanceStatusSummary>| match summary.and_then(InstanceStatusSummary::status) {
+/// The status checks, and of the scheduled events the open one that matters most.
+pub(super) fn checks_of(row: &InstanceStatus) -> StatusChecks {
+    let check = |status: Option<&SummaryStatus>| match status {
         Some(SummaryStatus::Ok) => Check::Ok,
         Some(SummaryStatus::Impaired) => Check::Impaired,
         Some(_) | None => Check::Undecided,
     };
-    (check(row.system_status()), check(row.instance_status()))
+    StatusChecks {
+        system: check(row.system_status().and_then(InstanceStatusSummary::status)),
+        instance: check(row.instance_status().and_then(InstanceStatusSummary::status)),
+        volumes: check(row.attached_ebs_status().and_then(EbsStatusSummary::status)),
+        scheduled: scheduled(&events_of(row)),
+    }
+}
+
+/// The scheduled events, those that are over too.
+pub(super) fn events_of(row: &InstanceStatus) -> Vec<ScheduledEvent> {
+    let event = |event: &InstanceStatusEvent| ScheduledEvent {
+        kind: EventKind::named(event.code().map_or("", EventCode::as_str)),
+        not_before: event.not_before().and_then(moment),
+        description: event.description().unwrap_or_default().into(),
+    };
+    row.events().iter().map(event).collect()
 }
 
 fn tag<'a>(row: &'a Instance, key: &str) -> Option<&'a str> {
@@ -226,8 +255,14 @@ mod tests {
     fn a_row_becomes_what_defib_needs_of_it() {
         let row =
             tagged(&[("Name", "web-1"), ("defib:managed", "true"), ("defib:mode", "restart"), (GROUP_TAG, "web")]);
-        let read =
-            Further { checks: Some((Check::Ok, Check::Impaired)), stop_protected: Some(false), storage: Some(false) };
+        let checks = StatusChecks { system: Check::Ok, instance: Check::Impaired, ..StatusChecks::UNDECIDED };
+        let read = Further {
+            checks: Some(checks),
+            stop_protected: Some(false),
+            storage: Some(false),
+            volume_key: Some(false),
+            denied: (false, false),
+        };
         let seen = known(&row, read);
         assert_eq!((seen.state, seen.zone.as_str()), (InstanceState::Running, "us-east-1a"));
         assert_eq!((seen.system_check, seen.instance_check), (Check::Ok, Check::Impaired));
@@ -239,7 +274,7 @@ mod tests {
     #[test]
     fn what_was_not_asked_about_a_stop_forbids_it() {
         let stop = known(&running().build(), Further::default()).stop;
-        assert!(stop.stop_protected && stop.instance_store_data && !stop.instance_store_root);
+        assert!(stop.stop_protected && stop.instance_store_data && stop.volume_key && !stop.instance_store_root);
     }
 
     #[test]
@@ -258,8 +293,28 @@ mod tests {
     #[test]
     fn checks_of_what_does_not_run_say_nothing() {
         let row = running().state(SdkState::builder().name(InstanceStateName::Stopped).build()).build();
-        let further = Further { checks: Some((Check::Impaired, Check::Impaired)), ..Further::default() };
-        assert_eq!(known(&row, further).system_check, Check::Undecided);
+        let checks = StatusChecks { system: Check::Impaired, volumes: Check::Impaired, ..StatusChecks::UNDECIDED };
+        let further = Further { checks: Some(checks), ..Further::default() };
+        let seen = known(&row, further);
+        assert_eq!((seen.system_check, seen.volumes_check), (Check::Undecided, Check::Undecided));
+    }
+
+    #[test]
+    fn volumes_and_what_is_scheduled_come_with_the_checks() {
+        let event = |code: EventCode, description: &str| {
+            let at = DateTime::from_secs(1_900_000_000);
+            InstanceStatusEvent::builder().code(code).description(description).not_before(at).build()
+        };
+        let row = InstanceStatus::builder()
+            .attached_ebs_status(EbsStatusSummary::builder().status(SummaryStatus::Impaired).build())
+            .events(event(EventCode::SystemReboot, "r"))
+            .events(event(EventCode::InstanceRetirement, "degraded"))
+            .events(event(EventCode::InstanceStop, "[Completed] degraded"))
+            .build();
+        let checks = checks_of(&row);
+        assert_eq!((checks.system, checks.volumes), (Check::Undecided, Check::Impaired));
+        assert_eq!(checks.scheduled.map(|event| event.kind), Some(EventKind::Retirement));
+        assert_eq!(checks_of(&InstanceStatus::builder().build()).scheduled, None);
     }
 
     #[test]
@@ -267,9 +322,10 @@ mod tests {
         let owned = |owner: &str| {
             let association = InstanceNetworkInterfaceAssociation::builder().ip_owner_id(owner).build();
             let interface = InstanceNetworkInterface::builder().association(association).build();
-            known(&running().network_interfaces(interface).build(), Further::default()).stop.public_address_changes
+            let stop = known(&running().network_interfaces(interface).build(), Further::default()).stop;
+            (stop.public_address_changes, stop.elastic_address)
         };
-        assert!(owned("amazon") && !owned("111122223333"));
+        assert_eq!((owned("amazon"), owned("111122223333")), ((true, false), (false, true)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::moment;
 use crate::diagnose::{Cause, Channel, Finding, Severity};
-use crate::node::{CommandId, NodeId};
+use crate::node::{CommandId, NodeId, ResourceName};
 use crate::observe::{Blind, Fact, Findings, InvocationStatus, Probe, ProbeAnswer};
 use crate::report::redact;
 use crate::time::after;
@@ -124,7 +124,7 @@ fn answer(status: InvocationStatus, output: &str, sent_at: Timestamp) -> Fact<Pr
         InvocationStatus::DeliveryTimedOut | InvocationStatus::Undeliverable => ProbeAnswer::Undelivered,
         InvocationStatus::Success | InvocationStatus::Failed | InvocationStatus::ExecutionTimedOut => {
             match parse(output, sent_at) {
-                Some((booted_at, findings)) => ProbeAnswer::Answered { booted_at, findings },
+                Some((booted_at, boot, findings)) => ProbeAnswer::Answered { booted_at, boot, findings },
                 None => return Fact::Unknown(Blind::Empty),
             }
         }
@@ -145,16 +145,19 @@ struct Line<'a> {
     evidence: Option<Cow<'a, str>>,
     #[serde(default)]
     booted_at: Option<Cow<'a, str>>,
+    #[serde(default)]
+    boot_id: Option<Cow<'a, str>>,
 }
 
-/// When the host booted, and what it found; none where it does not say when it booted, or says what cannot be.
-fn parse(output: &str, sent_at: Timestamp) -> Option<(Timestamp, Findings)> {
+/// When the host booted, by which id, and what it found; none where it does not say when it booted, or says what cannot be.
+fn parse(output: &str, sent_at: Timestamp) -> Option<(Timestamp, Option<ResourceName>, Findings)> {
     let end = output.floor_char_boundary(BYTES_MAX);
-    let (mut booted_at, mut findings) = (None, Vec::new());
+    let (mut booted_at, mut boot, mut findings) = (None, None, Vec::new());
     let lines = output.get(..end).unwrap_or_default().lines().take(LINES_MAX);
     for line in lines.filter_map(|line| serde_json::from_str::<Line<'_>>(line.trim()).ok()) {
         if line.check == "boot" {
             booted_at = booted_at.or_else(|| line.booted_at.as_deref()?.parse::<Timestamp>().ok());
+            boot = boot.or_else(|| line.boot_id.as_deref()?.parse::<ResourceName>().ok());
         } else if let Some(finding) = finding(&line)
             && findings.len() < FINDINGS_MAX
         {
@@ -163,7 +166,7 @@ fn parse(output: &str, sent_at: Timestamp) -> Option<(Timestamp, Findings)> {
     }
     // By a clock that is far ahead it booted in the future: then the time of the boot proves nothing.
     let booted_at = booted_at.filter(|booted_at| *booted_at <= after(sent_at, 300))?;
-    Some((booted_at, findings.into()))
+    Some((booted_at, boot, findings.into()))
 }
 
 fn finding(line: &Line<'_>) -> Option<Finding> {
@@ -191,7 +194,7 @@ mod tests {
     }
 
     fn said(output: &str) -> Option<Vec<(Cause, Severity, String)>> {
-        let (_, findings) = parse(output, sent())?;
+        let (_, _, findings) = parse(output, sent())?;
         Some(findings.iter().map(|f| (f.cause, f.severity, f.evidence.to_string())).collect())
     }
 
@@ -217,7 +220,11 @@ mod tests {
         let future = BOOT.replace("2026-11-20T11", "2027-11-20T11");
         assert_eq!(fact(InvocationStatus::Success, &future), Fact::Unknown(Blind::Empty));
         for status in [InvocationStatus::Success, InvocationStatus::Failed, InvocationStatus::ExecutionTimedOut] {
-            assert!(matches!(fact(status, BOOT), Fact::Known(Probe { answer: ProbeAnswer::Answered { .. }, .. })));
+            let said = fact(status, BOOT);
+            let Some(Probe { answer: ProbeAnswer::Answered { boot: Some(boot), .. }, .. }) = said.known() else {
+                panic!("{said:?}")
+            };
+            assert_eq!(boot.as_str(), "b");
         }
     }
 
@@ -246,7 +253,7 @@ mod tests {
             let _ = parse(&output, sent());
             let whole = format!("{BOOT}\n{{\"check\":\"host.disk-full\",\"evidence\":\"{output}\"}}");
             let part: String = whole.chars().take(cut).collect();
-            if let Some((_, findings)) = parse(&part, sent()) {
+            if let Some((_, _, findings)) = parse(&part, sent()) {
                 prop_assert!(findings.iter().all(|finding| finding.evidence.chars().count() <= redact::EXCERPT_MAX));
             }
         }

@@ -2,7 +2,7 @@
 
 use aws_sdk_ssm::types::{
     CalendarState, ConnectionStatus, InstanceInformation, InstanceInformationStringFilter, PingStatus, PlatformType,
-    ResourceTypeForTagging, SessionFilter, SessionFilterKey, SessionState,
+    ResourceTypeForTagging, Session, SessionFilter, SessionFilterKey, SessionState, SessionStatus,
 };
 use jiff::Timestamp;
 
@@ -13,7 +13,8 @@ use crate::aws::translate::{moment, tags};
 use crate::diagnose::identity::AgentVersion;
 use crate::node::{DocumentName, NodeId};
 use crate::observe::{
-    Blind, Calendar, Connection, Fact, InstanceState, Look, Observation, PING_STALE_SECS, Ping, Platform, Ssm, Tags,
+    Blind, Calendar, Connection, Fact, InstanceState, Look, Observation, PING_STALE_SECS, Ping, Platform, Sessions,
+    Ssm, Tags,
 };
 use crate::time::secs_between;
 
@@ -129,13 +130,13 @@ impl Nodes {
     }
 
     /// Live sessions to the node.
-    pub(super) async fn sessions(&self, node: NodeId, now: Timestamp) -> Fact<u16> {
+    pub(super) async fn sessions(&self, node: NodeId, now: Timestamp) -> Fact<Sessions> {
         if let Some(known) = self.cache.sessions.get(&node, now, AROUND_SECS) {
             return Fact::Known(known);
         }
         let filter = SessionFilter::builder().key(SessionFilterKey::TargetId).value(node.to_string()).build();
         let Ok(filter) = filter else { return Fact::Unknown(Blind::NotRead) };
-        let (mut live, mut token) = (0_usize, None);
+        let (mut rows, mut token) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let request = self.clients.ssm.describe_sessions().state(SessionState::Active).filters(filter.clone());
             let answer = request.set_next_token(token.take()).send().await;
@@ -144,15 +145,15 @@ impl Nodes {
                 Err(fault) => return Fact::Unknown(fault.blind()),
             };
             let Some(sessions) = output.sessions else { return Fact::Unknown(Blind::Empty) };
-            live = live.saturating_add(sessions.len());
+            rows.extend(sessions);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                let live = u16::try_from(live).unwrap_or(u16::MAX);
-                self.cache.sessions.put(node, now, live);
-                return Fact::Known(live);
+                break;
             }
         }
-        Fact::Known(u16::MAX)
+        let sessions = sessions_of(&rows);
+        self.cache.sessions.put(node, now, sessions.clone());
+        Fact::Known(sessions)
     }
 
     /// The change calendar that the look named.
@@ -170,6 +171,17 @@ impl Nodes {
             self.cache.calendars.put(name.clone(), now, fact.clone());
         }
         fact
+    }
+}
+
+/// Sessions as they are listed. One whose client is away may be resumed, so it counts as live.
+fn sessions_of(rows: &[Session]) -> Sessions {
+    let id = |row: &Session| row.session_id().and_then(|id| id.parse().ok());
+    let is_left = |row: &&Session| row.status() == Some(&SessionStatus::Disconnected);
+    Sessions {
+        live: u16::try_from(rows.len()).unwrap_or(u16::MAX),
+        who: rows.iter().filter_map(id).take(Sessions::KEPT).collect(),
+        left: rows.iter().filter(is_left).filter_map(id).take(Sessions::KEPT).collect(),
     }
 }
 
@@ -306,6 +318,15 @@ mod tests {
         assert_eq!(Row::of(&row().set_ping_status(None).build()), None);
         assert_eq!(Row::of(&row().ping_status(PingStatus::from("Asleep")).build()), None);
         assert_eq!(connection(None), Fact::Unknown(Blind::Empty));
+    }
+
+    #[test]
+    fn a_session_whose_client_is_away_is_live_and_named() {
+        let row = |id: &str, status: SessionStatus| Session::builder().session_id(id).status(status).build();
+        let rows = [row("ann-0a1b2c3d", SessionStatus::Connected), row("bob-0a1b2c3e", SessionStatus::Disconnected)];
+        let sessions = sessions_of(&rows);
+        assert_eq!((sessions.live, sessions.who.len(), sessions.left.len()), (2, 2, 1));
+        assert_eq!(sessions.left[0].as_str(), "bob-0a1b2c3e");
     }
 
     #[test]

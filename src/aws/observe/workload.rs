@@ -1,6 +1,7 @@
 //! The tasks that would end with a disruptive remedy, as ECS shows them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aws_sdk_ecs::types::{DeploymentConfiguration, ProtectedTask, SchedulingStrategy, Service, Task};
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use crate::aws::cache::AROUND_SECS;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{count, moment, number};
+use crate::node::ResourceName;
 use crate::observe::{Blind, Ecs, EcsStatus, Fact, Share, Workload};
 
 /// What a task's group begins with when a service started it.
@@ -117,7 +119,14 @@ fn workload(tasks: &[Task], protected: &[ProtectedTask], services: &[Service]) -
         protected: number(protected().count()),
         protected_until: protected().filter_map(|task| task.expiration_date().and_then(moment)).max(),
         service: services.iter().filter_map(|service| share(service, tasks)).min_by_key(slack),
+        services: named(services, tasks),
     }
+}
+
+/// The services that have tasks here and need a place elsewhere, as many as one call describes.
+fn named(services: &[Service], tasks: &[Task]) -> Arc<[ResourceName]> {
+    let here = services.iter().filter(|service| share(service, tasks).is_some());
+    here.filter_map(|service| service.service_name()?.parse().ok()).take(SERVICES_A_CALL).collect()
 }
 
 /// A service's tasks here and elsewhere. Tasks of a daemon serve the node itself and need no place elsewhere.

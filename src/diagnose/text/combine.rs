@@ -16,6 +16,7 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>, hung: &Hung) {
     started_by_user_data(sightings);
     hibernates_for_a_reason(sightings);
     restarted_before(sightings);
+    read_only_since_the_kernel_said_so(sightings);
 }
 
 fn seen(sightings: &[Sighting], id: &str) -> bool {
@@ -30,6 +31,17 @@ fn container_killed(sightings: &mut [Sighting]) {
     }
     for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.oom-killer") {
         sighting.weight = Weight::Noise;
+    }
+}
+
+/// The kernel made the root read-only, and then nothing can be written: one reboot lets fsck run (facts/checks.md H03). Where only
+/// the second is seen, nobody knows why.
+fn read_only_since_the_kernel_said_so(sightings: &mut [Sighting]) {
+    if !sightings.iter().any(|sighting| sighting.id == "kernel.remount-ro" && !sighting.over) {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.erofs") {
+        sighting.weight = sighting.weight.min(Weight::Symptom);
     }
 }
 

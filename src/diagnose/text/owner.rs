@@ -202,6 +202,22 @@ const CALLS: [&str; 36] = [
     "assumerole",
 ];
 
+/// How libraries of AWS name what they throw in a program (botocore, the SDKs for Java and JavaScript).
+const EXCEPTIONS: [&str; 4] =
+    ["botocore.exceptions", "boto3.exceptions", "clienterror: an error occurred", "awssdk.services"];
+
+/// Calls of people, and of what they wrote, that look after nodes; `describe` and `list` stand for every call that begins so.
+const OPERATORS: [&str; 8] = [
+    "describe",
+    "list",
+    "sendcommand",
+    "startsession",
+    "getcommandinvocation",
+    "getconnectionstatus",
+    "updatecontainer",
+    "getcalleridentity",
+];
+
 /// Fields in which applications name themselves, and none of the agents does.
 const SIGNED: [&str; 9] =
     [" logger=", " caller=", " service=", " app=", " component=", " pod=", " trace_id=", " request_id=", " span_id="];
@@ -278,11 +294,14 @@ impl Owners {
         voice: Voice,
         (place, number): (Place, u64),
     ) -> Option<Place> {
-        if !signature.asks_for_agent() {
-            return Some(place);
-        }
-        if signature.cause.family() == Family::Identity && foreign_call(line) {
+        let agents = signature.asks_for_agent();
+        // An exception of a program, or its own line in a journal: whoever types a command at a node gets neither.
+        let programs = stamp.place == Some(Place::Application) || EXCEPTIONS.iter().any(|word| line.contains(word));
+        if signature.cause.family() == Family::Identity && (agents || programs) && foreign_call(line) {
             return None;
+        }
+        if !agents {
+            return Some(place);
         }
         if voice == Voice::Own || (stamp.place.is_none() && self.marked.is_some_and(|at| at + BESIDE >= number)) {
             return Some(place);
@@ -353,7 +372,7 @@ fn foreign_port(line: &str) -> bool {
 }
 
 /// Whether a line names the host of somebody else in an address of HTTPS.
-fn foreign_host(line: &str) -> bool {
+pub(super) fn foreign_host(line: &str) -> bool {
     let Some((_, rest)) = line.split_once("https://").or_else(|| line.split_once("wss://")) else { return false };
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-').unwrap_or(rest.len());
     let host = rest.get(..end).unwrap_or_default();
@@ -371,7 +390,7 @@ fn foreign_call(line: &str) -> bool {
         return !service.contains(' ') && !known(service, &word(call));
     }
     if let Some((_, call)) = line.split_once("when calling the ") {
-        return !known("", &word(call));
+        return !known("", &word(call)) && !OPERATORS.iter().any(|theirs| call.starts_with(theirs));
     }
     if let Some((service, call)) = line.split_once("operation error ").and_then(|(_, rest)| rest.split_once(": ")) {
         return !known(service, &word(call));
@@ -412,6 +431,8 @@ mod tests {
         assert!(foreign_call("x is not authorized to perform: ssm:getparameter on resource: y"));
         assert!(foreign_call("operation error dynamodb: putitem, api error accessdenied"));
         assert!(foreign_call("when calling the putitem operation"));
+        assert!(!foreign_call("when calling the sendcommand operation"));
+        assert!(!foreign_call("when calling the describeinstanceinformation operation"));
         assert!(!foreign_call("x is not authorized to perform: ssmmessages:opendatachannel"));
         assert!(!foreign_call("x is not authorized to perform: ssm:updateinstanceinformation on resource: y"));
         assert!(!foreign_call("operation error ecs: registercontainerinstance, api error accessdenied"));

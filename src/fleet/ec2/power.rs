@@ -32,6 +32,7 @@ impl Fleet {
     /// `StopInstances`. A hibernation is refused: no instance here is set up for one.
     pub(super) fn stop_instances(&mut self, form: &Form) -> Answered {
         let nodes = self.need_instance_ids(form)?;
+        self.authorized(&nodes, |machine| machine.spec.stop.stop_denied, "StopInstances")?;
         dry_run(form)?;
         if form.flag("Hibernate")? {
             return Err(AwsError::new(
@@ -52,8 +53,15 @@ impl Fleet {
     /// `StartInstances`.
     pub(super) fn start_instances(&mut self, form: &Form) -> Answered {
         let nodes = self.need_instance_ids(form)?;
+        self.authorized(&nodes, |machine| machine.spec.stop.start_denied, "StartInstances")?;
         dry_run(form)?;
         self.check_each(&nodes, |machine| match machine.state {
+            // AWS answers this with a 500, as a fault of its own.
+            InstanceState::Stopped if self.world.is_sold_out() => Err(AwsError::new(
+                "InsufficientInstanceCapacity",
+                "We currently do not have sufficient capacity in the Availability Zone you requested.",
+            )
+            .with_status(500)),
             InstanceState::Stopped | InstanceState::Running | InstanceState::Pending => Ok(()),
             InstanceState::Stopping | InstanceState::ShuttingDown | InstanceState::Terminated => {
                 Err(incorrect_state(machine, "started"))
@@ -64,6 +72,16 @@ impl Fleet {
             self.land(*node, Effect::Start);
         }
         Ok(json!({ "instancesSet": self.changes(&before) }))
+    }
+
+    /// IAM is asked before anything else, also by a `DryRun`.
+    fn authorized(&self, nodes: &[NodeId], denied: fn(&Machine) -> bool, action: &str) -> Result<(), AwsError> {
+        let denied = nodes.iter().filter_map(|node| self.machine(*node)).any(denied);
+        if denied {
+            let message = format!("You are not authorized to perform this operation. The action is ec2:{action}.");
+            return Err(AwsError::new("UnauthorizedOperation", message).with_status(403));
+        }
+        Ok(())
     }
 
     fn check_each(&self, nodes: &[NodeId], check: impl Fn(&Machine) -> Result<(), AwsError>) -> Result<(), AwsError> {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{WorldError, impossible};
-use crate::diagnose::Cause;
 use crate::fleet::machines::understood;
 use crate::node::{AutoScalingGroupName, ContainerInstanceArn, Home, NodeId, ResourceName};
 use crate::observe::{Factor, Manager, Platform, StopGates};
@@ -44,6 +43,14 @@ pub(super) struct InstanceEntry {
     pub(super) instance_store_data: bool,
     #[serde(default)]
     pub(super) public_address_changes: bool,
+    #[serde(default)]
+    pub(super) elastic_address: bool,
+    #[serde(default)]
+    pub(super) volume_key: bool,
+    #[serde(default)]
+    pub(super) stop_denied: bool,
+    #[serde(default)]
+    pub(super) start_denied: bool,
     pub(super) instance_type: Option<String>,
     pub(super) subnet: Option<ResourceName>,
     pub(super) image: Option<ResourceName>,
@@ -56,7 +63,7 @@ pub(super) struct InstanceEntry {
     pub(super) age_secs: Option<i64>,
     #[serde(default)]
     pub(super) sessions: u16,
-    pub(super) fault: Option<Cause>,
+    pub(super) fault: Option<String>,
     #[serde(default)]
     pub(super) since_secs: i64,
     pub(super) lasts_secs: Option<i64>,
@@ -68,7 +75,7 @@ pub(super) struct InstanceEntry {
 pub(super) struct FaultEntry {
     pub(super) instance: NodeId,
     /// None: somebody repairs what is wrong.
-    pub(super) fault: Option<Cause>,
+    pub(super) fault: Option<String>,
     #[serde(default)]
     pub(super) since_secs: i64,
     pub(super) lasts_secs: Option<i64>,
@@ -158,6 +165,10 @@ impl InstanceEntry {
             spot: self.spot,
             stop_protected: self.stop_protected,
             public_address_changes: self.public_address_changes,
+            elastic_address: self.elastic_address,
+            volume_key: self.volume_key,
+            stop_denied: self.stop_denied,
+            start_denied: self.start_denied,
         };
         let shares = [
             self.subnet.clone().map(Factor::Subnet),

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::with_token;
 use crate::fleet::error::AwsError;
 use crate::fleet::input::{Body, shown};
-use crate::fleet::machines::digits;
 use crate::fleet::page;
 use crate::fleet::{Answered, Fleet};
 use crate::node::DocumentName;
@@ -39,11 +38,12 @@ impl Fleet {
                 if target.is_some_and(|wanted| wanted.parse() != Ok(machine.id)) {
                     continue;
                 }
-                for number in 0..machine.sessions {
+                let listed = machine.sessions();
+                for id in (0..listed.live).filter_map(|number| machine.session_id(number)) {
                     sessions.push(json!({
-                        "SessionId": format!("on-call-{}", digits(machine.id, u128::from(number) + 1, 17)),
+                        "SessionId": id,
                         "Target": machine.id,
-                        "Status": "Connected",
+                        "Status": if listed.left.contains(&id) { "Disconnected" } else { "Connected" },
                         "StartDate": self.world.now - 600,
                         "DocumentName": "SSM-SessionManagerRunShell",
                         "Owner": self.global_arn("iam", "user/on-call"),
@@ -105,6 +105,24 @@ impl Fleet {
             fields.insert("NextTransitionTime".to_owned(), json!(at.to_string()));
         }
         Ok(answer)
+    }
+
+    /// `DescribeDocument`: ours and AWS's own are there, whatever else they are called.
+    pub(super) fn describe_document(&self, body: Body<'_>) -> Answered {
+        let name = body.need_text("Name")?;
+        let is_there =
+            name.parse::<DocumentName>().is_ok() && ["Defib-", "AWS-"].iter().any(|start| name.starts_with(start));
+        if !is_there {
+            return Err(AwsError::new(
+                "InvalidDocument",
+                format!("Document with name {} does not exist.", shown(name)),
+            ));
+        }
+        Ok(json!({ "Document": {
+            "Name": name, "Status": "Active", "DocumentVersion": "1", "DefaultVersion": "1", "LatestVersion": "1",
+            "DocumentType": "Command", "DocumentFormat": "YAML", "SchemaVersion": "2.2", "Owner": self.world.home.account.to_string(),
+            "PlatformTypes": ["Windows", "Linux", "MacOS"],
+        }}))
     }
 
     /// A calendar by its name or its ARN.

@@ -206,7 +206,9 @@ fn output(command: &Command, machine: &Machine, step: &Step) -> String {
         );
     }
     match (&command.work, &command.answer) {
-        (Work::Ours(Effect::Probe), Some((booted_at, findings))) => probe_output(machine, moment(*booted_at), findings),
+        (Work::Ours(Effect::Probe), Some((booted_at, boot, findings))) => {
+            probe_output(machine, (moment(*booted_at), *boot), findings)
+        }
         (Work::Ours(effect), _) => format!("{}\n", json!({ "action": action_word(*effect), "done": true })),
         (Work::Theirs { .. }, _) => String::new(),
     }
@@ -227,7 +229,9 @@ fn status(command: &Command) -> Status {
         (InvocationStatus::Success, _) => ("Success", "Success", 0),
         (InvocationStatus::DeliveryTimedOut, _) => ("TimedOut", "DeliveryTimedOut", -1),
         (InvocationStatus::ExecutionTimedOut, _) => ("TimedOut", "ExecutionTimedOut", 137),
-        (InvocationStatus::Failed, _) => ("Failed", "Failed", 1),
+        (InvocationStatus::Failed, _) => {
+            ("Failed", "Failed", command.refusal.map_or(1, crate::observe::HostRefusal::exit_code))
+        }
         (InvocationStatus::Undeliverable, _) => ("Failed", "Undeliverable", -1),
         (InvocationStatus::Rejected, _) => match &command.work {
             Work::Ours(_) => ("Failed", "InvalidPlatform", -1),
@@ -275,10 +279,10 @@ fn passes(command: &Command, filters: &[(&str, &str)]) -> Result<bool, AwsError>
 }
 
 /// What the probe prints: the boot, then the findings, the worst first, then what systemd said last.
-fn probe_output(machine: &Machine, booted_at: Timestamp, findings: &[Finding]) -> String {
+fn probe_output(machine: &Machine, (booted_at, boot): (Timestamp, u32), findings: &[Finding]) -> String {
     let mut findings: Vec<&Finding> = findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let boot_id = uuid(mixed(machine.id.value(), u128::from(machine.boots)));
+    let boot_id = uuid(mixed(machine.id.value(), u128::from(boot)));
     let mut lines = vec![json!({ "check": "boot", "booted_at": booted_at.to_string(), "boot_id": boot_id })];
     if machine.spec.platform == Platform::Bottlerocket {
         findings.clear();

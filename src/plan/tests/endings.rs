@@ -86,7 +86,7 @@ fn a_parked_incident_ends_as_deferred_at_its_limit() {
     let last = case.look(|seen| dead(seen).sessions(2));
     assert_eq!(last.incident.wake_at, Some(after(last.now, 100)), "not beyond the limit");
     let over = last.wait(100).look(|seen| dead(seen).sessions(2));
-    let refusal = Refusal::LiveSessions { count: 2 };
+    let refusal = Refusal::LiveSessions { count: 2, who: Arc::default() };
     assert_eq!(over.incident.ending(), Some(&Ending::WaitedTooLong { refusal }));
     assert_eq!((over.outcome(), over.reports()), (Some(Outcome::Deferred), [ReportKind::Ended].as_slice()));
 }

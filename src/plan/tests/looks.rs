@@ -17,7 +17,7 @@ fn probe(age: i64, answer: ProbeAnswer) -> impl Fn(Seen) -> Seen {
 
 fn hung() -> ProbeAnswer {
     let findings = std::iter::once(finding(Cause::EcsAgentHung, Channel::Probe)).collect();
-    ProbeAnswer::Answered { booted_at: noon(), findings }
+    ProbeAnswer::Answered { booted_at: noon(), boot: None, findings }
 }
 
 /// A case whose last probe was sent so many seconds ago.
@@ -315,4 +315,32 @@ fn a_deeper_look_adds_to_the_first_one_and_takes_nothing_back() {
     assert_eq!((both.at, both.depth), (noon(), Depth::All));
     assert_eq!((&both.ecs, &both.busy), (&first.ecs, &first.busy));
     assert_eq!((&both.console, &both.sessions), (&second.console, &second.sessions));
+}
+
+#[test]
+fn who_came_in_the_place_of_a_replaced_container_instance_is_asked_while_its_proof_is_waited_for() {
+    let since = noon();
+    let verifying = |remedy| Phase::Verifying { remedy, since, deadline: since, proven_since: None, sending: None };
+    let case =
+        silent().look(Seen::in_cluster).with(|incident| incident.place.services = Arc::from(["web".parse().unwrap()]));
+    let asked = |case: &Case| match wants(&case.incident, &case.policy, after(noon(), 60)) {
+        Wants::Look(look) => look.succession,
+        Wants::Wait(_) => None,
+    };
+    let succession = asked(&case.clone().phase(verifying(Remedy::Replace))).unwrap();
+    assert_eq!((succession.since, succession.services.len()), (since, 1));
+    assert_eq!(asked(&case.phase(verifying(Remedy::Reboot))), None);
+    assert_eq!(asked(&silent().phase(verifying(Remedy::Replace))), None, "it was in no cluster");
+}
+
+#[test]
+fn aws_is_asked_whether_it_would_start_again_only_where_the_mode_may_stop() {
+    let look = |mode: Mode| {
+        let case = silent().mode(mode).patient();
+        let seen = seen(noon()).hardware_failing();
+        deeper(&case.incident, &seen, &case.policy, Depth::All, noon()).rehearse
+    };
+    assert_eq!(Mode::ALL.map(look), [false, false, false, true, true]);
+    let case = silent().patient();
+    assert!(!deeper(&case.incident, &seen(noon()).hardware_failing(), &case.policy, Depth::Remedy, noon()).rehearse);
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::incident::{Holds, Milestone};
 use crate::observe::{
     Blind, Check, Connection, Fact, Health, InstanceState, PROBE_LOST_SECS, Ping, Probe, ProbeAnswer, Standing,
+    Successor,
 };
 use crate::plan::draft::Draft;
 
@@ -21,7 +22,7 @@ const BUDGETS: [(Remedy, i64); 7] = [
 const LOOKED: i64 = 120;
 
 /// A remedy was sent two minutes before now, and its proof is waited for.
-fn sent(remedy: Remedy) -> Case {
+pub(super) fn sent(remedy: Remedy) -> Case {
     let case = silent().patient().wait(LOOKED);
     let since = after(case.now, -LOOKED);
     let deadline = after(since, 600);
@@ -34,7 +35,7 @@ fn sent(remedy: Remedy) -> Case {
 }
 
 /// The moment so many seconds after the remedy.
-fn then(case: &Case, secs: i64) -> Timestamp {
+pub(super) fn then(case: &Case, secs: i64) -> Timestamp {
     after(case.now, secs - LOOKED)
 }
 
@@ -191,11 +192,29 @@ fn an_ssm_agent_is_back_when_it_pinged_and_took_a_command_after_the_remedy() {
 }
 
 #[test]
-fn the_runtime_is_back_with_its_agent_and_without_a_complaint_of_ecs() {
+fn the_runtime_is_back_with_its_agent_and_a_host_whose_docker_answers() {
     let case = sent(Remedy::RestartRuntime);
-    assert!(is_seen(&case, Seen::in_cluster));
-    assert!(!is_seen(&case, |seen| seen.in_cluster().docker_hung()));
-    assert!(!is_seen(&case, Seen::ecs_lost));
+    let host = |sent, causes| {
+        let answer = answered(&case, sent, -900, causes);
+        move |seen: Seen| answer(seen.in_cluster())
+    };
+    assert!(is_seen(&case, host(1, &[])) && is_seen(&case, host(1, &[Cause::SsmAgentHung])));
+    assert!(
+        asks_host(&case, host(0, &[])) && asks_host(&case, Seen::in_cluster),
+        "asked before the remedy is not asked"
+    );
+    for dead in [&[Cause::RuntimeDockerHung], &[Cause::RuntimeDockerDown], &[Cause::RuntimeStorageCorrupt]] {
+        assert_eq!(verdict(&case.plan(host(1, dead))), (None, None, None), "{dead:?}");
+    }
+    assert!(!is_seen(&case, |seen| host(1, &[])(seen).docker_hung()));
+    assert!(!is_seen(&case, |seen| host(1, &[])(seen).ecs_lost()));
+    // Where the host cannot be asked, the check of ECS must say that docker answers.
+    let silent =
+        |check: Check| move |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.runtime_check = check).ssm_silent();
+    assert!(is_seen(&case, silent(Check::Ok)) && !is_seen(&case, silent(Check::Undecided)));
+    let mut paused = case.clone();
+    paused.rails.switch = KillSwitch::Paused;
+    assert!(is_seen(&paused, |seen| seen.in_cluster().with_ecs(|ecs| ecs.runtime_check = Check::Ok)));
     let agent = sent(Remedy::RestartEcsAgent);
     assert!(is_seen(&agent, |seen| seen.in_cluster().docker_hung()), "of the agent nothing else was asked");
 }
@@ -223,6 +242,26 @@ fn a_reboot_is_proven_by_a_boot_after_it() {
 }
 
 #[test]
+fn a_boot_is_told_from_another_by_its_id_where_both_are_known() {
+    let id = |text: &str| Some(text.parse().unwrap());
+    let case = sent(Remedy::Reboot).with(|incident| incident.boot = "boot-1".parse().ok());
+    let host = |booted, boot: &str| {
+        let (ping, answer, boot) = (pinged(&case, 30), answered(&case, 60, booted, &[]), id(boot));
+        move |seen: Seen| {
+            answer(ping(seen)).with(|seen| {
+                if let Fact::Known(Probe { answer: ProbeAnswer::Answered { boot: known, .. }, .. }) = &mut seen.probe {
+                    *known = boot;
+                }
+            })
+        }
+    };
+    assert!(is_seen(&case, host(-9_000, "boot-2")), "its clock is wrong, and it has booted");
+    assert!(asks_host(&case, host(1, "boot-1")), "its clock jumped, and it has not");
+    let unknown = case.clone().with(|incident| incident.boot = None);
+    assert!(is_seen(&unknown, host(1, "boot-1")) && asks_host(&unknown, host(0, "boot-2")), "by its clock");
+}
+
+#[test]
 fn a_reboot_of_a_host_without_ssm_is_proven_by_its_ecs_agent() {
     let case = sent(Remedy::Reboot).with(|incident| incident.symptoms.clear());
     let without = |seen: Seen| seen.in_cluster().with(|seen| seen.ssm = Fact::Absent);
@@ -233,7 +272,7 @@ fn a_reboot_of_a_host_without_ssm_is_proven_by_its_ecs_agent() {
 }
 
 #[test]
-fn a_stop_and_start_is_proven_by_a_launch_after_it_with_both_checks_unimpaired() {
+fn a_stop_and_start_is_proven_by_a_launch_after_it_with_both_checks_ok() {
     let case = sent(Remedy::StopStart);
     let launched = |secs| {
         let at = then(&case, secs);
@@ -243,8 +282,11 @@ fn a_stop_and_start_is_proven_by_a_launch_after_it_with_both_checks_unimpaired()
     for secs in [0, -1] {
         assert!(!is_seen(&case, launched(secs)), "{secs}");
     }
-    assert!(!is_seen(&case, |seen| launched(1)(seen).with_ec2(|ec2| ec2.system_check = Check::Impaired)));
-    assert!(!is_seen(&case, |seen| launched(1)(seen).with_ec2(|ec2| ec2.instance_check = Check::Impaired)));
+    // Undecided is what they are for minutes after each start.
+    for check in [Check::Impaired, Check::Undecided] {
+        assert!(!is_seen(&case, |seen| launched(1)(seen).with_ec2(|ec2| ec2.system_check = check)));
+        assert!(!is_seen(&case, |seen| launched(1)(seen).with_ec2(|ec2| ec2.instance_check = check)));
+    }
     assert!(!is_seen(&case, |seen| launched(1)(seen).ecs_lost()));
 }
 
@@ -263,6 +305,13 @@ fn a_replacement_is_proven_by_a_group_that_is_whole_without_the_old_instance() {
     let blind = Fact::Unknown(Blind::Throttled);
     assert!(!is_seen(&case, |seen| group(12, true)(seen).with(|seen| seen.ec2 = blind)));
     assert!(!is_seen(&case, |seen| seen.state(InstanceState::Terminated)), "no group is seen");
+    for (registered, at_desired) in [(true, true), (true, false), (false, true), (false, false)] {
+        let successor = Successor { registered, at_desired };
+        let seen = is_seen(&case, |seen| group(12, true)(seen).with(|seen| seen.successor = Fact::Known(successor)));
+        assert_eq!(seen, registered && at_desired, "{successor:?}");
+    }
+    let unseen = Fact::Unknown(Blind::Throttled);
+    assert!(!is_seen(&case, |seen| group(12, true)(seen).with(|seen| seen.successor = unseen)));
     let plan = case.plan(group(12, true));
     assert!(plan.next.history.iter().any(|entry| entry.event == Event::Reached(Milestone::GroupWhole)));
 }

@@ -105,8 +105,11 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
         Just(ProbeAnswer::Pending),
         Just(ProbeAnswer::Undelivered),
         Just(ProbeAnswer::Undelivered),
-        (ago(), findings(Channel::Probe))
-            .prop_map(move |(booted, findings)| ProbeAnswer::Answered { booted_at: after(now, -booted), findings }),
+        (ago(), findings(Channel::Probe)).prop_map(move |(booted, findings)| ProbeAnswer::Answered {
+            booted_at: after(now, -booted),
+            boot: None,
+            findings
+        }),
     ];
     let probe = (ago(), answer).prop_map(move |(sent, answer)| Probe { sent_at: after(now, -sent), answer });
     let base = move || seen(now).in_cluster().in_group();
@@ -165,12 +168,18 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
         protected,
         protected_until: None,
         service,
+        services: Arc::default(),
     });
     let first = (fact(ec2), fact(ssm), fact(ecs), fact(asg), fact(group), fact(invocation));
     let channels =
         (fact(findings(Channel::Identity)), fact(findings(Channel::Network)), fact(findings(Channel::Console)));
-    let second =
-        (fact(probe), fact(prop_oneof![4 => Just(0_u16), 1 => Just(2_u16)]), fact(busy), fact(workload), channels);
+    let second = (
+        fact(probe),
+        fact(prop_oneof![4 => Just(0_u16), 1 => Just(2_u16)].prop_map(live)),
+        fact(busy),
+        fact(workload),
+        channels,
+    );
     (first, second, 0_i64..40).prop_map(
         move |((ec2, ssm, ecs, asg, group, invocation), (probe, sessions, busy, workload, channels), age)| {
             let (identity, network, console) = channels;
@@ -188,9 +197,11 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 factors: Fact::Absent,
                 invocation,
                 probe,
+                repair: Fact::Absent,
                 sessions,
                 busy,
                 workload,
+                successor: Fact::Absent,
                 calendar: Fact::Absent,
                 identity,
                 network,
@@ -213,6 +224,10 @@ fn intents(now: Timestamp, effects: Vec<Effect>) -> impl Strategy<Value = Intent
     })
 }
 
+fn live(live: u16) -> crate::observe::Sessions {
+    crate::observe::Sessions { live, ..crate::observe::Sessions::default() }
+}
+
 fn endings() -> impl Strategy<Value = Ending> {
     select(vec![
         Ending::SelfHealed,
@@ -228,7 +243,7 @@ fn phases(now: Timestamp) -> impl Strategy<Value = Phase> {
     let then = || prop_oneof![1 => Just(Then::Examine), 1 => endings().prop_map(Then::End)];
     let refusals = select(vec![
         Refusal::Paused,
-        Refusal::LiveSessions { count: 2 },
+        Refusal::LiveSessions { count: 2, who: Arc::default() },
         Refusal::Approval { remedy: Remedy::Reboot },
         Refusal::Muted { until: after(now, 60) },
     ]);

@@ -138,15 +138,41 @@ fn a_deregistration_that_came_too_late_is_tried_again_and_never_ends_as_gone() {
 fn a_start_is_tried_until_it_works_and_loudly_given_up() {
     let stopped = |seen: Seen| dead(seen).state(InstanceState::Stopped);
     let mut case = treated(Effect::Start).with(|incident| incident.holds.stopped = true);
-    for _ in 0..3 {
-        case = case.answered(&Performed::Refused).wait(60).look(stopped);
-        assert_eq!(case.effect(), Some(Effect::Start));
+    // Each wait is twice the one before.
+    for secs in [61, 121, 241] {
+        let waits = case.answered(&Performed::Refused);
+        let early = waits.clone().wait(secs - 20).look(stopped);
+        assert_eq!((early.effect(), early.incident.phase.name()), (None, "treating"), "{secs}");
+        case = waits.wait(secs).look(stopped);
+        assert_eq!(case.effect(), Some(Effect::Start), "{secs}");
     }
     let given_up = case.answered(&Performed::Refused).wait(3_600).look(stopped);
     assert_eq!(given_up.incident.ending(), Some(&Ending::DoesNotStart));
     assert_eq!(given_up.reports(), [ReportKind::NeedsHuman]);
     let performed: Vec<Remedy> = given_up.incident.performed().collect();
     assert_eq!(performed, [Remedy::StopStart], "it was stopped, so it was performed");
+}
+
+#[test]
+fn what_does_not_start_is_tried_at_every_look_of_a_day_and_then_once_a_day() {
+    let stopped = |seen: Seen| dead(seen).state(InstanceState::Stopped);
+    let mut case = treated(Effect::Start).with(|incident| incident.holds.stopped = true);
+    case = case.answered(&Performed::Refused).wait(3_600).look(stopped);
+    let (mut tries, mut messages) = (0, case.reports().len());
+    for _ in 0..4 * 48 {
+        case = case.wait(1_800).look(stopped);
+        messages += case.reports().len();
+        if case.effect() == Some(Effect::Start) {
+            tries += 1;
+            case = case.answered(&Performed::Refused).wait(200).look(stopped);
+            assert_eq!(case.incident.phase.name(), "resting");
+            messages += case.reports().len();
+        }
+    }
+    assert!((48..=53).contains(&tries), "{tries}");
+    assert!((4..=6).contains(&messages), "told once, then a reminder a day: {messages}");
+    let running = case.wait(1_800).look(|seen| seen);
+    assert_eq!((running.outcome(), running.incident.holds.stopped), (Some(Outcome::SelfHealed), false));
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn a_drain_is_undone_when_the_node_is_active_or_no_longer_registered() {
         let plan = draining(1, landed, 100, ends()).plan(tell);
         assert_eq!((plan.next.ending(), plan.next.holds), (Some(&Ending::SelfHealed), Holds::default()));
     }
-    let refusal = Refusal::LiveSessions { count: 1 };
+    let refusal = Refusal::LiveSessions { count: 1, who: Arc::default() };
     let plan = draining(1, landed, 100, Then::Park { refusal: refusal.clone() }).plan(ecs(EcsStatus::Active, 1));
     assert_eq!((parked(&plan), plan.next.holds), (Some(&refusal), Holds::default()));
 }
@@ -227,24 +227,30 @@ fn a_stop_is_waited_for_until_it_is_seen_lost_or_stuck() {
     let case = stopping(30, 100);
     let stopped = case.plan(machine(InstanceState::Stopped));
     let Phase::Treating { deadline, .. } = stopped.next.phase else { panic!("{:?}", stopped.next.phase) };
-    assert_eq!((effect(&stopped), deadline), (Some(Effect::Start), after(case.now, 3_600)));
+    assert_eq!((effect(&stopped), deadline), (Some(Effect::Start), after(case.now, 600)));
     assert!(reached(&stopped, Milestone::Stopped) && stopped.next.wake_at == Some(after(case.now, LOOK)));
 }
 
 #[test]
-fn a_start_is_tried_again_after_a_minute_or_a_refusal_and_given_up_at_its_deadline() {
+fn a_start_is_tried_again_after_a_minute_and_told_of_at_its_deadline_whatever_keeps_it() {
     let starting = |secs, state, left| treating(Remedy::StopStart, Effect::Start, secs, state, left);
     let stopped = machine(InstanceState::Stopped);
     assert!(waits(&starting(60, landed, 1), stopped) && waits(&starting(10, landed, 0), stopped));
+    assert!(waits(&starting(60, refused, 1), stopped), "capacity does not come back within seconds");
     assert!(waits(&starting(10, landed, 1), machine(InstanceState::Pending)));
-    for case in [starting(61, landed, 1), starting(10, refused, 1)] {
+    for case in [starting(61, landed, 1), starting(61, refused, 1)] {
         let plan = case.plan(stopped);
         let Phase::Treating { deadline, .. } = plan.next.phase else { panic!("{:?}", plan.next.phase) };
         assert_eq!((effect(&plan), deadline), (Some(Effect::Start), after(case.now, 1)));
-        assert_eq!(plan.next.wake_at, Some(after(case.now, 60)));
+        assert_eq!(plan.next.wake_at, Some(after(case.now, LOOK)));
     }
-    let given_up = starting(61, landed, 0).plan(stopped);
-    assert_eq!((given_up.next.ending(), given_up.next.holds.stopped), (Some(&Ending::DoesNotStart), true));
+    for state in [InstanceState::Stopped, InstanceState::Pending, InstanceState::Stopping] {
+        let told = starting(61, landed, 0).plan(machine(state));
+        assert_eq!((told.next.ending(), told.next.holds.stopped), (Some(&Ending::DoesNotStart), true), "{state:?}");
+    }
+    let unseen = |seen: Seen| dead(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Throttled));
+    assert!(waits(&starting(61, landed, -599), unseen), "it may run by now");
+    assert_eq!(starting(61, landed, -600).plan(unseen).next.ending(), Some(&Ending::DoesNotStart));
     let runs = starting(10, landed, 1).plan(machine(InstanceState::Running));
     assert!(matches!(runs.next.phase, Phase::Verifying { remedy: Remedy::StopStart, .. }));
     assert!(!runs.next.holds.stopped && reached(&runs, Milestone::Running));

@@ -1,6 +1,6 @@
 //! Faults that are none of the node's: nothing that is done to the node could help.
 
-use super::profile::{Profile, chatter};
+use super::profile::{Profile, chatter, shows};
 use crate::diagnose::{Cause, Channel};
 use crate::incident::Remedy;
 
@@ -22,10 +22,10 @@ pub(super) const SCRIPT_TIMEOUT: Profile = UNTOUCHED;
 pub(super) const REJECTED: Profile = UNTOUCHED;
 
 pub(super) const CLIENT_GAVE_UP: Profile = Profile {
-    leaves: &[chatter(
+    leaves: &[shows(
         Channel::Probe,
         Cause::SessionClientGaveUp,
-        "amazon-ssm-agent.log: session is already terminated; websocket: close 1000 (normal)",
+        "amazon-ssm-agent.log: CreateDataChannel failed: Session is already terminated",
     )],
     ..UNTOUCHED
 };

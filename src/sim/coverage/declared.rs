@@ -49,9 +49,9 @@ pub const RULES: &[Rule] = &[
         reaches: |stand, asked| stand == Stand::Examining && asked == Asked::Perform(Weight::ReadOnly),
     },
     Rule {
-        because: "a probe belongs to the proof of what nobody sees from outside: room on a disk, an agent that takes commands, a boot",
+        because: "a probe belongs to the proof of what nobody sees from outside: room on a disk, an agent that takes commands, a docker that answers, a boot",
         reaches: |stand, asked| {
-            let asks_host = [Remedy::FreeDisk, Remedy::RestartSsmAgent, Remedy::Reboot];
+            let asks_host = [Remedy::FreeDisk, Remedy::RestartSsmAgent, Remedy::RestartRuntime, Remedy::Reboot];
             asks_host.into_iter().any(|remedy| stand == Stand::Verifying(remedy))
                 && asked == Asked::Perform(Weight::ReadOnly)
         },

@@ -40,7 +40,18 @@ impl Driver {
 }
 
 /// Fields that records have had only since after their schema began: an older version does not write them.
-const LATER: [&str; 6] = ["ecsDown", "shared", "allowed", "actedBefore", "proofs", "place.stop"];
+const LATER: [&str; 10] = [
+    "ecsDown",
+    "shared",
+    "allowed",
+    "actedBefore",
+    "proofs",
+    "repair",
+    "boot",
+    "place.stop",
+    "place.elasticAddress",
+    "place.services",
+];
 
 /// A record as the oldest version of its schema would have stored it, and as this one reads it.
 fn as_stored_before(incident: &Incident) -> Option<Incident> {
@@ -66,7 +77,8 @@ mod tests {
             let older = as_stored_before(&tale.incident).unwrap();
             let mut expected = tale.incident.clone();
             (expected.ecs_down, expected.shared, expected.allowed, expected.acted_before) = (None, None, None, None);
-            expected.proofs = Vec::new();
+            (expected.proofs, expected.repair, expected.boot) = (Vec::new(), None, None);
+            (expected.place.elastic_address, expected.place.services) = (false, std::sync::Arc::from([]));
             expected.place.stop = crate::observe::StopGates::default();
             assert_eq!(older, expected, "{name}");
         }

@@ -136,6 +136,8 @@ impl Inspector {
             Ending::Refused { refusal: Refusal::NotOptedIn { .. } } => {
                 self.forbidden((account, at), ill, |mode| mode <= Mode::Cycle)
             }
+            // A stop that is left out excuses nothing else.
+            Ending::Refused { refusal: Refusal::Stop { .. } } => self.tried(incident, at, ill),
             Ending::Refused { .. } | Ending::WaitedTooLong { .. } => Some(Excuse::Rail),
             Ending::DoesNotStart | Ending::NotGivenBack => Some(Excuse::Taken),
             // Given back in the end, while a person was asked already.
@@ -143,9 +145,11 @@ impl Inspector {
             Ending::ClosedBy { .. } => Some(Excuse::Person),
             Ending::Gone => Some(Excuse::Gone),
             // Whoever says that it is well was shown nothing else; what AWS shows is L6's.
-            Ending::SelfHealed | Ending::Helped { .. } | Ending::ScriptTimedOut | Ending::CommandRejected => {
-                Some(Excuse::Hidden)
-            }
+            Ending::SelfHealed
+            | Ending::Helped { .. }
+            | Ending::ScriptTimedOut
+            | Ending::SessionGaveUp
+            | Ending::CommandRejected => Some(Excuse::Hidden),
             Ending::TooLong => self.time(incident, at, ill),
             Ending::CauseNotOurs | Ending::LadderExhausted => self.tried(incident, at, ill),
         }
@@ -254,6 +258,7 @@ impl Inspector {
                 && concerned
                 && mode::least_mode(remedy) <= reach
                 && gates::way(ill.seen, health, remedy).is_ok()
+                && gates::address(ill.seen, &self.policy_of(ill.seen), remedy).is_ok()
                 && rungs.contains(&remedy)
         };
         if cures.into_iter().any(open) { None } else { Some(Excuse::OutOfReach) }
@@ -274,7 +279,10 @@ struct Ill<'a> {
 
 /// Whether a person was asked because of what could not be given back.
 fn was_taken(incident: &Incident) -> bool {
-    incident.history.iter().any(|entry| matches!(entry.event, Event::Closed(Ending::NotGivenBack)))
+    incident
+        .history
+        .iter()
+        .any(|entry| matches!(entry.event, Event::Closed(Ending::NotGivenBack | Ending::DoesNotStart)))
 }
 
 /// What would cure it now, or bring it nearer to a cure.

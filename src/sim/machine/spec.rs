@@ -174,6 +174,13 @@ impl MachineSpec {
         self
     }
 
+    /// With this in the way of a stop and start.
+    #[must_use]
+    pub fn with_stop_gates(mut self, stop: StopGates) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// With this many tasks.
     #[must_use]
     pub fn with_tasks(mut self, tasks: u32) -> Self {

@@ -207,7 +207,9 @@ impl Rehearsal {
                 | Refusal::CapacityFloor { .. }
                 | Refusal::ZoneFrozen { .. }
                 | Refusal::LastInZone { .. }
-                | Refusal::Workload { why: WorkloadRefusal::ServiceMinimum { .. } } => {
+                | Refusal::Workload {
+                    why: WorkloadRefusal::ServiceMinimum { .. } | WorkloadRefusal::StillThere { .. },
+                } => {
                     if left_out.iter().all(|known| known.rail() != refusal.rail()) {
                         left_out.push(refusal.clone());
                     }
@@ -324,7 +326,7 @@ fn tags_that_refuse(refusal: &Refusal) -> Option<Tags> {
 /// The machine as a refusal tells of it; `lead_secs`: how long before the first look it is added.
 fn as_refused(mut spec: MachineSpec, refusal: &Refusal, lead_secs: i64) -> MachineSpec {
     match refusal {
-        Refusal::LiveSessions { count } => return spec.with_sessions(*count),
+        Refusal::LiveSessions { count, .. } => return spec.with_sessions(*count),
         Refusal::Workload { why: WorkloadRefusal::Standalone { count } } => return spec.with_standalone(*count),
         Refusal::Workload { why: WorkloadRefusal::Protected { count, .. } } => return spec.with_protected(*count),
         Refusal::ManagedElsewhere { by } => return spec.managed_by(*by),
@@ -334,6 +336,10 @@ fn as_refused(mut spec: MachineSpec, refusal: &Refusal, lead_secs: i64) -> Machi
             StopRefusal::InstanceStoreData => spec.stop.instance_store_data = true,
             StopRefusal::Spot => spec.stop.spot = true,
             StopRefusal::StopProtected => spec.stop.stop_protected = true,
+            StopRefusal::VolumeKey => spec.stop.volume_key = true,
+            StopRefusal::StopDenied => spec.stop.stop_denied = true,
+            StopRefusal::StartDenied => spec.stop.start_denied = true,
+            StopRefusal::PublicAddress => spec.stop.public_address_changes = true,
         },
         Refusal::NotOptedIn { resource: Resource::Instance }
         | Refusal::OptedOut { resource: Resource::Instance }

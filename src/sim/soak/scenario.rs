@@ -67,6 +67,8 @@ pub(super) struct Scenario {
     pub(super) illnesses: Vec<Illness>,
     /// When the change calendar closes, and for how many seconds.
     pub(super) closed: Vec<(Timestamp, i64)>,
+    /// When AWS has no capacity for what starts, and for how many seconds.
+    pub(super) shortages: Vec<(Timestamp, i64)>,
     /// Members that the group asks for and does not get, as where an instance type is sold out.
     pub(super) missing: u32,
     /// The least healthy share of the services of each cluster, in percent.
@@ -137,6 +139,7 @@ impl Scenario {
                 steps.extend(Deed::random_tasks(&mut aside, &nodes).map(|deed| (at, Step::Deed(deed))));
             }
         }
+        let shortages = super::gates::draw(seed, &mut policy, &mut fleet, start);
         let minimums = ["blue", "green"].map(|cluster| (cluster, *aside.choice(&[0, 0, 50, 50, 100]).unwrap_or(&50)));
         let besides = super::besides::of(seed, &nodes, start);
         settings.faults.dark_switch = besides.dark_switch.saturating_mul(load_percent) / 100;
@@ -154,6 +157,7 @@ impl Scenario {
             group,
             illnesses,
             closed,
+            shortages,
             missing,
             minimums,
             settings,
@@ -178,6 +182,9 @@ impl Scenario {
             for (at, secs) in &self.closed {
                 world.close_calendar(calendar, *at, *secs);
             }
+        }
+        for (at, secs) in &self.shortages {
+            world.sell_out(*at, *secs);
         }
         for (cluster, percent) in self.minimums {
             world.set_minimum(cluster, percent);
@@ -438,7 +445,7 @@ fn surroundings(rng: &mut Rng, policy: &mut Policy) {
     let budgets = &mut policy.budgets;
     budgets.unhealthy_percent = if rng.bool() { 100 } else { *rng.choice(&[10, 20, 20, 35, 50]).unwrap_or(&20) };
     let mut rule = || if rng.u8(0..4) == 0 { TasksRule::Ignore } else { TasksRule::Refuse };
-    policy.workload = WorkloadRules { standalone: rule(), protected: rule() };
+    policy.workload = WorkloadRules { standalone: rule(), protected: rule(), ..policy.workload };
     policy.calendar = if rng.u8(0..4) == 0 { "freeze".parse().ok() } else { None };
     budgets.zone_freeze_percent = if rng.bool() { 100 } else { *rng.choice(&[20, 35, 50, 50, 75]).unwrap_or(&50) };
 }
@@ -476,7 +483,9 @@ fn fall_ill(rng: &mut Rng, nodes: &[NodeId], start: Timestamp, theme: Theme, loa
     for _ in 0..count {
         let at = after(start, rng.i64(60..LENGTH_SECS - 900));
         let favoured = if rng.u8(0..4) > 0 { rng.choice(theme.favours()) } else { None };
-        let ailment = *favoured.or_else(|| rng.choice(Ailment::ALL)).unwrap_or(&Ailment::Healthy);
+        let ailment = *favoured.or_else(|| rng.choice(Ailment::CAUSES)).unwrap_or(&Ailment::Healthy);
+        // Without a draw, so that the schedules of old stay what they were.
+        let ailment = if at.as_second() % 2 == 0 { ailment } else { ailment.other_face() };
         let lasts = match rng.u8(0..4) {
             0 => Some(rng.i64(30..600)),
             1 => Some(rng.i64(300..7_200)),

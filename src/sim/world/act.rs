@@ -141,7 +141,8 @@ impl World {
     pub(super) fn stop(&mut self, index: usize) -> Performed {
         let Some(machine) = self.machines.get(index) else { return Performed::Refused };
         let gates = machine.spec.stop;
-        if machine.state != InstanceState::Running || gates.instance_store_root || gates.spot || gates.stop_protected {
+        let forbidden = gates.instance_store_root || gates.spot || gates.stop_protected || gates.stop_denied;
+        if machine.state != InstanceState::Running || forbidden {
             return Performed::Refused;
         }
         let takes = if self.hung(index) { self.rng.i64(90..=240) } else { self.rng.i64(30..=120) };
@@ -161,10 +162,14 @@ impl World {
 
     /// `StartInstances`.
     pub(super) fn start(&mut self, index: usize) -> Performed {
-        let now = self.now;
+        let (now, sold_out) = (self.now, self.is_sold_out());
         self.census.outdate();
         let Some(machine) = self.machines.get_mut(index) else { return Performed::Refused };
         match machine.state {
+            // Without a grant for its volumes' key, AWS accepts the start and stops it again; here it is refused at once.
+            InstanceState::Stopped if sold_out || machine.spec.stop.start_denied || machine.spec.stop.volume_key => {
+                return Performed::Refused;
+            }
             InstanceState::Stopped => {}
             // Starting what runs changes nothing and is no error.
             InstanceState::Running | InstanceState::Pending => return DONE,

@@ -5,6 +5,7 @@ use crate::node::NodeId;
 use crate::observe::Lifecycle;
 use crate::sim::ailment::Checks;
 use crate::sim::machine::{Machine, Secs};
+use crate::storm::Ghost;
 
 /// AWS shows that an agent is gone, or that a status check fails, after this long at the latest, in seconds.
 const SHOWN_SECS: Secs = 120;
@@ -17,6 +18,19 @@ enum Kin {
     Cluster(usize),
     Fleet(usize),
     Account,
+}
+
+impl World {
+    /// Container instances that ECS lists though their machines are gone.
+    pub(crate) fn ghosts(&self) -> Vec<Ghost> {
+        let gone = self.machines.iter().filter(|machine| !machine.exists());
+        gone.filter_map(|machine| {
+            let ecs = machine.ecs.as_ref().filter(|ecs| ecs.registered)?;
+            let cluster = self.clusters.get(ecs.cluster)?.arn.clone();
+            Some(Ghost { node: machine.id, cluster, container_instance: ecs.arn.clone() })
+        })
+        .collect()
+    }
 }
 
 impl Kin {
@@ -173,7 +187,9 @@ impl World {
         let runs = machine.state == InstanceState::Running && ago(machine.state_since, 0);
         let check = match machine.failing_check() {
             Checks::Pass => false,
-            Checks::Instance => !machine.instance_check.up && ago(machine.instance_check.since, SHOWN_SECS),
+            Checks::Instance | Checks::Volumes => {
+                !machine.instance_check.up && ago(machine.instance_check.since, SHOWN_SECS)
+            }
             Checks::System => !machine.system_check.up && ago(machine.system_check.since, SHOWN_SECS),
         };
         let silent = machine.ssm_listed() && !machine.ssm.up && ago(machine.ssm.since, self.ping_lost_secs);

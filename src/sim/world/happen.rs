@@ -175,10 +175,11 @@ impl World {
             }
         }
         let failing = machine.failing_check();
-        for (link, check) in
-            [(&mut machine.instance_check, Checks::Instance), (&mut machine.system_check, Checks::System)]
-        {
-            let passes = failing != check;
+        for (link, passes) in [
+            (&mut machine.instance_check, !matches!(failing, Checks::Instance | Checks::Volumes)),
+            (&mut machine.system_check, failing != Checks::System),
+            (&mut machine.volumes_check, failing != Checks::Volumes),
+        ] {
             if link.up != passes {
                 let lag = self.rng.i64(60..=120);
                 link.turn(passes, now, lag);

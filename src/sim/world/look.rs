@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
+    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, HostRefusal, InstanceState,
+    Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
 
@@ -29,6 +29,7 @@ impl World {
         let mut seen = Observation::of_nothing(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
+        seen.repair = self.repair_end(look);
         let Some(index) = self.index(node) else { return seen };
         seen.factors = self.factors(index);
         let Some(machine) = self.machines.get(index) else { return seen };
@@ -39,6 +40,7 @@ impl World {
             seen.ec2 = ec2(machine, now);
         }
         seen.asg = self.asg(machine, look);
+        seen.successor = self.successor(machine, look, &seen);
         seen.group = Fact::Known(self.group_of(machine));
         (seen.ssm, seen.ecs) = self.agents(machine, now);
         if look.close {
@@ -63,7 +65,7 @@ impl World {
         let shows = |pick: fn(&Illness) -> &Findings| {
             Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
         };
-        seen.sessions = Fact::Known(machine.sessions);
+        seen.sessions = Fact::Known(machine.sessions());
         let refreshing = machine
             .member
             .as_ref()
@@ -187,12 +189,20 @@ impl World {
             .map_or(Fact::Absent, |command| Fact::Known(Invocation { command: id.clone(), status: command.status }))
     }
 
+    fn repair_end(&self, look: &Look) -> Fact<RepairEnd> {
+        let Some(id) = &look.repair else { return Fact::Absent };
+        let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
+        let code = command.refusal.map_or(0, HostRefusal::exit_code);
+        Fact::Known(RepairEnd::of(command.status, [code]))
+    }
+
     fn probe(&self, look: &Look) -> Fact<Probe> {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match (command.status, &command.answer) {
-            (InvocationStatus::Success, Some((booted_at, findings))) => {
-                ProbeAnswer::Answered { booted_at: moment(*booted_at), findings: findings.clone() }
+            (InvocationStatus::Success, Some((booted_at, boot, findings))) => {
+                let boot = format!("0d5b11c0-0000-4000-8000-{boot:012x}").parse().ok();
+                ProbeAnswer::Answered { booted_at: moment(*booted_at), boot, findings: findings.clone() }
             }
             (InvocationStatus::Open | InvocationStatus::Success, _) => ProbeAnswer::Pending,
             _ => ProbeAnswer::Undelivered,
@@ -299,6 +309,8 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         launched_at: moment(machine.launched_at),
         system_check: check(machine.system_check.shown(now)),
         instance_check: check(machine.instance_check.shown(now)),
+        volumes_check: check(machine.volumes_check.shown(now)),
+        scheduled: machine.scheduled(),
         name: machine.spec.name.clone(),
         zone: zone.clone(),
         tags: machine.tags,

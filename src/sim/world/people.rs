@@ -41,7 +41,10 @@ impl World {
             fleet.desired = settings.desired.unwrap_or(fleet.desired);
             fleet.min = settings.min.unwrap_or(fleet.min);
             fleet.ec2_health_only = settings.ec2_health_only.unwrap_or(fleet.ec2_health_only);
-            fleet.suspended = settings.suspended.unwrap_or(fleet.suspended);
+            if let Some(suspended) = settings.suspended {
+                fleet.suspended_since = fleet.suspended_since.filter(|_| suspended).or(suspended.then_some(self.now));
+                fleet.suspended = suspended;
+            }
             if let Some(refreshing) = settings.refreshing {
                 fleet.refreshing_since =
                     fleet.refreshing_since.filter(|_| refreshing).or(refreshing.then_some(self.now));
@@ -148,6 +151,7 @@ impl World {
             stage: Stage::Ended,
             status,
             answer: None,
+            refusal: None,
         });
     }
 

@@ -6,7 +6,7 @@ use super::{InstanceState, World};
 use crate::effect::Effect;
 use crate::incident::Remedy;
 use crate::node::{CommandId, NodeId};
-use crate::observe::{EcsStatus, Lifecycle, Tags};
+use crate::observe::{EcsStatus, Lifecycle, StopGates, Tags};
 use crate::sim::ailment::Ailment;
 use crate::sim::machine::{Machine, Secs, moment};
 
@@ -52,6 +52,12 @@ pub struct Truth {
     pub protected: u32,
     /// Since when these two have been as they are, and ECS has listed them: it lists none of an `INACTIVE` container instance.
     pub special_since: Option<Timestamp>,
+    /// What stands in the way of a stop and start.
+    pub stop: StopGates,
+    /// It is a member of an Auto Scaling group, and in service there.
+    pub in_service: bool,
+    /// Since when `Launch` or `Terminate` has been suspended in its group.
+    pub suspended_since: Option<Timestamp>,
     /// Live Session Manager sessions on it.
     pub sessions: u16,
     /// Since when somebody else's work has been running on it; none while none does.
@@ -129,6 +135,9 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
             .is_some_and(|member| matches!(member.lifecycle, Lifecycle::Standby | Lifecycle::EnteringStandby)),
         stopped: matches!(machine.state, InstanceState::Stopped | InstanceState::Stopping),
         registered_in_ecs: machine.ecs.as_ref().is_some_and(|ecs| ecs.registered),
+        stop: machine.spec.stop,
+        in_service: machine.member.as_ref().is_some_and(|member| member.lifecycle == Lifecycle::InService),
+        suspended_since: None,
         sessions: machine.sessions,
         busy_since: (now.as_second() < machine.busy_until).then(|| moment(machine.busy_since)),
         tags: machine.tags,
@@ -148,12 +157,18 @@ impl World {
     #[must_use]
     pub fn truth(&self, node: NodeId) -> Option<Truth> {
         let machine = self.index(node).and_then(|index| self.machines.get(index))?;
-        Some(truth_of(machine, moment(self.now)))
+        Some(self.truth_about(machine, moment(self.now)))
     }
 
     pub(super) fn note_of(&self, machine: usize, effect: Effect, command: Option<CommandId>) -> Option<Landed> {
         let machine = self.machines.get(machine)?;
         let at = moment(self.now);
-        Some(Landed { at, node: machine.id, effect, command, truth: truth_of(machine, at) })
+        Some(Landed { at, node: machine.id, effect, command, truth: self.truth_about(machine, at) })
+    }
+
+    fn truth_about(&self, machine: &Machine, now: Timestamp) -> Truth {
+        let fleet = machine.member.as_ref().and_then(|member| self.fleets.get(member.group));
+        let suspended_since = fleet.and_then(|fleet| fleet.suspended_since).map(moment);
+        Truth { suspended_since, ..truth_of(machine, now) }
     }
 }

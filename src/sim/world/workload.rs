@@ -4,12 +4,14 @@
 //! cluster that is active and whose agent is connected, if there is one; it goes home when its node is back. ECS counts what
 //! ran on a disconnected agent as running, and starts it again elsewhere only while that node drains.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::census::LOOK_SECS;
 use super::{InstanceState, World, moment};
-use crate::node::NodeId;
-use crate::observe::{EcsStatus, Fact, Share, Workload};
+use crate::node::{NodeId, ResourceName};
+use crate::observe::{Blind, EcsStatus, Fact, Look, Observation, Share, Successor, Workload};
 use crate::sim::machine::{EcsSide, Machine, Secs, Special};
 
 /// ECS starts what a draining node with a disconnected agent ran elsewhere after this long, in seconds.
@@ -26,7 +28,29 @@ impl World {
             protected,
             protected_until: (protected > 0).then(|| moment(ecs.special.protected_until)),
             service: self.share(machine, ecs),
+            services: if ecs.tasks > 0 { self.services_of(ecs) } else { Arc::default() },
         })
+    }
+
+    /// The name of its cluster's one service.
+    fn services_of(&self, ecs: &EcsSide) -> Arc<[ResourceName]> {
+        let cluster = self.clusters.get(ecs.cluster);
+        cluster.and_then(|cluster| format!("{}-service", cluster.name).parse().ok()).into_iter().collect()
+    }
+
+    /// What came in the place of a machine that was replaced, where the look asks.
+    pub(super) fn successor(&self, machine: &Machine, look: &Look, seen: &Observation) -> Fact<Successor> {
+        let (Some(asked), Some(ecs)) = (&look.succession, machine.ecs.as_ref()) else { return Fact::Absent };
+        if !seen.group_is_whole() {
+            return Fact::Unknown(Blind::NotRead);
+        }
+        let since = asked.since.as_second();
+        let registered = self.others(machine).any(|(_, ecs)| ecs.listed_since > since && ecs.link.shown(self.now));
+        let Some(cluster) = self.clusters.get(ecs.cluster) else { return Fact::Unknown(Blind::Empty) };
+        let at_home: u32 = self.others(machine).map(|(_, ecs)| ecs.tasks).sum();
+        let takers = self.others(machine).any(|(other, ecs)| takes_tasks(other, ecs));
+        let at_desired = asked.services.is_empty() || takers || at_home >= cluster.desired;
+        Fact::Known(Successor { registered, at_desired })
     }
 
     fn share(&self, machine: &Machine, ecs: &EcsSide) -> Option<Share> {
