@@ -139,7 +139,8 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
         depth: Depth::Agents,
         rehearse: false,
         succession: succession(incident),
-        pinged_after: acted_at,
+        // What freed a disk is proven by the host alone.
+        pinged_after: acted_at.filter(|_| !matches!(incident.phase, Phase::Verifying { remedy: Remedy::FreeDisk, .. })),
         seen: None,
     }
 }
@@ -203,7 +204,10 @@ fn spare(phase: &Phase) -> Spare {
         Phase::Draining { then: Then::Park { .. } | Then::End(_), .. } => {
             Spare { ec2: false, ssm: true, ecs: false, asg: true }
         }
-        Phase::Standby { .. } => Spare { ec2: false, ssm: true, ecs: true, asg: false },
+        // What became of the instance meanwhile is seen at the close look after that, unless the group may have replaced it.
+        Phase::Standby { intent, .. } => {
+            Spare { ec2: intent.effect == Effect::EnterStandby, ssm: true, ecs: true, asg: false }
+        }
         Phase::Treating { intent, .. } => match intent.effect {
             Effect::Stop | Effect::Start => Spare { ec2: false, ssm: true, ecs: true, asg: true },
             Effect::Terminate | Effect::Deregister | Effect::ExitStandby => {

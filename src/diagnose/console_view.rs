@@ -24,7 +24,7 @@ pub fn lines(console: &Fact<Findings>, well: bool) -> Vec<CheckLine> {
     lines
 }
 
-/// What EC2 shows of a screen, and CloudWatch of a machine's limits. Neither is a fact that a line could judge.
+/// What EC2 shows of a screen, and `CloudWatch` of a machine's limits. Neither is a fact that a line could judge.
 fn beside() -> [CheckLine; 2] {
     [
         CheckLine::unknown(

@@ -328,15 +328,13 @@ mod tests {
     #[test]
     fn an_old_ecs_agent_is_told_of_and_a_newer_one_is_never_called_the_newest() {
         let of = |version: &str, update_failed| {
-            version_line(Fact::Known(EcsAgent { version: version.parse().unwrap(), update_failed }))
+            let agent = EcsAgent { version: version.parse().unwrap(), update_failed };
+            super::version(&Fact::Known(agent)).to_string()
         };
-        fn version_line(agent: Fact<EcsAgent>) -> String {
-            version(&agent).to_string()
-        }
         assert!(of("1.56.9", false).starts_with("WARN"));
         assert!(of("1.57.0", true).contains("has failed"));
         assert!(of("1.105.1", false).starts_with("UNKNOWN C16 the ECS agent is version 1.105.1"));
-        assert!(version_line(Fact::Unknown(Blind::Denied)).starts_with("UNKNOWN"));
+        assert!(version(&Fact::Unknown(Blind::Denied)).to_string().starts_with("UNKNOWN"));
         assert_eq!(told(&seen(noon()), &Fact::Absent, "C16"), "", "in no cluster");
         assert!("1.2".parse::<EcsAgentVersion>().is_err());
     }

@@ -11,7 +11,7 @@ use crate::guard::{Refusal, ownership};
 use crate::incident::{self, AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
 use crate::node::{CommandId, ResourceName};
 use crate::observe::{
-    Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer,
+    Blind, Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer,
     RepairEnd, Standing,
 };
 use crate::policy::Policy;
@@ -43,12 +43,17 @@ fn budget_secs(remedy: Remedy) -> i64 {
 }
 
 /// When to look for the proof first, in seconds after the remedy: not before it can be there. An agent needs some ten seconds to
-/// start after the ten that its restart waits, ECS's some more until it is connected, a host a minute.
+/// start after the ten that its restart waits, ECS's some more until it is connected, a host two minutes,
+/// and a group four until it has launched another one.
 fn first_look_secs(remedy: Remedy) -> i64 {
     match remedy {
         Remedy::FreeDisk => LOOK_SECS,
         Remedy::RestartSsmAgent => 40,
-        Remedy::RestartEcsAgent | Remedy::RestartRuntime | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
+        Remedy::RestartEcsAgent | Remedy::RestartRuntime => 60,
+        Remedy::StopStart => 90,
+        Remedy::Reboot => 120,
+        // Launched, booted and registered.
+        Remedy::Replace => 240,
     }
 }
 
@@ -142,9 +147,13 @@ pub(super) fn verifying(
         let wake = draft.in_secs(0);
         return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
     }
-    let secs = if waits_for_host(&draft, seen, since) { LOOK_SECS } else { next_look_secs(since, now) };
+    let waits = waits_for_host(&draft, seen, since);
+    let secs = if waits { LOOK_SECS } else { next_look_secs(since, now) };
     let wake = draft.in_secs(secs).min(deadline);
-    draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
+    // While the host has not answered nothing else was read, so that nothing speaks against what was seen before.
+    let proven_since =
+        proven_since.filter(|_| waits && (proof == Proof::AskHost || seen.ec2.blind() == Some(Blind::NotRead)));
+    draft.go(Phase::Verifying { remedy, since, deadline, proven_since, sending: None }, Some(wake))
 }
 
 /// Whether the host may still be asked: somebody may have paused, muted or opted out the node since the remedy, or lowered the
@@ -270,7 +279,11 @@ fn instance_is_over(seen: &Observation) -> bool {
 
 /// Connected, with a ping later than the remedy.
 fn ssm_is_back(seen: &Observation, since: Timestamp) -> bool {
-    seen.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::Connected) && ssm.last_ping > since)
+    seen.ssm.known().is_some_and(|ssm| {
+        // Where the host answered our probe the connection need not be asked for.
+        let spared = ssm.connection.blind() == Some(Blind::NotRead) && host(seen, since).is_some();
+        (spared || ssm.connection == Fact::Known(Connection::Connected)) && ssm.last_ping > since
+    })
 }
 
 /// What a probe sent after the remedy says of the host.
@@ -326,8 +339,9 @@ fn ask_host(
     }
     let sending = draft.intend(Effect::Probe);
     draft.next.probe = Some(ProbeSent { at: now, command: None });
-    let phase = Phase::Verifying { remedy, since, deadline, proven_since: None, sending: Some(sending) };
-    let wake = draft.in_secs(LOOK_SECS);
+    // All the rest is there, and must hold for as long; what the host says when that is over completes it.
+    let phase = Phase::Verifying { remedy, since, deadline, proven_since: Some(now), sending: Some(sending) };
+    let wake = draft.in_secs(LOOK_SECS.max(stable_secs(remedy)));
     Some(draft.clone().go(phase, Some(wake)))
 }
 

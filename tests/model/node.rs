@@ -269,7 +269,7 @@ impl Node {
             busy: if look.close { Fact::Known(Busy::Idle) } else { Fact::Unknown(Blind::NotRead) },
             identity: nothing(),
             network: nothing(),
-            console: if deep { nothing() } else { Fact::Unknown(Blind::NotRead) },
+            console: if look.close && look.depth >= Depth::Cause { nothing() } else { Fact::Unknown(Blind::NotRead) },
         }
     }
 

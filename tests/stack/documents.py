@@ -17,6 +17,10 @@ from .template import GIVEN, PATH, ROOT, TEMPLATE, Stack, load
 REFUSALS = {"10", "11", "12", "13", "14", "15", "16"}
 
 
+# A disk that no check minds, whatever this machine's own is like.
+HALF_FULL = 'echo "Filesystem 1 2 3 Use% Mounted"\necho "/dev/a 10000000 5000000 5000000 50% /"'
+
+
 def check_documents():
     done = subprocess.run([sys.executable, INFRA / "documents.py", "--check"], capture_output=True, text=True, check=False)
     check("the template holds the documents of infra/documents/, under names with their hashes", done.returncode == 0, done.stderr)
@@ -88,7 +92,7 @@ def check_probe(folder):
     check("with its severity and its evidence", all(set(one) == {"check", "severity", "evidence"}
           and one["severity"] in ("cause", "symptom", "noise") and 0 < len(one["evidence"]) <= 400 for one in told[1:]), lines)
     nasty = {("docker.service", "ActiveState"): "'\"x\\\",\\\"y\\\" $(id) \\\\'", ("docker.service", "SubState"): "y" * 900}
-    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty).run("probe")
+    code, lines = Host(folder / "nasty", units=["docker.service"], properties=nasty, df=HALF_FULL).run("probe")
     told = findings(lines)
     check("what a host prints cannot break out of the JSON", code == 0 and None not in told and len(told) == 4
           and told[1]["check"] == "runtime.docker-down" and all(len(one["evidence"]) <= 400 for one in told[1:]), lines)
@@ -119,7 +123,8 @@ def check_repair(folder):
     number = iter(range(100))
 
     def repair(action, **host):
-        made = Host(folder / f"repair-{next(number)}", **host)
+        # Nothing that a repair waits for happens here.
+        made = Host(folder / f"repair-{next(number)}", **({"sleep": "exit 0"} | host))
         code, lines = made.run("repair.sh", action)
         # What goes on in a process of its own is noted a moment later.
         until = time.monotonic() + 5
@@ -202,7 +207,7 @@ def allowed_actions():
 
 
 def check_free_disk(folder):
-    host = Host(folder / "disk", units=["docker.service"])
+    host = Host(folder / "disk", units=["docker.service"], df=HALF_FULL)
     command = "/var/lib/amazon/ssm/i-1/document/orchestration/{}/awsrunShellScript/stdout"
     old = [host.file("/var/log/messages-20260101"), host.file("/var/log/app/app.log.3"), host.file("/var/log/a.gz"),
            host.file("/var/log/ecs/ecs-agent.log.2026-01-01-15"), host.file(command.format("old-command"))]

@@ -37,15 +37,16 @@ impl Nodes {
     pub async fn check(&self, node: NodeId, policy: &Policy, now: Timestamp) -> Checked {
         let look = Look { close: true, ..Look::default() };
         let seen = Box::pin(self.observe(node, &look, now)).await;
-        let row = if node.is_instance() { self.instance_row(node).await.known().cloned() } else { None };
+        let row = if node.is_instance() { self.instance_row(node, now).await.known().cloned() } else { None };
         let hardware = Box::pin(self.hardware(node, row.as_ref())).await;
-        let well = Health::of(&seen, now).is_well();
+        let health = Health::of(&seen, now);
+        let well = health.is_well();
         // Of a node that is well no decision needs the console, but whoever checks it wants to know.
         let console = match &seen.console {
-            Fact::Unknown(Blind::NotRead) if node.is_instance() => self.console(node, now).await,
+            Fact::Unknown(Blind::NotRead) if node.is_instance() => Box::pin(self.console(node, now)).await,
             read => read.clone(),
         };
-        let listed = self.listed_row(node).await;
+        let listed = Box::pin(self.listed_row(node)).await;
         let registration = Box::pin(self.registration(node, &seen.ecs)).await;
         let mut lines = platform::lines(&seen, &hardware, policy, now);
         lines.extend(console_view::lines(&console, well));
@@ -54,13 +55,12 @@ impl Nodes {
         }
         lines.extend(allowed::lines(&seen, policy, now));
         if !node.is_instance() {
-            lines.extend(self.activation_lines(&listed, now).await);
+            lines.extend(Box::pin(self.activation_lines(&listed, now)).await);
         }
         lines.extend(ssm_view::lines(&seen, &release(&listed), now));
         lines.extend(ecs_view::lines(&seen));
         lines.extend(registration::lines(&seen, &registration, now));
-        let health = Health::of(&seen, now);
-        Checked { node, lines, diagnosis: diagnose(&seen, health, now), well: health.is_well() }
+        Checked { node, lines, diagnosis: diagnose(&seen, health, now), well }
     }
 
     /// The activation of a managed node.

@@ -21,6 +21,10 @@ use crate::time::secs_between;
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// The address of an interface whose owner is this is an automatic one, and not an Elastic IP.
 const AUTOMATIC_OWNER: &str = "amazon";
+/// Status checks hold for so long, in seconds.
+const CHECKS_SECS: i64 = 90;
+/// The row of a terminated instance is kept for so long, in seconds: EC2 forgets it after an hour.
+const OVER_SECS: i64 = 1_800;
 /// A launch that is younger than this, in seconds, may be a stop and start of ours, whose proof wants the status checks.
 pub(super) const YOUNG_SECS: i64 = 1_800;
 
@@ -41,7 +45,11 @@ pub(super) struct Further {
 
 impl Nodes {
     /// The row of one instance. Absent: EC2 does not know the id.
-    pub(super) async fn instance_row(&self, node: NodeId) -> Fact<Instance> {
+    pub(super) async fn instance_row(&self, node: NodeId, now: Timestamp) -> Fact<Instance> {
+        // Nothing more becomes of it.
+        if let Some(over) = self.cache.over.get(&node, now, OVER_SECS) {
+            return Fact::Known(over);
+        }
         let answer = self.clients.ec2.describe_instances().instance_ids(node.to_string()).send().await;
         let output = match answer.map_err(|error| Fault::of("DescribeInstances", &error)) {
             Ok(output) => output,
@@ -52,17 +60,46 @@ impl Nodes {
         let rows = output.reservations.unwrap_or_default();
         let mut rows = rows.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
         // Asked for one id, EC2 answers with it or with an error.
-        rows.find(|row| row.instance_id() == Some(id.as_str())).map_or(Fact::Unknown(Blind::Empty), Fact::Known)
+        let Some(row) = rows.find(|row| row.instance_id() == Some(id.as_str())) else {
+            return Fact::Unknown(Blind::Empty);
+        };
+        if state(&row) == Some(InstanceState::Terminated) {
+            self.cache.over.put(node, now, row.clone());
+        }
+        Fact::Known(row)
+    }
+
+    /// The row of one instance, which may be so many seconds old, and when it was read.
+    pub(super) async fn instance_row_since(
+        &self,
+        node: NodeId,
+        secs: i64,
+        now: Timestamp,
+    ) -> (Fact<Instance>, Timestamp) {
+        if let Some((at, row)) = self.cache.instances.dated(&node, now, secs) {
+            return (Fact::Known(row), at);
+        }
+        let read = self.instance_row(node, now).await;
+        if let Fact::Known(row) = &read {
+            self.cache.instances.put(node, now, row.clone());
+        }
+        (read, now)
     }
 
     /// The status checks of one instance, and what is scheduled for it.
-    pub(super) async fn checks(&self, node: NodeId) -> Result<StatusChecks, Blind> {
+    pub(super) async fn checks(&self, node: NodeId, now: Timestamp) -> Result<StatusChecks, Blind> {
+        if let Some(known) = self.cache.checks.get(&node, now, CHECKS_SECS) {
+            return Ok(known);
+        }
         let request = self.clients.ec2.describe_instance_status();
         let answer = request.instance_ids(node.to_string()).include_all_instances(true).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceStatus", &error).blind())?;
         let id = node.to_string();
         let rows = output.instance_statuses.unwrap_or_default();
-        rows.iter().find(|row| row.instance_id() == Some(id.as_str())).map(checks_of).ok_or(Blind::Empty)
+        let checks =
+            rows.iter().find(|row| row.instance_id() == Some(id.as_str())).map(checks_of).ok_or(Blind::Empty)?;
+        self.cache.checks.put(node, now, checks);
+        Ok(checks)
     }
 
     /// `DisableApiStop`.

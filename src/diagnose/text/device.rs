@@ -2,6 +2,7 @@
 
 use super::super::{Cause, Helps};
 use super::books::Sighting;
+use super::cut::cut;
 use super::signature::{Component, Signature, Weight};
 
 /// Signatures of which the cause is the root's, and only where it is the root that the line names.
@@ -42,7 +43,7 @@ pub(super) fn root(line: &str) -> Option<Sighting> {
     if !named && !line.contains("root=/dev/") {
         return None;
     }
-    let name = line.split_once("/dev/")?.1.split_whitespace().next()?;
+    let name = cut(line, "/dev/")?.1.split_whitespace().next()?;
     Some(Sighting::new(ROOT, Component::Host, Cause::Unknown, Weight::Noise, name))
 }
 
@@ -68,7 +69,7 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
 /// The device in `EXT4-fs (nvme1n1):`, `EXT4-fs error (device dm-0)`, `Aborting journal on device nvme1n1p1-8`.
 fn of_kernel(line: &str) -> Option<&str> {
     let named = ["(device ", "on device ", "device "].iter().find_map(|before| line.split_once(before));
-    let (_, rest) = named.or_else(|| line.split_once("-fs (")).or_else(|| line.split_once("btrfs ("))?;
+    let (_, rest) = named.or_else(|| cut(line, "-fs (")).or_else(|| cut(line, "btrfs ("))?;
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-_/".contains(c)).unwrap_or(rest.len());
     let name = rest.get(..end)?.trim_start_matches("/dev/");
     // A journal bears the number of its inode.

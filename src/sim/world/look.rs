@@ -217,7 +217,7 @@ fn leave_out(seen: &mut Observation, look: &Look) {
     if seen.waits_for_ssm(look) {
         let (mut ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
         if let Fact::Known(ssm) = &mut ssm
-            && look.close
+            && seen.awaits_probe()
         {
             ssm.connection = Fact::Unknown(unread);
         }
@@ -243,11 +243,16 @@ fn leave_out(seen: &mut Observation, look: &Look) {
 /// that people read are not, for they tell of both agents.
 fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
+    // On its way out: nothing more follows from what the other services say.
+    if !look.close && seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::ShuttingDown) {
+        (seen.ssm, seen.ecs, seen.asg) = (Fact::Unknown(unread), Fact::Unknown(unread), Fact::Unknown(unread));
+    }
     let ssm = seen.ssm.clone();
     if look.only_ecs && seen.node.is_instance() {
         seen.ssm = Fact::Unknown(unread);
     }
     if !look.close {
+        spare_connection(seen, look, now);
         return;
     }
     if !seen.is_plainly_well(look, now) {
@@ -268,23 +273,28 @@ fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
 /// Leaves out what only a deeper look reads.
 fn not_so_deep(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
+    spare_connection(seen, look, now);
     if !seen.may_be_busy() && seen.busy != Fact::Known(Busy::Deployment) {
         seen.busy = Fact::Absent;
-    }
-    let spares = seen.may_spare_connection(look, now);
-    if let Fact::Known(ssm) = &mut seen.ssm
-        && spares
-        && ssm.answers(now)
-    {
-        ssm.connection = Fact::Unknown(unread);
     }
     if look.depth < Depth::Remedy {
         seen.sessions = Fact::Unknown(unread);
         seen.workload = Fact::Unknown(unread);
         seen.calendar = Fact::Unknown(unread);
-        if seen.node.is_instance() {
-            seen.console = Fact::Unknown(unread);
-        }
+    }
+    if look.depth < Depth::Cause && seen.node.is_instance() {
+        seen.console = Fact::Unknown(unread);
+    }
+}
+
+/// Leaves out the SSM agent's connection where the host decides.
+fn spare_connection(seen: &mut Observation, look: &Look, now: Timestamp) {
+    let answers = seen.ssm.known().is_some_and(|ssm| ssm.answers(now));
+    let spares = seen.may_spare_connection(answers, look, now);
+    if let Fact::Known(ssm) = &mut seen.ssm
+        && spares
+    {
+        ssm.connection = Fact::Unknown(Blind::NotRead);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person typed and what came of it: the command names the target, curl's and timeout's codes say what is wrong.
 
+use super::super::cut::cut;
 use std::collections::VecDeque;
 
 use super::super::super::{Cause, Helps};
@@ -70,7 +71,7 @@ impl Shell {
         let trimmed = line.trim();
         self.units(trimmed, books);
         link(trimmed, books);
-        if let Some((before, rest)) = trimmed.split_once("curl: (") {
+        if let Some((before, rest)) = cut(trimmed, "curl: (") {
             // What an application calls is its own matter.
             if !before.is_empty() && place::stamp(trimmed).place == Some(Place::Application) {
                 return;
@@ -113,7 +114,7 @@ impl Shell {
         }
         self.asked.clear();
         for command in line.split([';', '|', '&']) {
-            let named = command.split_once(" is-active ").or_else(|| command.split_once(" is-enabled "));
+            let named = cut(command, " is-active ").or_else(|| cut(command, " is-enabled "));
             let units = named.into_iter().flat_map(|(_, units)| units.split_whitespace());
             let units = units.filter(|unit| !unit.starts_with(['-', '#', '>', '2'])).map(str::to_owned);
             self.asked.extend(units.take(UNITS_MAX));
