@@ -12,6 +12,7 @@ use crate::node::{CommandId, Home, NodeId, ResourceName};
 use crate::observe::{Factor, Observation, Platform, Probe, ProbeAnswer, StopGates};
 use crate::policy::Mode;
 
+pub mod held;
 mod history;
 mod id;
 mod outcome;

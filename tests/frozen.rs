@@ -472,11 +472,13 @@ fn every_proof_is_stored_as_ever() {
         Proof::SsmPinged { at, asked_at: None },
         Proof::EcsConnected { since: at },
         Proof::RuntimeAnswers { since: at },
-        Proof::Booted { at },
+        Proof::Booted { at, new_id: false },
+        Proof::Booted { at, new_id: true },
         Proof::BackAfterReboot { pinged_at: Some(at) },
         Proof::BackAfterReboot { pinged_at: None },
         Proof::Launched { at },
-        Proof::GroupWhole { in_service: 5, desired: 6 },
+        Proof::GroupWhole { in_service: 5, desired: 6, registered: false },
+        Proof::GroupWhole { in_service: 6, desired: 6, registered: true },
     ];
     frozen("proofs", &proofs.to_vec());
     let mut remedies: Vec<Remedy> = proofs.iter().map(|proof| proof.remedy()).collect();
@@ -651,5 +653,5 @@ fn every_variant_has_a_sample() {
     assert_eq!(tags(serde_json::to_value(endings()).unwrap(), "why"), 16);
     assert_eq!(tags(serde_json::to_value(signals()).unwrap(), "type"), 9);
     let lines: Vec<Entry> = events().into_iter().map(|event| Entry { at: at("14:02:11"), event }).collect();
-    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 21);
+    assert_eq!(tags(serde_json::to_value(lines).unwrap(), "event"), 22);
 }

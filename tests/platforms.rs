@@ -107,21 +107,28 @@ fn names(remedies: &[Remedy]) -> String {
     remedies.iter().map(|remedy| remedy.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// What a real host has proved: rows of remedy, layout and story, where the on-host tests have left them.
-fn proven() -> Option<BTreeMap<Remedy, BTreeSet<String>>> {
+/// What a real host has shown of each remedy, where the on-host tests have left their rows of remedy, layout, story and outcome.
+fn proven() -> Option<BTreeMap<Remedy, String>> {
     let text = std::fs::read_to_string(root().join("tests/onhost/proven.json")).ok()?;
     let value: Value = serde_json::from_str(&text).unwrap();
     let rows = value.as_array().or_else(|| value.get("rows").and_then(Value::as_array)).unwrap();
-    let mut proven: BTreeMap<Remedy, BTreeSet<String>> = BTreeMap::new();
+    // Remedy, layout without its particulars, outcome: how many stories.
+    let mut counts: BTreeMap<Remedy, BTreeMap<String, BTreeMap<String, usize>>> = BTreeMap::new();
     for row in rows {
-        let field = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
+        let field = |name: &str| row.get(name).and_then(Value::as_str);
         let Some(remedy) = field("remedy").and_then(|remedy| remedy.parse::<Remedy>().ok()) else { continue };
-        let story = field("story").or_else(|| field("host_story")).or_else(|| field("host-story"));
-        let layout = field("layout").or_else(|| field("platform"));
-        let told: Vec<String> = [layout, story].into_iter().flatten().collect();
-        proven.entry(remedy).or_default().insert(told.join(": "));
+        let layout = field("layout").unwrap_or("a host").split([',', ' ']).next().unwrap().to_owned();
+        let outcome = field("outcome").unwrap_or("shown").to_owned();
+        *counts.entry(remedy).or_default().entry(layout).or_default().entry(outcome).or_default() += 1;
     }
-    Some(proven)
+    let told = |layouts: BTreeMap<String, BTreeMap<String, usize>>| -> String {
+        let each = |(layout, outcomes): (String, BTreeMap<String, usize>)| {
+            let outcomes: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+            format!("{layout}: {}", outcomes.join(", "))
+        };
+        layouts.into_iter().map(each).collect::<Vec<_>>().join("; ")
+    };
+    Some(counts.into_iter().map(|(remedy, layouts)| (remedy, told(layouts))).collect())
 }
 
 fn tables() -> String {
@@ -149,17 +156,16 @@ fn tables() -> String {
             writeln!(page, "| {platform} | {} | {words} |", names(&remedies)).unwrap();
         }
     }
-    page.push_str("\nThe proof of each remedy, as a timeline says it, and where it was proved on a real host:\n\n");
-    page.push_str("| remedy | its proof, on group-member | on a real host |\n|---|---|---|\n");
+    page.push_str("\nThe proof of each remedy, as a timeline says it, and what real hosts have shown of it:\n\n");
+    page.push_str(
+        "| remedy | its proof, on group-member | on real hosts: stories by layout and outcome |\n|---|---|---|\n",
+    );
     let proven = proven();
     for remedy in Remedy::ALL {
         let Some(Cell::Helped { proof, .. }) = shown[0].1.cells.get(&remedy) else { panic!("{remedy} is not shown") };
         let host = match &proven {
             None => "not filled in yet".to_owned(),
-            Some(proven) => match proven.get(&remedy) {
-                None => "–".to_owned(),
-                Some(stories) => stories.iter().cloned().collect::<Vec<_>>().join("; "),
-            },
+            Some(proven) => proven.get(&remedy).cloned().unwrap_or_else(|| "–".to_owned()),
         };
         writeln!(page, "| {remedy} | {} | {host} |", without_times(proof)).unwrap();
     }

@@ -25,7 +25,7 @@ fn moment(proof: Proof) -> Option<Timestamp> {
         | Proof::SsmPinged { at, .. }
         | Proof::EcsConnected { since: at }
         | Proof::RuntimeAnswers { since: at }
-        | Proof::Booted { at }
+        | Proof::Booted { at, .. }
         | Proof::Launched { at } => Some(at),
         Proof::BackAfterReboot { pinged_at } => pinged_at,
         Proof::GroupWhole { .. } => None,

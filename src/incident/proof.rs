@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Remedy;
+use crate::node::ResourceName;
 use crate::observe::{Observation, Probe, ProbeAnswer};
 
 /// The proof that a remedy helped, as it was seen.
@@ -36,6 +37,9 @@ pub enum Proof {
     Booted {
         /// When, by the host's own word.
         at: Timestamp,
+        /// Its boot id is another one than before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_id: bool,
     },
     /// The host cannot be asked when it booted; its agents are connected again.
     BackAfterReboot {
@@ -53,38 +57,51 @@ pub enum Proof {
         in_service: u32,
         /// … of so many that are wanted.
         desired: u32,
+        /// A new container instance is connected, and the services have the tasks that they want.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        registered: bool,
     },
 }
 
 impl Proof {
     /// What an observation that proves a remedy shows.
     ///
-    /// `acted_at`: when the remedy was sent; `stable_since`: the first of the looks that all showed it. None where a fact is
-    /// missing that a proof must have: then it was none.
+    /// `acted_at`: when the remedy was sent; `stable_since`: the first of the looks that all showed it; `boot`: the host's boot id
+    /// before it, where it was known. None where a fact is missing that a proof must have: then it was none.
     #[must_use]
-    pub fn seen(remedy: Remedy, seen: &Observation, acted_at: Timestamp, stable_since: Timestamp) -> Option<Self> {
+    pub fn seen(
+        remedy: Remedy,
+        seen: &Observation,
+        (acted_at, stable_since): (Timestamp, Timestamp),
+        boot: Option<&ResourceName>,
+    ) -> Option<Self> {
         let host = match seen.probe.known() {
-            Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, .. } }) if *sent_at > acted_at => {
-                Some((*sent_at, *booted_at))
+            Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, boot, .. } }) if *sent_at > acted_at => {
+                Some((*sent_at, *booted_at, boot.as_ref()))
             }
             Some(_) | None => None,
         };
         let pinged_at = seen.ssm.known().map(|ssm| ssm.last_ping).filter(|at| *at > acted_at);
         match remedy {
-            Remedy::FreeDisk => host.map(|(asked_at, _)| Self::DiskFree { asked_at }),
+            Remedy::FreeDisk => host.map(|(asked_at, ..)| Self::DiskFree { asked_at }),
             Remedy::RestartSsmAgent => {
-                pinged_at.map(|at| Self::SsmPinged { at, asked_at: host.map(|(asked_at, _)| asked_at) })
+                pinged_at.map(|at| Self::SsmPinged { at, asked_at: host.map(|(asked_at, ..)| asked_at) })
             }
             Remedy::RestartEcsAgent => Some(Self::EcsConnected { since: stable_since }),
             Remedy::RestartRuntime => Some(Self::RuntimeAnswers { since: stable_since }),
-            Remedy::Reboot => Some(match host.filter(|(_, booted_at)| *booted_at > acted_at) {
-                Some((_, at)) => Self::Booted { at },
-                None => Self::BackAfterReboot { pinged_at },
+            Remedy::Reboot => Some(match host {
+                Some((_, at, now)) if boot.is_some() && now.is_some() && boot != now => {
+                    Self::Booted { at, new_id: true }
+                }
+                Some((_, at, _)) if at > acted_at => Self::Booted { at, new_id: false },
+                Some(_) | None => Self::BackAfterReboot { pinged_at },
             }),
             Remedy::StopStart => seen.ec2.known().map(|ec2| Self::Launched { at: ec2.launched_at }),
-            Remedy::Replace => {
-                seen.asg.known().map(|asg| Self::GroupWhole { in_service: asg.in_service, desired: asg.desired })
-            }
+            Remedy::Replace => seen.asg.known().map(|asg| Self::GroupWhole {
+                in_service: asg.in_service,
+                desired: asg.desired,
+                registered: seen.successor.known().is_some_and(|next| next.registered && next.at_desired),
+            }),
         }
     }
 

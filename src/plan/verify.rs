@@ -125,7 +125,7 @@ pub(super) fn verifying(
     } else if proof == Proof::Seen {
         let from = proven_since.unwrap_or(now);
         if secs_between(from, now) >= stable_secs(remedy) {
-            draft.next.proofs.extend(incident::Proof::seen(remedy, seen, since, from));
+            draft.next.proofs.extend(incident::Proof::seen(remedy, seen, (since, from), boot.as_ref()));
             return proven(draft, health, remedy);
         }
         let wake = draft.in_secs(stable_secs(remedy).saturating_sub(secs_between(from, now)));

@@ -207,7 +207,12 @@ pub fn proven(proof: Proof) -> String {
         Proof::RuntimeAnswers { since } => {
             format!("docker answers, agent connected since {}, stable for 60 s", at(since))
         }
-        Proof::Booted { at: boot } => format!("boot at {}, later than the reboot; agents answer", at(boot)),
+        Proof::Booted { at: boot, new_id: true } => {
+            format!("boot at {} with a new boot id, later than the reboot; agents answer", at(boot))
+        }
+        Proof::Booted { at: boot, new_id: false } => {
+            format!("boot at {}, later than the reboot; agents answer", at(boot))
+        }
         Proof::BackAfterReboot { pinged_at: Some(ping) } => {
             format!("ping at {}, later than the reboot; agents answer", at(ping))
         }
@@ -215,8 +220,9 @@ pub fn proven(proof: Proof) -> String {
         Proof::Launched { at: launch } => {
             format!("launch at {}, later than the stop; status checks ok, agents answer", at(launch))
         }
-        Proof::GroupWhole { in_service, desired } => {
-            format!("a new node took its place, {in_service} of {desired} in service")
+        Proof::GroupWhole { in_service, desired, registered } => {
+            let registered = if registered { ", registered in ECS, services at desired" } else { "" };
+            format!("a new node took its place, {in_service} of {desired} in service{registered}")
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::policy::library::Library;
 use crate::policy::standing::{Reading, Remembered};
 use crate::time::{after, secs_between};
 
+mod deployment;
 mod queue;
 mod running;
 mod settings;

@@ -13,9 +13,10 @@ use super::stage;
 use super::world::{World, WorldSettings};
 use crate::engine::{Action, Context, OperatorRequest, Trigger};
 use crate::event::{CoarseStatus, Signal, SignalKind};
+use crate::incident::held::{Held, LeftOver, Sighting, held, left_over};
 use crate::incident::{Incident, IncidentId};
 use crate::node::{CommandId, DocumentName, Home, NodeId};
-use crate::observe::{InvocationStatus, Tags};
+use crate::observe::{InvocationStatus, Look, Tags};
 use crate::policy::Policy;
 use crate::policy::standing::{News, Reading};
 use crate::ports::{OutboxItem, ReportId, Switch};
@@ -55,6 +56,10 @@ pub struct Rehearsal {
     /// Plays to the very end of its time, though nothing goes on any more: a mute may end, a reminder may be due.
     to_the_end: bool,
     counts_only: bool,
+    /// The stack's rules, which an update of it may change.
+    policy: Policy,
+    /// Nobody works any more.
+    removed: bool,
 }
 
 /// What became of a rehearsal.
@@ -82,6 +87,8 @@ pub struct Played {
     pub shelved: usize,
     /// The nodes by what the script calls them; none where there was no script.
     pub names: BTreeMap<String, NodeId>,
+    /// What is left taken from nodes, as `doctor` would list it; read only where the stack was removed.
+    pub left: Option<(Vec<Held>, Vec<LeftOver>)>,
 }
 
 impl Rehearsal {
@@ -138,7 +145,7 @@ impl Rehearsal {
         let settings =
             WorldSettings { home: home.clone(), start: begin, seed, flapping: true, background_commands: false };
         let account = Account::new(World::new(settings));
-        let calendar = policy.calendar.clone();
+        let (calendar, rules) = (policy.calendar.clone(), policy.clone());
         let context = Arc::new(Context { home, policy });
         Self {
             calendar,
@@ -153,6 +160,8 @@ impl Rehearsal {
             command_of: BTreeMap::new(),
             to_the_end: false,
             counts_only: false,
+            policy: rules,
+            removed: false,
         }
     }
 
@@ -171,6 +180,7 @@ impl Rehearsal {
         }
         // What is in the middle of something then may finish it, a blip above all.
         self.driver.run_until_quiet(after(self.horizon, GRACE_SECS), &mut ());
+        let left = self.removed.then(|| self.left());
         let account = self.driver.account();
         // What Defib says of the document stands among what happened around it.
         let news = account.ledger.policy_news().iter().map(|(at, news)| (*at, told(news)));
@@ -210,7 +220,19 @@ impl Rehearsal {
             counts: self.driver.counts(),
             shelved: account.ledger.shelf().len(),
             names: self.names,
+            left,
         }
+    }
+
+    /// What is left taken from nodes, by the records and by what AWS shows.
+    fn left(&mut self) -> (Vec<Held>, Vec<LeftOver>) {
+        let now = self.driver.now();
+        let account = self.driver.account_mut();
+        let nodes: Vec<NodeId> = account.world.nodes().collect();
+        let see = |node| Sighting::of(&account.world.observe(node, &Look::default(), now));
+        let sightings: Vec<Sighting> = nodes.into_iter().map(see).collect();
+        let incidents = || account.ledger.incidents().map(AsRef::as_ref);
+        (held(incidents(), &sightings), left_over(&sightings, incidents()))
     }
 
     fn say(&mut self, at: Timestamp, text: String) {
@@ -298,6 +320,17 @@ impl Rehearsal {
                     format!("the change calendar {} is closed for {}", name.as_str(), crate::time::spoken(secs)),
                 );
                 self.driver.account_mut().world.close_calendar(&name, at, secs);
+            }
+            What::Upgrade(mode) => {
+                let under = mode.map(|mode| format!(", mode {mode}")).unwrap_or_default();
+                self.say(at, format!("the stack is updated: a newer function from now on{under}"));
+                self.policy.mode = mode.unwrap_or(self.policy.mode);
+                self.driver.upgrade(self.policy.clone());
+            }
+            What::Remove => {
+                self.say(at, "the stack is removed".to_owned());
+                self.driver.remove();
+                self.removed = true;
             }
             What::SoldOut(secs) => {
                 self.say(at, format!("AWS has no capacity for what starts, for {}", crate::time::spoken(secs)));

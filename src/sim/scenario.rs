@@ -10,6 +10,8 @@
 //! at 12m command web-1 undeliverable AWS-RunPatchBaseline
 //! at 20m tag web-1 mode=off
 //! at 25m operator pause
+//! at 26m upgrade mode=observe
+//! at 27m remove
 //! nodes batch 400 cluster=batch subnet=subnet-0a1b
 //! at 30m fault all batch network.unreachable
 //! document good
@@ -105,6 +107,10 @@ pub enum What {
     TagGroup(AutoScalingGroupName, Tags),
     /// Somebody changes Defib's tags on a cluster.
     TagCluster(String, Tags),
+    /// The stack is updated: a newer function finds what the older one left, under this mode from now on.
+    Upgrade(Option<Mode>),
+    /// The stack is removed.
+    Remove,
 }
 
 /// What an operator says.
@@ -338,6 +344,12 @@ impl Scenario {
                 What::TagGroup(name, read_tags(tags)?)
             }
             ["tag-cluster", name, tags @ ..] => What::TagCluster((*name).to_owned(), read_tags(tags)?),
+            ["upgrade"] => What::Upgrade(None),
+            ["upgrade", mode] => {
+                let mode = mode.strip_prefix("mode=").ok_or_else(|| format!("expected mode=MODE: {mode}"))?;
+                What::Upgrade(Some(mode.parse().map_err(|e: crate::policy::NotAMode| e.to_string())?))
+            }
+            ["remove"] => What::Remove,
             ["again", node] => What::Again(self.node(node)?),
             ["operator", "pause"] => What::Operator(Word::Pause),
             ["operator", "resume"] => What::Operator(Word::Resume),
@@ -354,7 +366,7 @@ impl Scenario {
             _ => {
                 return Err(
                     "expected fault, repair, command, session-refused, tag, tag-group, tag-cluster, document, sessions, \
-                     tasks, busy, stop, terminate, group, calendar, capacity, again or operator"
+                     tasks, busy, stop, terminate, group, calendar, capacity, upgrade, remove, again or operator"
                         .to_owned(),
                 );
             }

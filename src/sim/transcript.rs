@@ -99,6 +99,20 @@ pub fn lines(played: &Played) -> Vec<Line> {
         );
         lines.push(Line { kind: Kind::Ending(Outcome::SelfHealed), at: None, text });
     }
+    if let Some((held, ghosts)) = &played.left {
+        lines.push(blank());
+        let text = "left behind, as doctor lists it".to_owned();
+        lines.push(Line { kind: Kind::Headline, at: None, text });
+        let held = held.iter().map(|held| (held.to_string(), &held.by_hand));
+        let all: Vec<_> = held.chain(ghosts.iter().map(|ghost| (ghost.to_string(), &ghost.by_hand))).collect();
+        for (what, by_hand) in &all {
+            lines.push(Line { kind: Kind::World, at: None, text: format!("  {what}") });
+            lines.push(Line { kind: Kind::World, at: None, text: format!("    {by_hand}") });
+        }
+        if all.is_empty() {
+            lines.push(Line { kind: Kind::World, at: None, text: "  nothing".to_owned() });
+        }
+    }
     if !lines.is_empty() {
         lines.push(blank());
     }
