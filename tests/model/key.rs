@@ -239,6 +239,7 @@ impl Keyer<'_> {
             | Event::Expired(_)
             | Event::Burned(_)
             | Event::Drained { .. }
+            | Event::SessionsCut { .. }
             | Event::Unparked => {}
         }
     }

@@ -7,7 +7,7 @@ use defib::event::{HealthCheck, Signal, SignalKind, SweptAgent};
 use defib::node::{ClusterArn, CommandId, ContainerInstanceArn, NodeId};
 use defib::observe::{
     Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Factors, Group, InstanceState, Look, Observation,
-    Ping, Platform, Probe, ProbeAnswer, Ssm, StopGates, Tags, Workload,
+    Ping, Platform, Probe, ProbeAnswer, Sessions, Ssm, StopGates, Tags, Workload,
 };
 use defib::ports::Performed;
 use defib::time::{after, secs_between};
@@ -264,7 +264,7 @@ impl Node {
             calendar: Fact::Absent,
             invocation: Fact::Absent,
             probe: self.probe(look, now),
-            sessions: if deep { Fact::Known(0) } else { Fact::Unknown(Blind::NotRead) },
+            sessions: if deep { Fact::Known(Sessions::default()) } else { Fact::Unknown(Blind::NotRead) },
             busy: if look.close { Fact::Known(Busy::Idle) } else { Fact::Unknown(Blind::NotRead) },
             identity: nothing(),
             network: nothing(),
