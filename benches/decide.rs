@@ -116,7 +116,7 @@ fn seen(now: Timestamp) -> Observation {
         invocation: Fact::Absent,
         probe: Fact::Known(Probe {
             sent_at: after(now, -10),
-            answer: ProbeAnswer::Answered { booted_at: after(now, -80_000), findings },
+            answer: ProbeAnswer::Answered { booted_at: after(now, -80_000), boot: None, findings },
         }),
         sessions: Fact::Known(defib::observe::Sessions::default()),
         busy: Fact::Known(Busy::Idle),
