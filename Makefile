@@ -28,7 +28,7 @@ lint: ## Check format, clippy for each set of features, and dependencies
 fmt: ## Format the code
 	@cargo fmt
 
-e2e: ## Deploy the template on stand-ins and play nine stories on it, the very bootstrap included
+e2e: ## Deploy the template on stand-ins and play eleven stories on it, the very bootstrap included
 	@$(PYTHON) scripts/test.py --only e2e
 
 package: ## Build the zip that Lambda takes, and print its path (a quarter of an hour, 12 GB of memory)

@@ -63,6 +63,8 @@ fn seen(now: Timestamp) -> Observation {
             launched_at: after(now, -86_400),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: Some("web-3".parse().unwrap()),
             zone: "us-east-1a".parse().unwrap(),
             tags,
@@ -114,6 +116,7 @@ fn seen(now: Timestamp) -> Observation {
         successor: Fact::Absent,
         calendar: Fact::Absent,
         invocation: Fact::Absent,
+        repair: Fact::Absent,
         probe: Fact::Known(Probe {
             sent_at: after(now, -10),
             answer: ProbeAnswer::Answered { booted_at: after(now, -80_000), boot: None, findings },

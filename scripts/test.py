@@ -453,7 +453,7 @@ def stage_infra(log):
 
 
 def stage_onhost(log):
-    """probe and diagnosis of broken hosts, each with a real systemd in systemd-nspawn"""
+    """probe, diagnosis and repair of broken hosts, each with a real systemd in systemd-nspawn"""
     cli_binary(log)
     code, output = log.run([python_tools(log), "tests/onhost.py"])
     reason = (output.strip().splitlines() or ["tests/onhost.py cannot run here"])[-1]

@@ -6,6 +6,8 @@
 pub mod black_box;
 mod cache;
 pub mod clients;
+#[cfg(feature = "operate")]
+pub mod deployment;
 mod driver;
 pub mod fault;
 pub mod ledger;

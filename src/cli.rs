@@ -15,8 +15,10 @@ mod duel;
 mod event;
 mod explain;
 mod fleet;
+mod operate;
 mod policy;
 mod policy_file;
+mod replay;
 mod simulate;
 mod soak;
 mod soaked;
@@ -32,6 +34,8 @@ pub mod exit {
     pub const FINDINGS: u8 = 3;
     /// An incident needs a human, or is blocked.
     pub const NEEDS_HUMAN: u8 = 5;
+    /// A rail refused what was asked for.
+    pub const REFUSED: u8 = 4;
     /// Somebody pressed Ctrl-C.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -84,9 +88,29 @@ enum Output {
 #[derive(Debug, Subcommand)]
 enum Command {
     Simulate(simulate::SimulateArgs),
+    Replay(replay::ReplayArgs),
     Event(event::EventArgs),
     Diagnose(diagnose::DiagnoseArgs),
     Check(check::CheckArgs),
+    Fix(operate::FixArgs),
+    Incidents(operate::IncidentsArgs),
+    Show(operate::ShowArgs),
+    /// Approve the remedy that an incident waits with; it holds for an hour.
+    Approve(operate::IncidentArgs),
+    /// End an incident by hand; not one with a remedy under way.
+    Close(operate::IncidentArgs),
+    /// Leave a node alone for a while.
+    Mute(operate::MuteArgs),
+    /// Look after a muted node again.
+    Unmute(operate::NodeArgs),
+    /// End a node's quarantine, and forget what was done to it before.
+    Clear(operate::NodeArgs),
+    /// The kill switch: begin nothing new, on any node; what was taken is still given back.
+    Pause(operate::OnlyArgs),
+    /// Release the kill switch.
+    Resume(operate::OnlyArgs),
+    /// Look over the deployment itself: OK, WARN or FAIL a line, each FAIL with its fix.
+    Doctor(operate::OnlyArgs),
     Soak(soak::SoakArgs),
     Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),
@@ -103,12 +127,24 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(&cli.global);
     let result = match &cli.command {
         Command::Simulate(args) => simulate::run(args, &cli.global, &ui),
+        Command::Replay(args) => replay::run(args, &cli.global, &ui),
         Command::Event(args) => event::run(args, &cli.global, &ui),
         Command::Diagnose(args) => diagnose::run(args, &ui),
         Command::Check(args) => check::run(args, &cli.global, &ui),
+        Command::Fix(args) => operate::run(&operate::Wanted::Fix(args), &cli.global, &ui),
+        Command::Incidents(args) => operate::run(&operate::Wanted::Incidents(args), &cli.global, &ui),
+        Command::Show(args) => operate::run(&operate::Wanted::Show(args), &cli.global, &ui),
+        Command::Approve(args) => operate::run(&operate::Wanted::Approve(args), &cli.global, &ui),
+        Command::Close(args) => operate::run(&operate::Wanted::Close(args), &cli.global, &ui),
+        Command::Mute(args) => operate::run(&operate::Wanted::Mute(args), &cli.global, &ui),
+        Command::Unmute(args) => operate::run(&operate::Wanted::Unmute(args), &cli.global, &ui),
+        Command::Clear(args) => operate::run(&operate::Wanted::Clear(args), &cli.global, &ui),
+        Command::Pause(args) => operate::run(&operate::Wanted::Pause(args), &cli.global, &ui),
+        Command::Resume(args) => operate::run(&operate::Wanted::Resume(args), &cli.global, &ui),
+        Command::Doctor(args) => operate::run(&operate::Wanted::Doctor(args), &cli.global, &ui),
         Command::Soak(args) => soak::run(args, &ui),
         Command::Duel(args) => duel::run(args, &ui),
-        Command::Policy(args) => policy::run(args, &ui),
+        Command::Policy(args) => policy::run(args, &cli.global, &ui),
         Command::Fleet(args) => fleet::run(args, &cli.global, &ui),
         Command::Template(args) => template::run(args, &ui),
         Command::Completions(args) => docs::completions(args, Defib::command(), &ui),

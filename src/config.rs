@@ -60,6 +60,13 @@ pub fn no_color() -> bool {
     value("NO_COLOR").is_some()
 }
 
+/// The function that the command line's requests go to, where whoever runs it says so by `DEFIB_FUNCTION`.
+#[cfg(feature = "operate")]
+#[must_use]
+pub fn operated_function() -> Option<String> {
+    value("DEFIB_FUNCTION").filter(|name| !name.is_empty())
+}
+
 /// The commit that this was built from, where whoever runs it says so: `make` and the tests do.
 ///
 /// It is read when it is needed and not compiled in, so that a commit alone builds nothing anew.

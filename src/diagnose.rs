@@ -8,6 +8,7 @@ mod advice;
 pub mod allowed;
 mod cause;
 pub mod check_line;
+pub mod console_view;
 pub mod ecs_view;
 mod finding;
 pub mod iam;
@@ -15,6 +16,7 @@ pub mod identity;
 pub mod path;
 pub mod platform;
 mod rank;
+pub mod registration;
 pub mod ssm_view;
 pub mod text;
 
@@ -22,7 +24,7 @@ pub use advice::{advice, name, please, reboot_helps, restart_agent_helps, senten
 pub use cause::{Cause, Family, NoSuchCause};
 pub use check_line::{Agents, CheckLine, Mark};
 pub use finding::{Channel, Finding, Severity};
-pub use rank::{diagnose, diagnose_with};
+pub use rank::diagnose;
 
 /// What the evidence says, all together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

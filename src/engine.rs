@@ -13,6 +13,7 @@ use crate::event::Signal;
 use crate::incident::{IncidentId, Place, Remedy};
 use crate::node::{AutoScalingGroupName, Home, NodeId};
 use crate::observe::{Look, Observation};
+use crate::plan::{PlanId, Preview};
 use crate::policy::Policy;
 use crate::ports::{
     Commit, Committed, Key, Loaded, OutboxItem, Perform, Performed, PortError, Ports, Post, ReportId, Shelve, Survey,
@@ -71,6 +72,8 @@ pub struct OperatorRequest {
     pub action: Action,
     /// When: an approval is of what had been asked by then.
     pub at: Timestamp,
+    /// The plan that somebody read before asking for a repair: another one is not carried out.
+    pub plan: Option<PlanId>,
 }
 
 /// What an operator wants done.
@@ -78,6 +81,8 @@ pub struct OperatorRequest {
 pub enum Action {
     /// Repair a node now, with this remedy or the next one of the ladder.
     Fix(NodeId, Option<Remedy>),
+    /// Say what such a repair would be, and begin none.
+    Preview(NodeId, Option<Remedy>),
     /// Approve the remedy that an incident waits with.
     Approve(IncidentId),
     /// End an incident by hand.
@@ -170,6 +175,8 @@ pub enum Verdict {
     Ignored(IgnoreReason),
     /// An operator's request was refused, for this reason.
     Refused(String),
+    /// An operator asked what a repair would be.
+    Planned(Arc<Preview>),
     /// A port did not answer: the same trigger should be tried again.
     Retry(PortError),
 }

@@ -30,6 +30,7 @@ mod input;
 mod machines;
 mod page;
 mod protocol;
+mod role;
 mod serve;
 mod ssm;
 mod xml;
@@ -41,6 +42,7 @@ pub use serve::{ServeError, loopback, serve};
 use calls::{Calls, Faults};
 use error::AwsError;
 use machines::Extra;
+use role::Role;
 use ssm::Sent;
 
 /// The simulated account, with everything that its world does not know of itself: tags in full, names of resources, the
@@ -59,6 +61,8 @@ pub struct Fleet {
     events: events::Told,
     calls: Calls,
     faults: Faults,
+    /// Who asks; none: nobody is refused.
+    role: Option<Role>,
     /// Counts requests, for their ids.
     requests: u64,
     seed: u64,
@@ -81,6 +85,7 @@ impl Fleet {
             events: events::Told::default(),
             calls: Calls::default(),
             faults: Faults::default(),
+            role: None,
             requests: 0,
             seed,
         }

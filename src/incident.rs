@@ -9,7 +9,7 @@ use crate::diagnose::Diagnosis;
 use crate::effect::IntentId;
 use crate::guard::Refusal;
 use crate::node::{CommandId, Home, NodeId, ResourceName};
-use crate::observe::{Factor, Observation, Platform, Probe, ProbeAnswer};
+use crate::observe::{Factor, Observation, Platform, Probe, ProbeAnswer, StopGates};
 use crate::policy::Mode;
 
 mod history;
@@ -17,6 +17,7 @@ mod id;
 mod outcome;
 mod parts;
 mod phase;
+mod proof;
 pub mod record;
 mod remedy;
 
@@ -25,6 +26,7 @@ pub use id::IncidentId;
 pub use outcome::{Ending, Outcome};
 pub use parts::{Approval, Ask, Attempt, AttemptResult, Holds, Place, ProbeSent, Run, Symptom};
 pub use phase::{Phase, Then};
+pub use proof::Proof;
 pub use remedy::{NoSuchRemedy, Remedy};
 
 /// The schema of a stored incident. Older ones are migrated when read, newer ones are left alone.
@@ -70,10 +72,16 @@ pub struct Incident {
     pub holds: Holds,
     /// Remedies tried, in order.
     pub attempts: Vec<Attempt>,
+    /// What proved the remedies that helped, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proof>,
     /// What the last close look said.
     pub diagnosis: Option<Diagnosis>,
     /// Our last probe.
     pub probe: Option<ProbeSent>,
+    /// The command of the repair that was sent to the host last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<CommandId>,
     /// The host's boot id, as its last answer before a remedy gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<ResourceName>,
@@ -115,6 +123,7 @@ impl Incident {
                 platform: Platform::default(),
                 tasks: 0,
                 public_address_changes: false,
+                stop: StopGates::default(),
                 elastic_address: false,
                 services: Arc::default(),
                 factors: Arc::from([]),
@@ -130,8 +139,10 @@ impl Incident {
             phase: Phase::Watching { until },
             holds: Holds::default(),
             attempts: Vec::new(),
+            proofs: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
             boot: None,
             asked: None,
             approval: None,
@@ -202,6 +213,7 @@ impl Incident {
             self.place.zone = Some(ec2.zone.clone());
             self.place.name.clone_from(&ec2.name);
             self.place.public_address_changes = ec2.stop.public_address_changes;
+            self.place.stop = ec2.stop;
             self.place.elastic_address = ec2.stop.elastic_address;
         }
         if let Some(ssm) = seen.ssm.known() {
@@ -308,6 +320,12 @@ impl Incident {
     /// The attempt that is going on.
     pub fn running_attempt(&mut self) -> Option<&mut Attempt> {
         self.attempts.last_mut().filter(|attempt| attempt.result == AttemptResult::Running)
+    }
+
+    /// What proved a remedy, the last time that it helped; none in records from before proofs were kept.
+    #[must_use]
+    pub fn proof_of(&self, remedy: Remedy) -> Option<Proof> {
+        self.proofs.iter().rev().copied().find(|proof| proof.remedy() == remedy)
     }
 
     /// Remedies that were performed, in order, each as often as it was.

@@ -131,7 +131,7 @@ impl<D: Driver> Function<D> {
         let done = settled(self.driver.run(Trigger::Wake(id), &mut Allowance::new()).await.done)?;
         // Also when the ledger does not know it: nothing is left that the timer could wait for.
         let over = match done.verdict {
-            Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) => true,
+            Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) | Verdict::Planned(_) => true,
             Verdict::Progress | Verdict::Retry(_) => done.incident.is_none(),
         };
         if over {
@@ -149,7 +149,7 @@ impl<D: Driver> Function<D> {
         for (trigger, done) in &ran.follow {
             let count = match (&done.verdict, trigger) {
                 (Verdict::Retry(_), _) => &mut failed,
-                (Verdict::Ignored(_) | Verdict::Refused(_), _) => &mut ignored,
+                (Verdict::Ignored(_) | Verdict::Refused(_) | Verdict::Planned(_), _) => &mut ignored,
                 (Verdict::Progress | Verdict::Closed, Trigger::Signal(_)) => &mut opened,
                 (Verdict::Progress | Verdict::Closed, _) => &mut woken,
             };
@@ -167,15 +167,18 @@ impl<D: Driver> Function<D> {
                 return Ok(json!({ "ok": false, "refusal": refusal }));
             }
         };
-        let OperatorRequest { by, action, at: _ } = &request;
+        let OperatorRequest { by, action, at: _, plan: _ } = &request;
         let said = format!("{action:?}");
         tracing::info!(by = %by, action = said, "an operator asks");
         let done = settled(self.driver.run(Trigger::Operator(request), &mut Allowance::new()).await.done)?;
         let mut answer = Map::new();
+        if let Verdict::Planned(preview) = &done.verdict {
+            answer.insert("plan".to_owned(), operator::told(preview));
+        }
         let refusal = match done.verdict {
             Verdict::Refused(why) => Some(why),
             Verdict::Ignored(why) => Some(why.as_str().to_owned()),
-            Verdict::Progress | Verdict::Closed | Verdict::Retry(_) => None,
+            Verdict::Progress | Verdict::Closed | Verdict::Planned(_) | Verdict::Retry(_) => None,
         };
         answer.insert("ok".to_owned(), refusal.is_none().into());
         if let Some(refusal) = refusal {
@@ -201,7 +204,9 @@ impl Handled {
     fn unanswered(&self) -> Option<PortError> {
         match self.done.as_ref()?.verdict {
             Verdict::Retry(error) => Some(error),
-            Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) => None,
+            Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) | Verdict::Planned(_) => {
+                None
+            }
         }
     }
 
@@ -235,7 +240,9 @@ fn not_sooner(at: Timestamp, now: Timestamp) -> Timestamp {
 fn settled(done: Done) -> Result<Done, Failure> {
     match done.verdict {
         Verdict::Retry(error) => Err(error.into()),
-        Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) => Ok(done),
+        Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) | Verdict::Planned(_) => {
+            Ok(done)
+        }
     }
 }
 

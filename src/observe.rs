@@ -19,6 +19,7 @@ use crate::time::secs_between;
 mod factors;
 mod health;
 mod look;
+mod repair;
 #[cfg(test)]
 pub(crate) mod samples;
 mod sessions;
@@ -26,6 +27,7 @@ mod sessions;
 pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 pub use look::{Depth, Look, Spare, Succession, Successor};
+pub use repair::{HostRefusal, RepairEnd};
 pub use sessions::Sessions;
 
 /// A fact about the world.
@@ -114,6 +116,8 @@ pub struct Observation {
     pub invocation: Fact<Invocation>,
     /// What our last probe said. Absent: none was sent.
     pub probe: Fact<Probe>,
+    /// How our last repair on the host ended. Absent: the look named none.
+    pub repair: Fact<RepairEnd>,
     /// Live Session Manager sessions.
     pub sessions: Fact<Sessions>,
     /// Somebody else's work on the node. Absent: none that a command could be, for the SSM agent is not connected.
@@ -145,6 +149,7 @@ impl Observation {
             factors: Fact::Absent,
             invocation: Fact::Absent,
             probe: Fact::Absent,
+            repair: Fact::Absent,
             successor: Fact::Absent,
             ..Self::unread(node, at)
         }
@@ -166,6 +171,7 @@ impl Observation {
             factors: Fact::Unknown(unread),
             invocation: Fact::Unknown(unread),
             probe: Fact::Unknown(unread),
+            repair: Fact::Unknown(unread),
             sessions: Fact::Unknown(unread),
             busy: Fact::Unknown(unread),
             workload: Fact::Unknown(unread),
@@ -200,6 +206,10 @@ pub struct Ec2 {
     pub system_check: Check,
     /// The instance status check: the operating system.
     pub instance_check: Check,
+    /// The check of attached EBS volumes; undecided where it was not read.
+    pub volumes_check: Check,
+    /// What AWS has scheduled for it, the event that matters most; none: nothing, or nobody asked.
+    pub scheduled: Option<Scheduled>,
     /// The `Name` tag.
     pub name: Option<DisplayName>,
     /// Where it runs.
@@ -240,6 +250,50 @@ pub enum Check {
     Impaired,
     /// Not decided: initializing, insufficient data, or not applicable.
     Undecided,
+}
+
+/// What `DescribeInstanceStatus` says of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusChecks {
+    /// `SystemStatus`.
+    pub system: Check,
+    /// `InstanceStatus`.
+    pub instance: Check,
+    /// `AttachedEbsStatus`.
+    pub volumes: Check,
+    /// Of `Events`, the open one that matters most.
+    pub scheduled: Option<Scheduled>,
+}
+
+impl StatusChecks {
+    /// Nothing is decided, and nothing planned.
+    pub const UNDECIDED: Self =
+        Self { system: Check::Undecided, instance: Check::Undecided, volumes: Check::Undecided, scheduled: None };
+}
+
+/// A scheduled event that is still to come, or in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// What will be done.
+    pub kind: EventKind,
+    /// `NotBefore`.
+    pub not_before: Option<Timestamp>,
+}
+
+/// `Code` of a scheduled event, what ends the instance before what interrupts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// `instance-retirement`.
+    Retirement,
+    /// `instance-stop`.
+    Stop,
+    /// `instance-reboot`, `system-reboot`.
+    Reboot,
+    /// `system-maintenance`.
+    Maintenance,
+    /// What is not known yet.
+    Other,
 }
 
 /// What Defib's tags on a resource say.

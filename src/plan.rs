@@ -24,6 +24,7 @@ mod examine;
 pub mod ladder;
 mod open;
 mod operator;
+pub mod preview;
 mod quiet;
 mod settle;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod verify;
 pub use draft::Plan;
 pub use open::{Opening, Told, admit, open, told};
 pub use operator::{OperatorAnswer, approve, close, fix, fix_look};
+pub use preview::{PlanId, Preview, preview, preview_look};
 pub(crate) use quiet::{is_as_told, is_no_news, told_already};
 pub use settle::{refused, settle};
 
@@ -126,6 +128,7 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
     Look {
         command: incident.command().cloned(),
         probe,
+        repair: verify::late_repair(incident, now),
         group: place.group.clone(),
         container_instance: place.container_instance.clone(),
         calendar,
@@ -136,7 +139,8 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
         depth: Depth::Agents,
         rehearse: false,
         succession: succession(incident),
-        pinged_after: acted_at,
+        // What freed a disk is proven by the host alone.
+        pinged_after: acted_at.filter(|_| !matches!(incident.phase, Phase::Verifying { remedy: Remedy::FreeDisk, .. })),
         seen: None,
     }
 }
@@ -200,7 +204,10 @@ fn spare(phase: &Phase) -> Spare {
         Phase::Draining { then: Then::Park { .. } | Then::End(_), .. } => {
             Spare { ec2: false, ssm: true, ecs: false, asg: true }
         }
-        Phase::Standby { .. } => Spare { ec2: false, ssm: true, ecs: true, asg: false },
+        // What became of the instance meanwhile is seen at the close look after that, unless the group may have replaced it.
+        Phase::Standby { intent, .. } => {
+            Spare { ec2: intent.effect == Effect::EnterStandby, ssm: true, ecs: true, asg: false }
+        }
         Phase::Treating { intent, .. } => match intent.effect {
             Effect::Stop | Effect::Start => Spare { ec2: false, ssm: true, ecs: true, asg: true },
             Effect::Terminate | Effect::Deregister | Effect::ExitStandby => {

@@ -17,6 +17,8 @@ const MAY_NOT: &str = "i-0a1b2c3d4e5f6071b";
 const WELL: &str = "i-0a1b2c3d4e5f6071c";
 const ECS_LOST: &str = "i-0a1b2c3d4e5f6071d";
 const RACK: &str = "mi-0a1b2c3d4e5f6071e";
+const DISK: &str = "i-0a1b2c3d4e5f6071f";
+const RETIRED: &str = "i-0a1b2c3d4e5f60720";
 
 fn world() -> Value {
     let sick = |id: &str, fault: &str| json!({"id": id, "fault": fault, "since_secs": 2_000});
@@ -26,7 +28,7 @@ fn world() -> Value {
     lost["cluster"] = json!("prod-web");
     json!({"instances": [
         sick(NO_PROFILE, "identity.no-instance-profile"), sick(SHUT, "network.unreachable"), sick(NO_NAMES, "network.dns"),
-        denied, {"id": WELL, "cluster": "prod-web"}, lost, {"id": RACK},
+        denied, {"id": WELL, "cluster": "prod-web"}, lost, {"id": RACK}, sick(DISK, "impaired-volume"), sick(RETIRED, "retirement"),
     ]})
 }
 
@@ -98,6 +100,26 @@ fn a_well_node_and_a_rack_have_nothing_that_failed() {
         assert_eq!((&told["well"], &told["cause"], code), (&json!(true), &json!("healthy"), Some(0)), "{told:#}");
         let bad = told["checks"].as_array().unwrap().iter().filter(|line| line["verdict"] == "FAIL").count();
         assert_eq!(bad, 0, "{told:#}");
+    }
+}
+
+#[test]
+fn impaired_volumes_and_a_retirement_are_why_a_node_is_silent() {
+    let desk = Desk::open();
+    let (named, failed) = desk.failed(DISK);
+    assert_eq!(named, "host.io-stalled");
+    assert!(failed.iter().any(|id| id == "E03"), "{failed:?}");
+    let (told, _) = desk.told(RETIRED);
+    assert_eq!(told["cause"], "platform.hardware", "{told:#}");
+}
+
+#[test]
+fn every_check_of_the_api_has_a_line() {
+    let desk = Desk::open();
+    let (told, _) = desk.told(WELL);
+    let ids: Vec<&str> = told["checks"].as_array().unwrap().iter().map(|line| line["id"].as_str().unwrap()).collect();
+    for id in ["E03", "E04", "E05", "E06", "E07", "E08", "S01", "S03", "S13", "C01", "C02", "C03", "C04", "C16"] {
+        assert!(ids.contains(&id), "{id}: {ids:?}");
     }
 }
 

@@ -181,7 +181,7 @@ fn every_fault_that_the_account_knows_can_be_played() {
         "command.script-timeout",
         "healthy",
     ];
-    let known: Vec<&str> = Ailment::all().iter().map(|ailment| ailment.cause().code()).collect();
+    let known: Vec<&str> = Ailment::all().iter().map(|ailment| ailment.code()).collect();
     assert!(wanted.iter().all(|fault| known.contains(fault)));
     for fault in known {
         let ran = defib(&["simulate", "--fault", fault, "--json"]);

@@ -69,7 +69,7 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
     ("host.boot-failure",                 "BP",   "no",        "no",      "E05: boot once, then replace; a bad line in fstab survives it"),
     ("host.network-stack",                "BP",   "no",        "no",      "H12: boot; H10: only if it leaks; H14: notify"),
     // System status check: stop/start or replace (DESIGN.md §6).
-    ("platform.hardware",                 "CP",   "no",        "no",      "E01, H18: a boot stays on the same hardware"),
+    ("platform.hardware",                 "CP",   "no",        "no",      "E01, E04 (retirement), H18: a boot stays on the same hardware"),
     // Never a fault of the node.
     ("command.script-timeout",            "-",    "no",        "no",      "S02: the script"),
     ("command.rejected",                  "-",    "no",        "no",      "S02: AccessDenied, InvalidPlatform, Terminated"),

@@ -74,6 +74,25 @@ fn a_hung_ssm_agent_looks_online_for_minutes_and_its_commands_sit_in_pending() {
 }
 
 #[test]
+fn a_host_that_refuses_its_repair_says_why_by_its_exit_code() {
+    let hung = json!({ "id": WEB, "fault": "runtime.docker-hung", "cluster": "blue" });
+    let mut door = Door::open(&json!({ "instances": [hung] }));
+    door.wait(180);
+    let repair = |door: &mut Door, action: &str| {
+        let command = door.send(WEB, "Defib-prod-Repair-0a1b2c3d", &json!({ "Action": [action] }));
+        door.wait(60);
+        let list = json!({ "CommandId": command, "InstanceId": WEB, "Details": true });
+        let list = door.ssm("ListCommandInvocations", &list);
+        let row = &list["CommandInvocations"][0];
+        (row["Status"].clone(), row["CommandPlugins"][0]["ResponseCode"].clone())
+    };
+    assert_eq!(repair(&mut door, "restart-ecs-agent"), (json!("Failed"), json!(13)), "docker does not answer");
+    assert_eq!(repair(&mut door, "restart-runtime"), (json!("Success"), json!(0)));
+    door.wait(120);
+    assert_eq!(repair(&mut door, "restart-ecs-agent"), (json!("Success"), json!(0)), "it answers again");
+}
+
+#[test]
 fn an_invocation_cannot_be_read_in_its_first_seconds() {
     let mut door = Door::open(&json!({ "instances": [{ "id": WEB, "fault": "host.disk-full", "cluster": "blue" }] }));
     door.wait(60);
@@ -153,6 +172,32 @@ fn a_stopped_instance_vanishes_from_systems_manager_and_from_the_default_status(
     door.query(EC2, &format!("StartInstances&InstanceId.1={WEB}"));
     door.wait(400);
     assert!(door.listed(WEB).is_some());
+}
+
+#[test]
+fn impaired_volumes_and_a_retirement_show_in_the_status_until_a_stop_and_start() {
+    let ill = |id: &str, fault: &str| json!({ "id": id, "fault": fault, "since_secs": 1800 });
+    let mut door = Door::open(&json!({ "instances": [ill(WEB, "impaired-volume"), ill(OTHER, "retirement")] }));
+    let status = |door: &mut Door, id: &str| door.query(EC2, &format!("DescribeInstanceStatus&InstanceId.1={id}")).text;
+    let volumes = |text: &str| {
+        let part = text.split("<attachedEbsStatus>").nth(1).and_then(|rest| rest.split("</attachedEbsStatus>").next());
+        let last = part.and_then(|part| part.rsplit("<status>").next()).unwrap();
+        last.split('<').next().unwrap().to_owned()
+    };
+    let web = status(&mut door, WEB);
+    assert_eq!((volumes(&web).as_str(), web.contains("<code>instance-")), ("impaired", false), "{web}");
+    let other = status(&mut door, OTHER);
+    assert_eq!(volumes(&other), "ok");
+    assert!(other.contains("<code>instance-retirement</code>") && other.contains("<notBefore>2026-12-0"), "{other}");
+    for call in ["RebootInstances", "StopInstances", "StartInstances"] {
+        door.query(EC2, &format!("{call}&InstanceId.1={WEB}&InstanceId.2={OTHER}"));
+        door.wait(900);
+        let still = call == "RebootInstances";
+        if call != "StopInstances" {
+            assert_eq!(volumes(&status(&mut door, WEB)) == "impaired", still, "{call}");
+            assert_eq!(status(&mut door, OTHER).contains("instance-retirement"), still, "{call}");
+        }
+    }
 }
 
 #[test]

@@ -17,9 +17,9 @@ use defib::guard::breaker::{Breaker, Tried, Trip, TripReason};
 use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
-    Outcome, Phase, Place, ProbeSent, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
+    Outcome, Phase, Place, ProbeSent, Proof, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
 };
-use defib::observe::{Blind, Busy, Factor, InvocationStatus, Manager, Platform, Standing};
+use defib::observe::{Blind, Busy, Factor, HostRefusal, InvocationStatus, Manager, Platform, Standing, StopGates};
 use defib::policy::standing::{Fallen, News as PolicyNews};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
@@ -246,6 +246,7 @@ fn events() -> Vec<Event> {
     use AttemptResult::{Failed as DidNotHelp, Helped, NotSent, Refused, Running as GoesOn};
     let results = [GoesOn, Helped, DidNotHelp, Refused, NotSent];
     all.extend(results.map(|result| Event::Ended { remedy: Remedy::FreeDisk, result }));
+    all.extend(HostRefusal::ALL.map(|why| Event::HostRefused { remedy: Remedy::RestartEcsAgent, why }));
     all.extend(refusals().into_iter().map(Event::Parked));
     let by = || Some(Arc::from("ops \"night\" shift"));
     let words = [OperatorWord::Fix, OperatorWord::Approved, OperatorWord::Closed, OperatorWord::Cleared];
@@ -281,6 +282,7 @@ fn incident(phase: Phase) -> Incident {
             platform: Platform::Snap,
             tasks: 11,
             public_address_changes: true,
+            stop: StopGates::default(),
             elastic_address: true,
             services: Arc::from(["web".parse().unwrap()]),
             factors: Arc::from([Factor::Subnet("subnet-0a1b".parse().unwrap())]),
@@ -304,6 +306,7 @@ fn incident(phase: Phase) -> Incident {
             },
             Attempt { remedy: Remedy::Reboot, at: at("14:12:11"), acted_at: None, result: AttemptResult::Running },
         ],
+        proofs: Vec::new(),
         diagnosis: Some(Diagnosis {
             cause: Cause::PlatformHardware,
             confidence: 97,
@@ -315,6 +318,7 @@ fn incident(phase: Phase) -> Incident {
             ]),
         }),
         probe: Some(ProbeSent { at: at("14:07:00"), command: Some(command()) }),
+        repair: None,
         boot: "57ed6975-ea0f-4ae0-a672-6b9fa49b58a1".parse().ok(),
         asked: Some(Ask { by: Arc::from("ops"), at: at("14:06:00"), remedy: Some(Remedy::Reboot) }),
         approval: Some(Approval { by: Arc::from("ops"), remedy: Remedy::Reboot, until: at("15:06:00") }),
@@ -427,6 +431,27 @@ fn every_signal_refusal_and_ending_is_stored_as_ever() {
     frozen("signals", &signals());
     frozen("refusals", &refusals());
     frozen("endings", &endings());
+}
+
+#[test]
+fn every_proof_is_stored_as_ever() {
+    let at = at("14:31:07");
+    let proofs = [
+        Proof::DiskFree { asked_at: at },
+        Proof::SsmPinged { at, asked_at: Some(at) },
+        Proof::SsmPinged { at, asked_at: None },
+        Proof::EcsConnected { since: at },
+        Proof::RuntimeAnswers { since: at },
+        Proof::Booted { at },
+        Proof::BackAfterReboot { pinged_at: Some(at) },
+        Proof::BackAfterReboot { pinged_at: None },
+        Proof::Launched { at },
+        Proof::GroupWhole { in_service: 5, desired: 6 },
+    ];
+    frozen("proofs", &proofs.to_vec());
+    let mut remedies: Vec<Remedy> = proofs.iter().map(|proof| proof.remedy()).collect();
+    remedies.dedup();
+    assert_eq!(remedies, Remedy::ALL, "each remedy has its proof");
 }
 
 #[test]
@@ -575,7 +600,7 @@ fn is_known(signal: &SignalKind, refusal: &Refusal, ending: &Ending, event: &Eve
         | L::Ended { .. }
         | L::Parked(_)
         | L::Unparked => {}
-        L::Operator(_) | L::Reminded | L::Closed(_) => {}
+        L::HostRefused { .. } | L::Operator(_) | L::Reminded | L::Closed(_) => {}
     }
 }
 

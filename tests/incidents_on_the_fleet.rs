@@ -1,155 +1,177 @@
-//! Whole incidents over the wire: the real engine, the ledger in memory, and the nodes behind the simulated account's HTTP door.
-//! Each prints its calls, so that the next cut is easy to see.
+//! What whole incidents cost in calls of AWS, and that each call is allowed to the role of its mode: the real engine, the ledger in
+//! memory, and the nodes behind the simulated account's HTTP door. Each prints its calls, so that the next cut is easy to see.
 
 #![cfg(all(feature = "aws", feature = "cli"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)] // So may helpers of tests.
 
 mod fleet_door;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+#[path = "fleet_door/cost.rs"]
+mod cost;
+#[path = "fleet_door/edge.rs"]
+mod edge;
+#[path = "fleet_door/role.rs"]
+mod role;
 
-use defib::engine::{self, Answer, Context, Done, Pass, Request, Trigger};
+use cost::Class;
 use defib::event::{Signal, SignalKind, SweptAgent};
-use defib::incident::{IncidentId, Outcome, Phase};
-use defib::node::NodeId;
+use defib::incident::Outcome;
 use defib::observe::Look;
-use defib::policy::{Mode, Policy};
-use defib::ports::{Key, Ports as _};
-use defib::sim::account::Account;
-use defib::sim::world::{World, WorldSettings};
-use defib::time::after;
-use fleet_door::{Door, home};
-use jiff::Timestamp;
+use defib::policy::Mode;
+use defib::ports::Performed;
+use edge::{Edge, Lived, Place, node, world};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
-
-const NODE: &str = "i-0a1b2c3d4e5f60718";
 
 /// Passes over one incident, at most.
 const PASSES_MAX: usize = 200;
+/// Passes until a call is refused, at most: a stop and start with everything around it.
+const UNTIL_REFUSED: usize = 45;
 
-/// An account whose ledger is in memory and whose nodes are behind the door.
-struct Edge {
-    ledger: Account,
-    door: Door,
-    runtime: Runtime,
-    context: Arc<Context>,
+/// What issues and docs call an incident's price: calls of Systems Manager, EC2, ECS and Auto Scaling that serve it alone.
+struct Story {
+    name: &'static str,
+    place: Place,
+    fault: &'static str,
+    mode: Mode,
+    agent: SweptAgent,
+    ends: Outcome,
+    calls_max: usize,
 }
 
-impl Edge {
-    fn open(world: &Value, mode: Mode) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let door = runtime.block_on(Door::open(world));
-        let settings =
-            WorldSettings { home: home(), start: door.now(), seed: 1, flapping: false, background_commands: false };
-        let policy = Policy { mode, ..Policy::default() };
-        let context = Arc::new(Context { home: home(), policy });
-        Self { ledger: Account::new(World::new(settings)), door, runtime, context }
+impl Story {
+    /// Lives through it with a role of these statements, for so many passes at most.
+    fn live_under(&self, statements: &[Value], passes_max: usize) -> Lived {
+        let mut edge = Edge::open(&world(self.place, Some(self.fault)), self.mode);
+        edge.door.under(&role::statements(self.mode.as_str()));
+        let signal = edge.swept(self.agent);
+        edge.door.under(statements);
+        edge.live(signal, passes_max)
     }
 
-    fn pass(&mut self, trigger: Trigger) -> Done {
-        let (mut pass, mut request) =
-            Pass::new(Arc::clone(&self.context), trigger).step(Answer::Start, self.door.now());
-        loop {
-            let now = self.door.now();
-            let answer = match &request {
-                Request::Done(done) => return done.clone(),
-                Request::Observe(node, look) => {
-                    Answer::Observed(Arc::new(self.runtime.block_on(self.door.nodes.observe(*node, look, now))))
-                }
-                Request::Perform(perform) => {
-                    Answer::Performed(self.runtime.block_on(self.door.nodes.perform(perform, now)))
-                }
-                other => engine::answer(&mut self.ledger, other, now),
-            };
-            (pass, request) = pass.step(answer, self.door.now());
-        }
-    }
-
-    /// Follows an incident from its signal to its end, and tells what it cost.
-    fn live(&mut self, signal: Signal) -> (Option<Outcome>, Vec<Vec<String>>) {
-        let _ = self.door.calls();
-        let mut done = self.pass(Trigger::Signal(signal));
-        let mut calls = vec![self.door.calls()];
-        let Some(id) = done.incident else { return (None, calls) };
-        for _ in 0..PASSES_MAX {
-            let Some(at) = done.wake_at.filter(|_| !self.rests(id)) else { break };
-            let wait = at.as_second() - self.door.now().as_second();
-            self.door.advance(wait.max(1));
-            done = self.pass(Trigger::Wake(id));
-            calls.push(self.door.calls());
-        }
-        self.tell(id, &calls);
-        (self.outcome(id), calls)
-    }
-
-    /// Whether it rests for a person.
-    fn rests(&mut self, id: IncidentId) -> bool {
-        let now = self.door.now();
-        let incident = self.ledger.load(Key::Incident(id), now).unwrap().incident;
-        incident.is_some_and(|incident| matches!(incident.phase, Phase::Resting { .. }))
-    }
-
-    fn outcome(&mut self, id: IncidentId) -> Option<Outcome> {
-        let now = self.door.now();
-        match &self.ledger.load(Key::Incident(id), now).unwrap().incident?.phase {
-            Phase::Closed { ending, .. } => Some(ending.outcome()),
-            _ => None,
-        }
-    }
-
-    fn tell(&mut self, id: IncidentId, calls: &[Vec<String>]) {
-        let now = self.door.now();
-        let incident = self.ledger.load(Key::Incident(id), now).unwrap().incident.unwrap();
-        for entry in &incident.history {
-            println!("{} {:?}", entry.at, entry.event);
-        }
-        println!("{:?}", incident.phase);
-        for (n, calls) in calls.iter().enumerate() {
-            println!("pass {n}: {}", calls.join(" "));
-        }
-        let mut sums: BTreeMap<&str, usize> = BTreeMap::new();
-        for call in calls.iter().flatten() {
-            *sums.entry(call.as_str()).or_default() += 1;
-        }
-        println!("{} calls: {sums:?}", calls.iter().flatten().count());
+    /// It ends as it must, within its price, and the role of its mode refuses none of its calls.
+    fn holds(&self) {
+        let lived = self.live_under(&role::statements(self.mode.as_str()), PASSES_MAX);
+        lived.tell(self.name);
+        assert_eq!(lived.outcome, Some(self.ends), "{}", self.name);
+        assert_eq!(refused(&lived), [""; 0], "{}: the role of mode {} refuses what it does", self.name, self.mode);
+        let calls = lived.cost.of(Class::Own);
+        assert!(calls <= self.calls_max, "{}: {calls} calls, and at most {} are allowed", self.name, self.calls_max);
     }
 }
 
-fn node() -> NodeId {
-    NODE.parse().unwrap()
+/// The calls that were refused for want of leave.
+fn refused(lived: &Lived) -> Vec<String> {
+    let calls = lived.cost.0.iter().flatten().filter(|call| call.is_denied());
+    calls.map(|call| format!("{}:{}", call.service, call.operation)).collect()
 }
 
-fn swept(agent: SweptAgent, at: Timestamp) -> Signal {
-    Signal { node: node(), at, kind: SignalKind::Swept { agent, since: Some(after(at, -900)) } }
+const RESTART: Story = Story {
+    name: "a restart of the ECS agent",
+    place: Place::Cluster,
+    fault: "ecs-agent.hung",
+    mode: Mode::Restart,
+    agent: SweptAgent::Ecs,
+    ends: Outcome::Fixed,
+    calls_max: 12,
+};
+
+const REBOOT: Story = Story {
+    name: "a reboot",
+    place: Place::Alone,
+    fault: "ssm-agent.hung",
+    mode: Mode::Cycle,
+    agent: SweptAgent::Ssm,
+    ends: Outcome::Cycled,
+    calls_max: 16,
+};
+
+const REBOOT_IN_GROUP: Story =
+    Story { name: "a reboot of a group's member", place: Place::Group, calls_max: 18, ..REBOOT };
+
+const REBOOT_IN_CLUSTER: Story = Story {
+    name: "a reboot of a container instance with tasks",
+    place: Place::Cluster,
+    fault: "host.kernel-hang",
+    calls_max: 54,
+    ..REBOOT
+};
+
+const STOP_START: Story = Story { name: "a stop and start", fault: "platform.hardware", calls_max: 24, ..REBOOT };
+
+const STOP_START_IN_CLUSTER: Story = Story {
+    name: "a stop and start of a container instance with tasks",
+    place: Place::Cluster,
+    calls_max: 80,
+    ..STOP_START
+};
+
+const REPLACE: Story = Story {
+    name: "a replacement",
+    place: Place::Cluster,
+    fault: "ecs-agent.instance-type-changed",
+    mode: Mode::Replace,
+    agent: SweptAgent::Ecs,
+    ends: Outcome::Replaced,
+    calls_max: 24,
+};
+
+const DISK: Story = Story {
+    name: "a full disk",
+    place: Place::Cluster,
+    fault: "host.disk-full",
+    mode: Mode::Restart,
+    agent: SweptAgent::Ecs,
+    ends: Outcome::Fixed,
+    calls_max: 32,
+};
+
+#[test]
+fn an_agent_is_restarted() {
+    RESTART.holds();
 }
 
-/// A cluster of six in one group, of which the first is ill.
-fn cluster(fault: Option<&str>) -> Value {
-    let tags = json!({"defib:managed": "true"});
-    let member = |n: u8| {
-        let mut member =
-            json!({"id": format!("i-0a1b2c3d4e5f6071{n}"), "tags": tags, "cluster": "web", "group": "web-asg"});
-        if n == 8
-            && let Some(fault) = fault
-        {
-            (member["fault"], member["since_secs"]) = (json!(fault), json!(1_200));
-        }
-        member
-    };
-    let instances: Vec<Value> = (1..=8).map(member).collect();
-    json!({"instances": instances, "groups": [{"name": "web-asg", "min": 1, "max": 10, "tags": {"defib:managed": "true"}}]})
+#[test]
+fn a_full_disk_is_freed() {
+    DISK.holds();
+}
+
+#[test]
+fn a_silent_node_is_rebooted() {
+    REBOOT.holds();
+}
+
+#[test]
+fn a_silent_member_of_a_group_is_rebooted() {
+    REBOOT_IN_GROUP.holds();
+}
+
+#[test]
+fn a_silent_container_instance_is_drained_and_rebooted() {
+    REBOOT_IN_CLUSTER.holds();
+}
+
+#[test]
+fn a_node_on_failing_hardware_is_stopped_and_started() {
+    STOP_START.holds();
+}
+
+#[test]
+fn a_container_instance_on_failing_hardware_is_drained_stopped_and_started() {
+    STOP_START_IN_CLUSTER.holds();
+}
+
+#[test]
+fn what_cannot_be_cured_is_replaced() {
+    REPLACE.holds();
 }
 
 #[test]
 fn a_flap_that_heals_by_itself_costs_four_calls() {
-    let mut world = cluster(Some("ecs-agent.stopped"));
+    let mut world = world(Place::Cluster, Some("ecs-agent.stopped"));
     (world["instances"][7]["since_secs"], world["instances"][7]["lasts_secs"]) = (json!(120), json!(240));
     let mut edge = Edge::open(&world, Mode::Restart);
-    // As after a sweep: the function is warm.
     let now = edge.door.now();
-    edge.runtime.block_on(edge.door.nodes.troubled(now)).unwrap();
+    let _ = edge.swept(SweptAgent::Ecs);
     let seen = edge.runtime.block_on(edge.door.nodes.observe(node(), &Look::default(), now));
     let ecs = seen.ecs.known().unwrap();
     assert!(!ecs.connected);
@@ -158,50 +180,101 @@ fn a_flap_that_heals_by_itself_costs_four_calls() {
         cluster: Some(ecs.cluster.clone()),
         version: None,
     };
-    let (outcome, calls) = edge.live(Signal { node: node(), at: now, kind });
-    assert_eq!(outcome, Some(Outcome::SelfHealed));
-    assert_eq!(calls.iter().flatten().count(), 4, "{calls:?}");
-}
-
-#[test]
-fn an_ecs_agent_is_restarted() {
-    let mut edge = Edge::open(&cluster(Some("ecs-agent.hung")), Mode::Restart);
-    let at = edge.door.now();
-    let (outcome, _) = edge.live(swept(SweptAgent::Ecs, at));
-    assert_eq!(outcome, Some(Outcome::Fixed));
-}
-
-#[test]
-fn a_silent_node_is_rebooted() {
-    let mut edge = Edge::open(&cluster(Some("host.kernel-hang")), Mode::Cycle);
-    let at = edge.door.now();
-    let (outcome, _) = edge.live(swept(SweptAgent::Ssm, at));
-    assert_eq!(outcome, Some(Outcome::Cycled));
-}
-
-#[test]
-fn a_node_on_failing_hardware_is_stopped_and_started() {
-    let mut edge = Edge::open(&cluster(Some("platform.hardware")), Mode::Cycle);
-    let at = edge.door.now();
-    let (outcome, _) = edge.live(swept(SweptAgent::Ssm, at));
-    assert_eq!(outcome, Some(Outcome::Cycled));
-}
-
-#[test]
-fn what_cannot_be_cured_is_replaced() {
-    let mut edge = Edge::open(&cluster(Some("ecs-agent.instance-type-changed")), Mode::Replace);
-    let at = edge.door.now();
-    let (outcome, _) = edge.live(swept(SweptAgent::Ecs, at));
-    assert_eq!(outcome, Some(Outcome::Replaced));
+    let lived = edge.live(Signal { node: node(), at: now, kind }, PASSES_MAX);
+    lived.tell("a flap");
+    assert_eq!(lived.outcome, Some(Outcome::SelfHealed));
+    assert_eq!(lived.cost.counted().count(), 4, "censuses and diagnosis included");
 }
 
 #[test]
 fn a_node_without_a_role_is_told_and_not_treated() {
-    let mut edge = Edge::open(&cluster(Some("identity.no-instance-profile")), Mode::Replace);
-    let at = edge.door.now();
-    let (outcome, _) = edge.live(swept(SweptAgent::Ssm, at));
-    println!("{outcome:?}");
-    assert!(matches!(outcome, Some(Outcome::NotOurs | Outcome::Blocked) | None));
-    let landed = edge.door.ask("GET", "/world", "")["landed"].clone();
-    assert!(landed.as_array().unwrap().iter().all(|effect| effect["effect"] == "probe"), "{landed}");
+    let mut edge = Edge::open(&world(Place::Cluster, Some("identity.no-instance-profile")), Mode::Replace);
+    let signal = edge.swept(SweptAgent::Ssm);
+    let lived = edge.live(signal, PASSES_MAX);
+    lived.tell("a node without a role");
+    assert!(matches!(lived.outcome, Some(Outcome::NotOurs | Outcome::Blocked) | None), "{:?}", lived.outcome);
+    assert_eq!(edge.landed(), [""; 0]);
+}
+
+/// What changes something at a node or its services.
+fn changes(lived: &Lived) -> Vec<String> {
+    let reads = ["Describe", "Get", "List", "Simulate"];
+    let calls = lived.cost.0.iter().flatten().filter(|call| !reads.iter().any(|read| call.operation.starts_with(read)));
+    calls.map(|call| call.operation.clone()).collect()
+}
+
+#[test]
+fn an_action_that_the_template_lost_is_noticed() {
+    for (story, action) in [
+        (RESTART, "ssm:SendCommand"),
+        (RESTART, "ecs:DescribeContainerInstances"),
+        (REBOOT, "ec2:RebootInstances"),
+        (REBOOT, "ec2:DescribeInstances"),
+        (REBOOT_IN_CLUSTER, "ecs:UpdateContainerInstancesState"),
+        (STOP_START, "ec2:StopInstances"),
+        (STOP_START, "ec2:DescribeInstanceAttribute"),
+        (STOP_START_IN_CLUSTER, "autoscaling:EnterStandby"),
+        (REPLACE, "autoscaling:TerminateInstanceInAutoScalingGroup"),
+        (REPLACE, "ecs:DeregisterContainerInstance"),
+        (REPLACE, "autoscaling:DescribeInstanceRefreshes"),
+    ] {
+        let less = role::without(&role::statements(story.mode.as_str()), action);
+        let lived = story.live_under(&less, UNTIL_REFUSED);
+        assert!(
+            refused(&lived).iter().any(|call| call == action),
+            "{}: without {action} nothing is refused",
+            story.name
+        );
+    }
+}
+
+#[test]
+fn what_gives_back_is_refused_where_the_template_lost_it() {
+    for action in ["ec2:StartInstances", "autoscaling:ExitStandby"] {
+        let less = role::without(&role::statements("cycle"), action);
+        let lived = STOP_START_IN_CLUSTER.live_under(&less, UNTIL_REFUSED);
+        assert!(refused(&lived).iter().any(|call| call == action), "without {action} nothing is refused");
+    }
+}
+
+#[test]
+fn nobody_asks_for_more_than_the_mode_allows() {
+    // Each calls for more than its mode has, or for all of it.
+    let faults = [
+        (Mode::Observe, "ecs-agent.hung", SweptAgent::Ecs),
+        (Mode::Observe, "ecs-agent.instance-type-changed", SweptAgent::Ecs),
+        (Mode::Observe, "ssm-agent.hung", SweptAgent::Ssm),
+        (Mode::Observe, "host.disk-full", SweptAgent::Ecs),
+        (Mode::Observe, "platform.hardware", SweptAgent::Ssm),
+        (Mode::Observe, "runtime.docker-hung", SweptAgent::Ecs),
+        (Mode::Restart, "ssm-agent.hung", SweptAgent::Ssm),
+        (Mode::Restart, "runtime.docker-hung", SweptAgent::Ecs),
+        (Mode::Restart, "platform.hardware", SweptAgent::Ssm),
+        (Mode::Cycle, "runtime.docker-hung", SweptAgent::Ecs),
+        (Mode::Cycle, "ecs-agent.instance-type-changed", SweptAgent::Ecs),
+    ];
+    for (mode, fault, agent) in faults {
+        let story = Story { fault, agent, mode, place: Place::Cluster, ..REBOOT };
+        let lived = story.live_under(&role::statements(mode.as_str()), 25);
+        assert_eq!(refused(&lived), [""; 0], "{fault} in mode {mode}");
+        if mode == Mode::Observe {
+            assert_eq!(changes(&lived), [""; 0], "{fault} in mode {mode}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_was_opted_out_meanwhile_is_refused_by_the_role_as_well() {
+    let edge = Edge::open(&world(Place::Alone, None), Mode::Cycle);
+    edge.door.under(&role::statements("cycle"));
+    for (tags, performed, outcome) in [
+        (json!({"defib:managed": "true"}), Performed::Done { command: None }, "ok"),
+        (json!({}), Performed::Refused, "UnauthorizedOperation"),
+        (json!({"defib:managed": "true", "defib:mode": "OFF"}), Performed::Refused, "UnauthorizedOperation"),
+    ] {
+        let change = json!({"tags": [{"instance": edge::NODE, "tags": tags}]});
+        edge.door.ask("POST", "/world", &change.to_string());
+        assert_eq!(edge.reboot(), performed, "{tags}");
+        assert_eq!(edge.door.received().last().map(|call| call.outcome.clone()), Some(outcome.to_owned()), "{tags}");
+    }
 }

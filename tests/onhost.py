@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The probe on broken hosts: each a machine with a real systemd, booted by systemd-nspawn, on which it runs as it ships.
+"""Probe and repairs on broken hosts: each a machine with a real systemd, booted by systemd-nspawn, on which they run as they ship.
 
 What the probe prints there goes to `defib diagnose`, and a host is judged by its answer: the cause, whether a restart or a
-reboot helps, and nothing above noise where nothing is wrong.
+reboot helps, and nothing above noise where nothing is wrong. A repair is judged by the answers before and after it. What is proven
+by it stands in tests/onhost/proven.json, which a whole run must find as it is.
 
 `tests/onhost.py [WORD …]` runs the hosts whose names hold one of the words, else all, with the command line that is built
-in release. Prints a line a host and ends with `N passed, N failed`. Exit code: 0, 1 when a host failed, 77 when a tool is
+in release; `probes` and `repairs` are words for all of a kind, and `--write` writes what is proven. Prints a line a host and ends
+with `N passed, N failed`. `--plants` plays faults of the repair instead, each of which must be caught. Exit code: 0, 1 when a host failed, 77 when a tool is
 missing, 78 when this machine cannot do it (no root, no namespaces, no mounts); the last line is the reason.
 """
 
@@ -21,10 +23,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from onhost import certificates
+from onhost import certificates, hands
 from onhost.cases import CASES
 from onhost.machine import Machine, Trouble, hierarchies, remove_group
+from onhost.plants import PLANTS, planted, story
 from onhost.remedies import expected
+from onhost.repairs import REPAIRS
 
 ROOT = Path(__file__).resolve().parent.parent
 # The command line, as the stage `onhost` of scripts/test.py builds it.
@@ -42,7 +46,10 @@ PROBE_LIMIT_SECS, OUTPUT_MAX, FIRST_MAX, EVIDENCE_MAX = 60, 24_000, 2_400, 400
 # Characters of the agents' last words.
 BOX_MAX = 2_000
 SEVERITIES = ("cause", "symptom", "noise")
-AT_ONCE = 3
+# A repair mostly waits.
+AT_ONCE, REPAIRS_AT_ONCE = 3, 4
+PROVEN = ROOT / "tests" / "onhost" / "proven.json"
+WRITE, PLANTED = "--write", "--plants"
 # What the kernel of this very machine may have said that would be a finding.
 TROUBLE = "[Oo]ut of memory|lockup|blocked for more than|I/O error|Oops|BUG:|[Rr]emounting filesystem|EXT4-fs error|XFS .*[Ss]hut|dropping packet|Hardware Error"
 
@@ -159,23 +166,79 @@ def play(number, case, folder, keys, script, usable):
     return not faults, line
 
 
+def play_repair(number, case, folder, keys, scripts):
+    """One repair; answers whether all was well, and its line."""
+    shell = SHELLS[number % 2]
+    faults, seen, took = hands.play(f"{prefix()}r{number}", case, folder, keys, scripts, diagnosed, shell)
+    became = f"{case.before or 'healthy'} -> {case.after or 'healthy'}"
+    line = f"{'FAILED' if faults else 'ok    '} {case.remedy}: {case.name} ({case.layout}), {became}, exit {case.code} {took:5.1f} s"
+    if faults:
+        line += "".join(f"\n         {fault}" for fault in faults) + "".join(f"\n         | {one}" for one in seen)
+    return not faults, line
+
+
 def prefix():
     """How the names of this run's machines begin: with the process outside, since every nest counts its own from 1."""
     return f"defib-host-{os.environ.get(OUTSIDE) or os.getpid()}-"
 
 
-def play_all(scratch, words):
-    chosen = [case for case in CASES if not words or any(word in case.name for word in words)]
+def chosen(cases, kind, words):
+    words = [word for word in words if word not in (WRITE, PLANTED)]
+    return [case for case in cases if not words or kind in words or any(word in case.name for word in words)]
+
+
+def proven(repairs):
+    """What the repairs prove, as text of proven.json: a row a line, so that a change shows."""
+    rows = [row for case in repairs for row in case.rows()]
+    return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n]\n"
+
+
+def play_plant(number, plant, folder, keys, scripts):
+    """A fault of the repair on the host that must catch it; answers whether it did, and its line."""
+    case = story(plant, REPAIRS)
+    ill = scripts | {"repair": planted(plant, scripts["repair"])}
+    faults, _, took = hands.play(f"{prefix()}p{number}", case, folder, keys, ill, diagnosed)
+    line = f"{'ok    ' if faults else 'FAILED'} {plant.name} ({plant.remedy}) {took:5.1f} s"
+    return bool(faults), line + f"\n         {faults[0] if faults else 'was not caught by: ' + plant.story}"
+
+
+def play_plants(scratch, words):
     keys = certificates.make(Path(scratch) / "keys")
-    script = documents.script("probe", lean=True)
-    usable, started, good = shells(), time.monotonic(), 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for well, line in pool.map(lambda pair: play(*pair, Path(scratch), keys, script, usable), enumerate(chosen)):
+    scripts = {"probe": documents.script("probe", lean=True), "repair": documents.script("repair.sh", lean=True)}
+    plants, good = chosen(PLANTS, "plants", words), 0
+    with ThreadPoolExecutor(REPAIRS_AT_ONCE) as pool:
+        for well, line in pool.map(lambda pair: play_plant(*pair, Path(scratch), keys, scripts), enumerate(plants)):
             print(line, flush=True)
             good += well
-    print(f"{len(chosen)} hosts in {time.monotonic() - started:.0f} s")
-    print(f"{good} passed, {len(chosen) - good} failed", flush=True)
-    return 0 if good == len(chosen) else 1
+    print(f"{good} passed, {len(plants) - good} failed", flush=True)
+    return 0 if good == len(plants) else 1
+
+
+def play_all(scratch, words):
+    probes, repairs = chosen(CASES, "probes", words), chosen(REPAIRS, "repairs", words)
+    keys = certificates.make(Path(scratch) / "keys")
+    scripts = {"probe": documents.script("probe", lean=True), "repair": documents.script("repair.sh", lean=True)}
+    usable, started, good, healed = shells(), time.monotonic(), 0, []
+    with ThreadPoolExecutor(AT_ONCE) as some, ThreadPoolExecutor(REPAIRS_AT_ONCE) as others:
+        of_repairs = [others.submit(play_repair, *pair, Path(scratch), keys, scripts) for pair in enumerate(repairs)]
+        of_probes = [some.submit(play, *pair, Path(scratch), keys, scripts["probe"], usable) for pair in enumerate(probes)]
+        for played in (*of_probes, *of_repairs):
+            well, line = played.result()
+            print(line, flush=True)
+            good += well
+        healed = [case for case, played in zip(repairs, of_repairs) if played.result()[0]]
+    count = len(probes) + len(repairs)
+    print(f"{len(probes)} hosts and {len(repairs)} repairs in {time.monotonic() - started:.0f} s")
+    # Only what was played and went well is proven.
+    if len(repairs) == len(REPAIRS):
+        count += 1
+        if WRITE in words:
+            PROVEN.write_text(proven(healed), encoding="utf-8")
+        told = PROVEN.exists() and PROVEN.read_text(encoding="utf-8") == proven(healed)
+        good += told
+        print(f"{'ok    ' if told else 'FAILED'} {PROVEN.name} holds what was proven" + ("" if told else ": python3 tests/onhost.py --write"))
+    print(f"{good} passed, {count - good} failed", flush=True)
+    return 0 if good == count else 1
 
 
 def leave(code, reason):
@@ -186,7 +249,7 @@ def leave(code, reason):
 def main():
     words = sys.argv[1:]
     if os.environ.get(NEST):
-        return play_all(os.environ[NEST], words)
+        return (play_plants if PLANTED in words else play_all)(os.environ[NEST], words)
     if sys.platform != "linux" or os.geteuid() != 0:
         return leave(CANNOT, "booting a machine needs Linux and root")
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})

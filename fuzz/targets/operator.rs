@@ -71,6 +71,7 @@ fn assert_request(request: &Value) {
     let named = |id: String| [text("node"), text("id")].iter().any(|given| given.trim().contains(&id));
     match wanted.action {
         Action::Fix(node, _) => assert!(named(node.to_string()) && text("action") == "fix"),
+        Action::Preview(node, _) => assert!(named(node.to_string()) && text("action") == "plan"),
         Action::Approve(id) => assert!(named(id.to_string()) && text("action") == "approve"),
         Action::Close(id) => assert!(named(id.to_string()) && text("action") == "close"),
         Action::Switch(Switch::Mute(node, until)) => {

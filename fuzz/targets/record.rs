@@ -41,6 +41,7 @@ fn looks(incident: &Incident) -> [Observation; 2] {
         factors: Fact::Unknown(Blind::Throttled),
         invocation: Fact::Unknown(Blind::Throttled),
         probe: Fact::Unknown(Blind::Throttled),
+        repair: Fact::Unknown(Blind::Throttled),
         sessions: Fact::Unknown(Blind::Throttled),
         busy: Fact::Unknown(Blind::Throttled),
         workload: Fact::Unknown(Blind::Throttled),

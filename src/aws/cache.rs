@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_sdk_ec2::types::Instance;
 use jiff::Timestamp;
 
 use super::observe::asg::Seen as Members;
@@ -14,8 +15,12 @@ use super::observe::ssm::Row as SsmRow;
 use super::observe::vpc::Around;
 use crate::diagnose::identity::{HostManagement, Profile, Role};
 use crate::diagnose::path::VpcId;
+use crate::effect::{Effect, Target};
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId};
-use crate::observe::{Busy, Calendar, Connection, Fact, Findings, InvocationStatus, Probe, Sessions, Tags, Workload};
+use crate::observe::{
+    Busy, Calendar, Connection, Ecs, Fact, Findings, InvocationStatus, Probe, RepairEnd, Sessions, StatusChecks, Tags,
+    Workload,
+};
 use crate::time::secs_between;
 
 /// Where a node is, and what of it hardly changes, holds for so long, in seconds.
@@ -42,6 +47,12 @@ impl<K: Ord, V: Clone> Kept<K, V> {
     pub(super) fn get(&self, key: &K, now: Timestamp, secs: i64) -> Option<V> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(key).filter(|(at, _)| secs_between(*at, now) <= secs).map(|(_, value)| value.clone())
+    }
+
+    /// The same, with the moment at which it was read.
+    pub(super) fn dated(&self, key: &K, now: Timestamp, secs: i64) -> Option<(Timestamp, V)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(key).filter(|(at, _)| secs_between(*at, now) <= secs).cloned()
     }
 
     /// What was read at any time.
@@ -91,6 +102,14 @@ pub(super) struct Cache {
     pub volume_keys: Kept<NodeId, bool>,
     /// Whether AWS would accept a stop and a start, by `DryRun`.
     pub rehearsals: Kept<NodeId, (bool, bool)>,
+    /// Instances in trouble, for the look that follows a probe.
+    pub instances: Kept<NodeId, Instance>,
+    /// Their container instances, for the same.
+    pub container_instances: Kept<NodeId, Ecs>,
+    /// Instances that are terminated.
+    pub over: Kept<NodeId, Instance>,
+    /// Status checks, which lag behind by minutes anyway.
+    pub checks: Kept<NodeId, StatusChecks>,
     /// Whether an instance type has instance storage. It never changes.
     pub storage: Kept<String, bool>,
     /// Instance profiles with their roles; none where there is no such profile.
@@ -125,6 +144,8 @@ pub(super) struct Cache {
     pub probes: Kept<CommandId, Probe>,
     /// Probes that are on their way, for the rest of one look.
     pub pending: Kept<CommandId, Probe>,
+    /// Repairs that have ended. They never change.
+    pub repairs: Kept<CommandId, RepairEnd>,
     /// Commands that this process sent, and when.
     pub sent: Kept<CommandId, Timestamp>,
     /// Commands whose bad end a sweep told.
@@ -145,23 +166,37 @@ impl Cache {
     }
 
     /// Something was done to a node, or may have been: what it changes is read anew.
-    pub(super) fn touched(
-        &self,
-        node: NodeId,
-        group: Option<&AutoScalingGroupName>,
-        container_instance: Option<&ContainerInstanceArn>,
-    ) {
-        self.places.forget(&node);
-        self.rows.forget(&node);
-        self.sessions.forget(&node);
-        self.busy.forget(&node);
-        self.consoles.forget(&node);
+    ///
+    /// The row of Systems Manager stays: it says when the agent pinged last, and whoever waits for a later ping asks again.
+    pub(super) fn touched(&self, effect: Effect, target: &Target) {
+        let node = target.node;
+        self.instances.forget(&node);
+        self.container_instances.forget(&node);
         self.rehearsals.forget(&node);
-        if let Some(group) = group {
+        if let Some((_, arn)) = &target.container_instance {
+            self.workloads.forget(arn);
+        }
+        let (of_group, of_host) = match effect {
+            // The probe changes nothing, and a drain only the container instance.
+            Effect::Probe | Effect::Drain | Effect::Activate => (false, false),
+            Effect::EnterStandby | Effect::ExitStandby => (true, false),
+            Effect::Terminate | Effect::Deregister | Effect::Reboot | Effect::Stop | Effect::Start => (true, true),
+            Effect::FreeDisk | Effect::RestartSsmAgent | Effect::RestartEcsAgent | Effect::RestartRuntime => {
+                (false, true)
+            }
+        };
+        if let Some(group) = target.group.as_ref().filter(|_| of_group) {
             self.groups.forget(group);
         }
-        if let Some(arn) = container_instance {
-            self.workloads.forget(arn);
+        if of_host {
+            // Whoever was in no cluster is in none afterwards.
+            if self.places.ever(&node).flatten().is_some() {
+                self.places.forget(&node);
+            }
+            self.sessions.forget(&node);
+            self.busy.forget(&node);
+            self.consoles.forget(&node);
+            self.checks.forget(&node);
         }
     }
 }

@@ -88,6 +88,13 @@ impl Clients {
         region: Option<&str>,
         endpoint: Option<&str>,
     ) -> (Self, Option<String>) {
+        let shared = Self::shared_for(profile, region, endpoint).await;
+        let region = shared.region().map(ToString::to_string);
+        (Self::of(&shared), region)
+    }
+
+    /// The configuration of a command line's clients, those of [`Self::load_for`] and others.
+    pub async fn shared_for(profile: Option<&str>, region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
         let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http());
         if let Some(profile) = profile {
             config = config.profile_name(profile);
@@ -98,9 +105,7 @@ impl Clients {
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint);
         }
-        let shared = config.load().await;
-        let region = shared.region().map(ToString::to_string);
-        (Self::of(&shared), region)
+        config.load().await
     }
 
     /// Builds the clients from a configuration that is there already.

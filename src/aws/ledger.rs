@@ -24,6 +24,8 @@ mod commit;
 mod evidence;
 mod keys;
 mod policy;
+#[cfg(feature = "operate")]
+mod reading;
 mod sweep;
 mod timer;
 

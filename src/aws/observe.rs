@@ -15,7 +15,8 @@ use super::nodes::Nodes;
 use crate::diagnose::Agents;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{
-    Blind, Busy, Check, Depth, Ec2, Fact, Findings, Health, InstanceState, Look, Observation, Standing,
+    Blind, Busy, Depth, Ec2, Ecs, Fact, Findings, Health, InstanceState, Look, Observation, Probe, ProbeAnswer, Spare,
+    Standing, StatusChecks,
 };
 
 /// Reads every page of a list, or none of it. `$request` makes the request for a page from its token.
@@ -40,6 +41,7 @@ macro_rules! every_page {
 }
 
 pub(super) mod asg;
+mod besides;
 pub(super) mod census;
 mod check;
 pub(super) mod commands;
@@ -57,6 +59,10 @@ mod workload;
 
 pub use check::Checked;
 pub(super) use commands::invocation_status;
+
+/// What the look before a probe saw of the instance and its container instance serves the look at its answer, if it is not older than
+/// this, in seconds: what is sent on it must be gone after 30 (S1), and needs a few of them itself.
+const AGAIN_SECS: i64 = 24;
 
 /// Nobody asked.
 macro_rules! not_read {
@@ -92,10 +98,12 @@ impl Nodes {
     /// Asks for our probe alone, or for the SSM agent's connection alone, and whether there is anything else to ask for now.
     async fn waits_for_ssm(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> bool {
         let node = seen.node;
-        let ssm = if look.close { self.heard_of(node, now).await } else { self.away(node, now).await };
+        // A probe that was sent says more than the connection.
+        let asked = look.close || look.probe.is_some();
+        let ssm = if asked { self.heard_of(node, now).await } else { self.away(node, now).await };
         let Some(ssm) = ssm else { return false };
-        // Where the proof is waited for, nothing can have been answered by an agent that is away.
-        let probe = if_asked(look.close, self.probe(node, look.probe.as_ref(), now)).await;
+        // Where no probe was sent, nothing can have been answered by an agent that is away.
+        let probe = if_asked(asked, self.probe(node, look.probe.as_ref(), now)).await;
         let waits = Observation { ssm, probe, ..nothing_of(node, look, now) };
         if !waits.waits_for_ssm(look) {
             return false;
@@ -110,23 +118,48 @@ impl Nodes {
         let node = before.node;
         let mut seen = before.clone();
         seen.depth = look.depth;
+        let answers = seen.ssm.known().is_some_and(|ssm| ssm.answers(now));
+        let spares = seen.may_spare_connection(answers, look, now);
         if let Fact::Known(ssm) = &mut seen.ssm
             && ssm.connection == Fact::Unknown(Blind::NotRead)
+            && !spares
         {
             ssm.connection = self.connection(node, now).await;
         }
+        // It is connected after all, so that somebody may be at work there.
+        if seen.busy == Fact::Absent && seen.may_be_busy() {
+            seen.busy = self.commands_of_others(node, now).await;
+        }
+        if look.depth >= Depth::Cause && before.depth < Depth::Cause {
+            seen.console = console_if(node, self.console(node, now)).await;
+        }
         if look.depth >= Depth::Remedy && before.depth < Depth::Remedy {
-            (seen.sessions, seen.workload, seen.calendar, seen.console) = tokio::join!(
+            let group = seen.asg.known().map(|asg| asg.name.clone());
+            let still_refreshing = async {
+                match &group {
+                    Some(group) => self.refreshing(group, AROUND_SECS, now).await,
+                    None => Ok(false),
+                }
+            };
+            let refreshing;
+            (seen.sessions, seen.workload, seen.calendar, refreshing) = tokio::join!(
                 self.sessions(node, now),
-                self.workload(&seen.ecs, now),
+                self.workload(&before.ecs, now),
                 self.calendar(look.calendar.as_ref(), now),
-                console_if(node, self.console(node, now)),
+                still_refreshing,
             );
+            match (refreshing, &mut seen.asg) {
+                (Ok(refreshing), Fact::Known(asg)) => asg.refreshing = refreshing,
+                (Ok(_), Fact::Absent | Fact::Unknown(_)) => {}
+                (Err(blind), _) => seen.asg = Fact::Unknown(blind),
+            }
+            seen.busy = busy_with(&seen, seen.busy.clone());
         }
         if look.depth == Depth::All
             && let Fact::Known(ec2) = &mut seen.ec2
         {
-            let stop = match self.instance_row(node).await {
+            // The same pass has read the instance, so its row is known.
+            let stop = match self.instance_row_since(node, AGAIN_SECS, now).await.0 {
                 Fact::Known(row) => {
                     let gates = self.stop_gates((true, look.rehearse), node, Some(&row), Further::default(), now).await;
                     gates.and_then(|gates| ec2::instance(&row, gates).known().map(|ec2| ec2.stop).ok_or(Blind::Empty))
@@ -144,12 +177,12 @@ impl Nodes {
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
         let (node, spare) = (seen.node, look.spare);
-        let row = match if_asked(!spare.ec2, self.instance_row(node)).await {
+        let row = match if_asked(!spare.ec2, self.row_for(seen, look, now)).await {
             Fact::Known(row) => Some(row),
             Fact::Absent => {
                 // Of an instance that EC2 has forgotten, only the group that it was in says more.
                 if look.group.is_some() {
-                    seen.asg = self.asg(node, Fact::Absent, look, now).await;
+                    seen.asg = self.asg(node, Fact::Absent, look, false, now).await;
                 }
                 return;
             }
@@ -160,8 +193,18 @@ impl Nodes {
         };
         let state = row.as_ref().and_then(ec2::state);
         let gone = matches!(state, Some(InstanceState::ShuttingDown | InstanceState::Terminated));
+        // On its way out: nothing more follows from what the other services say.
+        if !look.close && state == Some(InstanceState::ShuttingDown) {
+            if let Some(row) = &row {
+                *seen =
+                    Observation { ec2: ec2::instance(row, Further::default()), ..Observation::unread(node, seen.at) };
+            }
+            return;
+        }
         // A stop and start is proven by the checks; elsewhere a plain look does without.
-        let young = state == Some(InstanceState::Running) && row.as_ref().is_some_and(|row| ec2::is_young(row, now));
+        let young = spare == Spare::default()
+            && state == Some(InstanceState::Running)
+            && row.as_ref().is_some_and(|row| ec2::is_young(row, now));
         let tagged = tagged_group(row.as_ref(), &seen.ec2);
         // First of all, where it is needed anyway: it spares the calls that would find out the same of this one node.
         let census = match state {
@@ -171,13 +214,18 @@ impl Nodes {
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         // First, because what it says may make Systems Manager's view of the node needless.
         seen.probe = if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)).await;
+        seen.repair = self.repair(node, look.repair.as_ref(), now).await;
+        // Before the host was asked every tag was read, and nothing is sent to it any more.
+        let told = look.pinged_after.is_some()
+            && matches!(seen.probe, Fact::Known(Probe { answer: ProbeAnswer::Answered { .. }, .. }));
+        let reused = self.ecs_again(seen, look, now);
         let (ecs, ssm, invocation, asg, checks) = tokio::join!(
-            if_asked(!spare.ecs, self.ecs(node, look, now)),
+            if_asked(!spare.ecs, self.ecs_or(reused, node, look, now)),
             if_asked(!spare.ssm && !look.only_ecs && !gone, self.ssm(seen, state, look, now)),
             self.invocation(node, look.command.as_ref(), now),
             // A close look has it from the census.
-            if_asked(!spare.asg && !look.close, self.asg(node, tagged.clone(), look, now)),
-            self.checks_if(young && !look.close, node),
+            if_asked(!spare.asg && !look.close && !told, self.asg(node, tagged.clone(), look, false, now)),
+            self.checks_if(young && !look.close, node, now),
         );
         (seen.ecs, seen.ssm, seen.invocation, seen.asg) = (ecs, ssm, invocation, asg);
         if let Some(row) = &row {
@@ -205,6 +253,38 @@ impl Nodes {
         Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), census, now)).await;
     }
 
+    /// The instance's row. In a close look that follows a probe, that of the look before it: `seen.at` is then the moment of that one.
+    async fn row_for(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> Fact<Instance> {
+        if !look.close {
+            return self.instance_row(seen.node, now).await;
+        }
+        let secs = if follows_probe(look) { AGAIN_SECS } else { -1 };
+        let (row, at) = self.instance_row_since(seen.node, secs, now).await;
+        seen.at = seen.at.min(at);
+        row
+    }
+
+    /// The container instance as the look before the probe saw it.
+    fn ecs_again(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> Option<Ecs> {
+        let asked = look.close && follows_probe(look);
+        let (at, ecs) = self.cache.container_instances.dated(&seen.node, now, AGAIN_SECS).filter(|_| asked)?;
+        seen.at = seen.at.min(at);
+        Some(ecs)
+    }
+
+    async fn ecs_or(&self, reused: Option<Ecs>, node: NodeId, look: &Look, now: Timestamp) -> Fact<Ecs> {
+        if let Some(ecs) = reused {
+            return self.with_fresh_tags(Fact::Known(ecs), now).await;
+        }
+        let read = self.ecs(node, look, now).await;
+        if let Fact::Known(ecs) = &read
+            && look.close
+        {
+            self.cache.container_instances.put(node, now, ecs.clone());
+        }
+        read
+    }
+
     /// What only a decision needs.
     async fn closer(
         &self,
@@ -215,6 +295,7 @@ impl Nodes {
         now: Timestamp,
     ) {
         let (node, deep) = (seen.node, look.depth >= Depth::Remedy);
+        let tells_cause = look.depth >= Depth::Cause;
         seen.depth = look.depth;
         let running = row.and_then(ec2::state) == Some(InstanceState::Running);
         let silent = silent(seen, now);
@@ -224,14 +305,14 @@ impl Nodes {
             if_asked(deep, self.workload(&seen.ecs, now)),
             if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
             self.identity_if(row, silent, now),
-            if_asked(deep, self.console(node, now)),
+            if_asked(tells_cause, self.console(node, now)),
             self.stop_gates((look.depth == Depth::All, look.rehearse), node, row, further, now),
         );
-        seen.asg = self.asg(node, tagged, look, now).await;
+        seen.asg = self.asg(node, tagged, look, silent.ssm, now).await;
         // The checks lag behind by minutes anyway; those of a census are as good.
         let checks = match census.as_ref().ok().filter(|_| running).and_then(|census| census.checks(node)) {
             Some(checks) => Ok(Some(checks)),
-            None => self.checks_if(running, node).await.map(|checks| checks.or(further.checks)),
+            None => self.checks_if(running, node, now).await.map(|checks| checks.or(further.checks)),
         };
         (seen.sessions, seen.workload, seen.calendar) = (sessions, workload, calendar);
         (seen.identity, seen.console) = (identity, console);
@@ -265,6 +346,7 @@ impl Nodes {
             if_asked(!look.spare.ssm, self.probe(node, look.probe.as_ref(), now)),
         );
         (seen.ssm, seen.ecs, seen.invocation, seen.probe) = (ssm, ecs, invocation, probe);
+        seen.repair = self.repair(node, look.repair.as_ref(), now).await;
         self.around(seen, look, now);
         if !look.close || seen.is_plainly_well(look, now) {
             return;
@@ -364,9 +446,14 @@ impl Nodes {
         })
     }
 
-    async fn checks_if(&self, asked: bool, node: NodeId) -> Result<Option<(Check, Check)>, Blind> {
-        if asked { self.checks(node).await.map(Some) } else { Ok(None) }
+    async fn checks_if(&self, asked: bool, node: NodeId, now: Timestamp) -> Result<Option<StatusChecks>, Blind> {
+        if asked { self.checks(node, now).await.map(Some) } else { Ok(None) }
     }
+}
+
+/// Whether the look is for the answer to a probe that was sent a moment ago.
+fn follows_probe(look: &Look) -> bool {
+    look.ssm_first && look.probe.is_some() && look.depth == Depth::Agents
 }
 
 /// A fact that is read only where something follows from it.
@@ -412,6 +499,9 @@ fn nothing_of(node: NodeId, look: &Look, at: Timestamp) -> Observation {
     }
     if look.probe.is_some() {
         seen.probe = not_read!();
+    }
+    if look.repair.is_some() {
+        seen.repair = not_read!();
     }
     seen
 }

@@ -51,8 +51,7 @@ impl Nodes {
         };
         // The probe changes nothing.
         if perform.effect != Effect::Probe {
-            let arn = target.container_instance.as_ref().map(|(_, arn)| arn);
-            self.cache.touched(target.node, target.group.as_ref(), arn);
+            self.cache.touched(perform.effect, target);
         }
         performed
     }

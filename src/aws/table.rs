@@ -181,6 +181,26 @@ impl Table {
         Ok(items)
     }
 
+    /// Reads every item with this sort key, whatever its partition. It goes through the whole table.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    #[cfg(feature = "operate")]
+    pub async fn everywhere(&self, sk: &str) -> Result<Vec<(Key, Stored)>, PortError> {
+        // Not one of the function's own calls: it has no right to it.
+        let whole = &self.dynamodb;
+        let ask = whole.scan().table_name(&*self.name).consistent_read(true).filter_expression("sk = :sk");
+        let ask = ask.expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()));
+        let (mut items, mut pages) = (Vec::new(), ask.into_paginator().send());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("Scan", &error))?;
+            for item in page.items.ok_or(PortError::Transient)? {
+                items.push(stored(&item).ok_or(PortError::Transient)?);
+            }
+        }
+        Ok(items)
+    }
+
     /// Counts the items of a partition.
     ///
     /// # Errors

@@ -1,14 +1,13 @@
 //! `defib event`: what an event leads to.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, Table};
 
-use super::{Global, Ui, exit};
+use super::{Global, Ui, exit, policy_file};
 use crate::event::{EventAnswer, MAX_BYTES, answer};
 use crate::node::{AccountId, Home, Region};
 
@@ -49,15 +48,20 @@ pub(super) fn run(args: &EventArgs, global: &Global, ui: &Ui) -> anyhow::Result<
 
 /// The bytes of a file, no more than an event can have and one.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    let context = || format!("failed to read {}", file.display());
-    if file == Path::new("-") {
-        std::io::stdin().lock().take(most).read_to_end(&mut bytes).with_context(context)?;
-    } else {
-        std::fs::File::open(file).with_context(context)?.take(most).read_to_end(&mut bytes).with_context(context)?;
+    policy_file::bytes_up_to(file, MAX_BYTES)
+}
+
+/// One event, and the file that it came in.
+#[derive(Debug)]
+pub(super) struct EventFile {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl EventFile {
+    pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
+        Ok(Self { name: file.to_string_lossy().into_owned(), bytes: read(file)? })
     }
-    Ok(bytes)
 }
 
 /// The home that the options name; what they leave out is the event's own.

@@ -9,7 +9,7 @@ use comfy_table::presets::NOTHING;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Ui, paint, policy_file};
+use super::{Global, Ui, paint, policy_file};
 use crate::config::Settings;
 use crate::diagnose::Cause;
 use crate::event::Excerpt;
@@ -25,6 +25,9 @@ use crate::report::policy_problem;
 use crate::sim::rehearsal::tour_start;
 use crate::sim::scenario::{Scenario, What};
 use crate::time::after;
+
+#[cfg(feature = "operate")]
+mod live;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
@@ -55,6 +58,13 @@ pub(super) struct ExplainArgs {
     /// The tag `defib:mode` on its cluster.
     #[arg(long, value_name = "M")]
     cluster_mode_tag: Option<Mode>,
+    /// Ask AWS: where the node is, its tags, the deployment's settings and the document in force. So does `--function`, `--profile` or
+    /// `--endpoint-url`.
+    #[arg(long, conflicts_with_all = ["scenario", "at"])]
+    aws: bool,
+    /// The function of the deployment that is meant, where there are several.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenario", "at"])]
+    function: Option<String>,
     /// A setting of the stack, as the function's environment has it; its mode is the script's, else observe, unless set here.
     #[arg(long, value_name = "DEFIB_NAME=VALUE", value_parser = pair)]
     stack: Vec<(String, String)>,
@@ -122,8 +132,10 @@ struct CauseLine {
     highest_remedy: Option<&'static str>,
 }
 
-pub(super) fn run(args: &ExplainArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let mut subject = subject(args)?;
+pub(super) fn run(args: &ExplainArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let asks_aws = args.aws || args.function.is_some() || global.profile.is_some() || global.endpoint_url.is_some();
+    let mut subject = if asks_aws { on_aws(args, global, ui)? } else { subject(args)? };
+    set(args, &mut subject);
     if let (true, Some(node)) = (subject.is_unknown, &args.node) {
         ui.note(&format!(
             "the simulated account does not know {node}: this holds for a node in this place without tags"
@@ -246,10 +258,26 @@ fn stack(given: &[(String, String)], script: Option<Policy>) -> anyhow::Result<P
     Ok(settings.policy)
 }
 
-/// What the script knows of the node, and what the command line says instead.
+/// What AWS knows of the node.
+#[cfg(feature = "operate")]
+fn on_aws(args: &ExplainArgs, global: &Global, ui: &Ui) -> anyhow::Result<Subject> {
+    let (subject, notes) = live::subject(args, global)?;
+    for note in notes {
+        ui.note(&note);
+    }
+    Ok(subject)
+}
+
+/// Without the SDK nothing can be asked.
+#[cfg(not(feature = "operate"))]
+fn on_aws(_: &ExplainArgs, _: &Global, _: &Ui) -> anyhow::Result<Subject> {
+    bail!("this build has no AWS SDK: build it with the feature operate, as plain `cargo build` does")
+}
+
+/// What the script, or the tour, knows of the node.
 fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
     let at_secs = args.at.unwrap_or(0);
-    let mut subject = match (&args.scenario, &args.node) {
+    Ok(match (&args.scenario, &args.node) {
         (Some(file), Some(node)) => {
             let script = script(file)?;
             of_script(&script, node, at_secs)
@@ -272,7 +300,11 @@ fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
             }
         }
         _ => Subject::default(),
-    };
+    })
+}
+
+/// What the command line says instead.
+fn set(args: &ExplainArgs, subject: &mut Subject) {
     if args.cluster.is_some() {
         subject.cluster.clone_from(&args.cluster);
     }
@@ -288,7 +320,6 @@ fn subject(args: &ExplainArgs) -> anyhow::Result<Subject> {
             None => subject.tags.push(TagLine { on, managed: None, mode: Some(mode), mute_until: None }),
         }
     }
-    Ok(subject)
 }
 
 fn names(script: &Scenario) -> String {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{Ui, exit, explain, paint, policy_file};
+use super::{Global, Ui, exit, explain, paint, policy_file};
 use crate::policy::document::Document;
 use crate::policy::settings::SETTINGS;
 use crate::policy::{Policy, schema, yaml};
@@ -34,10 +34,10 @@ struct CheckArgs {
     files: Vec<PathBuf>,
 }
 
-pub(super) fn run(args: &PolicyArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &PolicyArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
     match &args.command {
         PolicyCommand::Check(args) => check(args, ui),
-        PolicyCommand::Explain(args) => explain::run(args, ui),
+        PolicyCommand::Explain(args) => explain::run(args, global, ui),
         PolicyCommand::Schema => {
             ui.line(schema::printed().trim_end())?;
             Ok(ExitCode::SUCCESS)

@@ -36,7 +36,12 @@ pub(super) fn document(file: &Path) -> anyhow::Result<Document> {
 
 /// The bytes of a file, no more than a document can have and one; `-` is standard input.
 pub(super) fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    bytes_up_to(file, MAX_BYTES)
+}
+
+/// The bytes of a file, at most one more than so many; `-` is standard input.
+pub(super) fn bytes_up_to(file: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
+    let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     let context = || format!("failed to read {}", file.display());
     if file == Path::new("-") {

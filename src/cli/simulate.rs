@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::event::EventFile;
 use super::{Global, Ui, event as event_command, exit, paint, policy_file};
 use crate::config;
 use crate::diagnose::Cause;
@@ -52,9 +53,8 @@ pub(super) struct SimulateArgs {
 }
 
 fn fault(code: &str) -> Result<Ailment, String> {
-    let cause: Option<Cause> = code.parse().ok();
-    cause.and_then(Ailment::from_cause).ok_or_else(|| {
-        let known: Vec<&str> = Ailment::all().iter().map(|ailment| ailment.cause().code()).collect();
+    Ailment::named(code).ok_or_else(|| {
+        let known: Vec<&str> = Ailment::all().iter().map(|ailment| ailment.code()).collect();
         format!("the simulated account does not know it; it knows {}", known.join(", "))
     })
 }
@@ -72,7 +72,8 @@ pub(super) fn run(args: &SimulateArgs, global: &Global, ui: &Ui) -> anyhow::Resu
         return summary(ui, &[played], &[]).map(|()| code);
     }
     if !args.events.is_empty() {
-        return events(args, global, ui, &policy, seed);
+        let files: Result<Vec<EventFile>, _> = args.events.iter().map(|file| EventFile::read(file)).collect();
+        return events(&files?, args.fault, (global, ui), &policy, seed);
     }
     if let Some(ailment) = args.fault {
         let signal = told_by(ailment)?;
@@ -136,18 +137,23 @@ struct EventLine<'a> {
     reason: Option<String>,
 }
 
-fn events(args: &SimulateArgs, global: &Global, ui: &Ui, policy: &Policy, seed: u64) -> anyhow::Result<ExitCode> {
+/// Rehearses what events would lead to.
+pub(super) fn events(
+    files: &[EventFile],
+    fault: Option<Ailment>,
+    (global, ui): (&Global, &Ui),
+    policy: &Policy,
+    seed: u64,
+) -> anyhow::Result<ExitCode> {
     let mut homes: BTreeMap<String, (Home, Vec<Signal>)> = BTreeMap::new();
     let mut verdicts = Vec::new();
-    for file in &args.events {
-        let bytes = event_command::read(file)?;
-        let given = event_command::home(global, &bytes);
-        let reading = read(&bytes, given.as_ref(), config::now());
+    for EventFile { name, bytes } in files {
+        let given = event_command::home(global, bytes);
+        let reading = read(bytes, given.as_ref(), config::now());
         let verdict = reading.verdict();
-        let name = file.to_string_lossy();
         let reason = reading.result.as_ref().err().map(ToString::to_string);
         if ui.is_json() {
-            ui.object(&EventLine { r#type: "event", file: &name, verdict, reason })?;
+            ui.object(&EventLine { r#type: "event", file: name, verdict, reason })?;
         } else {
             let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             ui.line(&format!("{0}{name}{0:#}  {verdict}{why}", paint::HEAD))?;
@@ -162,7 +168,7 @@ fn events(args: &SimulateArgs, global: &Global, ui: &Ui, policy: &Policy, seed: 
     let mut all = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for (home, signals) in homes.into_values() {
-        let played = Rehearsal::of_events(&home, &signals, args.fault, policy.clone(), seed).play();
+        let played = Rehearsal::of_events(&home, &signals, fault, policy.clone(), seed).play();
         if !ui.is_json() {
             ui.line("")?;
         }
@@ -177,7 +183,12 @@ fn events(args: &SimulateArgs, global: &Global, ui: &Ui, policy: &Policy, seed: 
 
 /// 5 if an incident needs a human or is blocked, else 0.
 fn code_of(played: &Played) -> ExitCode {
-    let bad = played.incidents.iter().filter_map(|incident| incident.ending()).any(|ending| match ending.outcome() {
+    code_for(played.incidents.iter().map(AsRef::as_ref))
+}
+
+/// The same, of some incidents only.
+pub(super) fn code_for<'a>(incidents: impl IntoIterator<Item = &'a Incident>) -> ExitCode {
+    let bad = incidents.into_iter().filter_map(Incident::ending).any(|ending| match ending.outcome() {
         Outcome::NeedsHuman | Outcome::Blocked => true,
         Outcome::SelfHealed
         | Outcome::Fixed
@@ -211,13 +222,17 @@ struct IncidentLine {
     duration_secs: i64,
 }
 
+/// What an incident's cause is called for programs.
+pub(super) fn cause_of(incident: &Incident) -> Cause {
+    let healed = incident.ending().is_some_and(|ending| ending.outcome() == Outcome::SelfHealed);
+    // Nobody had to look: it healed inside its hold-down, or the node went away.
+    let unseen = if healed { Cause::Healthy } else { Cause::Unknown };
+    incident.diagnosis.as_ref().map_or(unseen, |found| found.cause)
+}
+
 fn incident_line(incident: &Incident, played: &Played) -> Option<IncidentLine> {
     let outcome = incident.ending()?.outcome();
-    let cause = incident.diagnosis.as_ref().map_or(
-        // Nobody had to look: it healed inside its hold-down, or the node went away.
-        if outcome == Outcome::SelfHealed { Cause::Healthy } else { Cause::Unknown },
-        |found| found.cause,
-    );
+    let cause = cause_of(incident);
     Some(IncidentLine {
         r#type: "incident",
         incident_id: incident.id,
@@ -250,6 +265,12 @@ fn show(ui: &Ui, played: &Played, messages: Messages) -> anyhow::Result<()> {
     for line in transcript::lines(played) {
         ui.line(&painted(&line))?;
     }
+    if matches!(messages, Messages::FirstOfEach(_)) {
+        ui.line("")?;
+        for line in transcript::proofs(played) {
+            ui.line(&painted(&line))?;
+        }
+    }
     let mut shown: Vec<Outcome> = Vec::new();
     for (_, item) in &played.reports {
         let outcome = item.id.outcome;
@@ -271,7 +292,7 @@ fn show(ui: &Ui, played: &Played, messages: Messages) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn painted(line: &Line) -> String {
+pub(super) fn painted(line: &Line) -> String {
     let style = match line.kind {
         Kind::World => paint::WORLD,
         Kind::Headline | Kind::Sum => paint::HEAD,

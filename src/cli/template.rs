@@ -39,6 +39,13 @@ pub(super) fn run(args: &TemplateArgs, _ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The hash in the name of a document that the template makes, by how the name begins.
+#[cfg(feature = "operate")]
+pub(super) fn document_hash(kind: &str) -> Option<&'static str> {
+    let name = TEMPLATE.split(kind).nth(1)?.split(|c: char| c.is_whitespace() || c == '"').next()?;
+    name.rsplit('-').next().filter(|hash| !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// The template without its documents, and without what depends on them by name.
 fn without_documents(template: &str) -> String {
     let (begin, end) = DOCUMENTS;

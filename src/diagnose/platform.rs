@@ -1,7 +1,7 @@
 //! Gates and EC2's own view of a node, as lines: G02 to G12 and E01 to E09.
 //!
 //! What stands in a remedy's way is decided by [`crate::guard`], and what the status checks mean by the ranking; here both are
-//! told, from the same functions. Only what neither looks at (attached volumes, scheduled events) gets findings here.
+//! told, from the same functions. What neither looks at (attached volumes, scheduled events) gets its findings here.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use super::{Cause, Channel, CheckLine, Finding, Severity, check_line};
 use crate::guard::gates;
 use crate::incident::Remedy;
+pub use crate::observe::EventKind;
 use crate::observe::{
-    Busy, Check, Ec2, EcsStatus, Fact, Findings, Health, InstanceState, Lifecycle, Observation, Platform,
+    Busy, Check, Ec2, EcsStatus, Fact, Health, InstanceState, Lifecycle, Observation, Platform, Scheduled,
 };
 use crate::policy::Policy;
 use crate::time::{moment, secs_between, spoken};
@@ -46,21 +47,6 @@ impl ScheduledEvent {
     }
 }
 
-/// `Code` of a scheduled event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventKind {
-    /// `instance-retirement`.
-    Retirement,
-    /// `instance-stop`.
-    Stop,
-    /// `instance-reboot`, `system-reboot`.
-    Reboot,
-    /// `system-maintenance`.
-    Maintenance,
-    /// What is not known yet.
-    Other,
-}
-
 impl EventKind {
     /// By the API's word.
     #[must_use]
@@ -74,7 +60,7 @@ impl EventKind {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Retirement => "a retirement",
             Self::Stop => "a stop by AWS",
@@ -242,7 +228,7 @@ fn events(hardware: &Hardware, now: Timestamp) -> CheckLine {
             return CheckLine::unknown(id, format!("could not read scheduled events: {}", blind.as_str()));
         }
     };
-    let Some(first) = next(events) else { return CheckLine::ok(id, "no scheduled event") };
+    let Some(first) = scheduled(events) else { return CheckLine::ok(id, "no scheduled event") };
     let fix = match first.kind {
         EventKind::Retirement | EventKind::Stop => {
             "drain it, then stop and start it at a time of your own, or replace it"
@@ -258,7 +244,7 @@ fn next(events: &[ScheduledEvent]) -> Option<&ScheduledEvent> {
     events.iter().filter(|event| event.is_open()).min_by_key(|event| (event.kind, event.not_before))
 }
 
-fn told(event: &ScheduledEvent, now: Timestamp) -> String {
+fn told(event: Scheduled, now: Timestamp) -> String {
     match event.not_before {
         Some(at) if at > now => format!("AWS scheduled {} for {}", event.kind.as_str(), moment(at)),
         Some(at) => format!("AWS scheduled {} for {}, which may be in progress", event.kind.as_str(), moment(at)),
@@ -281,37 +267,42 @@ fn recovery(seen: &Observation, hardware: &Hardware) -> CheckLine {
     }
 }
 
-/// Findings about what no other part of the diagnosis looks at. None of them proves why an agent is silent.
-///
-/// Unknown where a read failed: the volumes' check may explain a silence.
+/// Of scheduled events, the open one that matters most.
 #[must_use]
-pub fn channel(seen: &Observation, hardware: &Hardware, now: Timestamp) -> Fact<Findings> {
+pub fn scheduled(events: &[ScheduledEvent]) -> Option<Scheduled> {
+    next(events).map(|event| Scheduled { kind: event.kind, not_before: event.not_before })
+}
+
+/// Findings about attached volumes and scheduled events. None of them proves why an agent is silent, and of a node that is well,
+/// what may befall it some day explains nothing.
+///
+/// `answers`: the host answered a probe, so that it runs on its hardware, retired or not.
+pub(super) fn findings(ec2: &Ec2, health: Health, answers: bool, now: Timestamp) -> Vec<Finding> {
     let says = |cause, severity, text: String| Finding {
         cause,
         severity,
         channel: Channel::Ec2,
         evidence: check_line::evidence(text),
     };
-    if seen.ec2.known().is_none_or(|ec2| ec2.state != InstanceState::Running) {
-        return Fact::Known(Arc::from([]));
-    }
     let mut findings = Vec::new();
-    if hardware.volumes == Fact::Known(Check::Impaired) {
+    if health.is_well() || ec2.state != InstanceState::Running {
+        return findings;
+    }
+    if ec2.volumes_check == Check::Impaired {
         let text = "the check of attached EBS volumes is impaired".to_owned();
         findings.push(says(Cause::HostIoStalled, Severity::Symptom, text));
     }
-    if let Some(event) = hardware.events.known().and_then(|events| next(events)) {
+    if let Some(event) = ec2.scheduled {
         let severity = match event.kind {
             // AWS retires an instance because the hardware below it is failing.
-            EventKind::Retirement | EventKind::Stop => Severity::Symptom,
-            EventKind::Reboot | EventKind::Maintenance | EventKind::Other => Severity::Noise,
+            EventKind::Retirement | EventKind::Stop if !answers => Severity::Symptom,
+            EventKind::Retirement | EventKind::Stop | EventKind::Reboot | EventKind::Maintenance | EventKind::Other => {
+                Severity::Noise
+            }
         };
         findings.push(says(Cause::PlatformHardware, severity, told(event, now)));
     }
-    match (hardware.volumes.blind().or(hardware.events.blind()), findings.is_empty()) {
-        (Some(blind), true) => Fact::Unknown(blind),
-        (Some(_) | None, _) => Fact::Known(findings.into()),
-    }
+    findings
 }
 
 #[cfg(test)]
@@ -394,11 +385,6 @@ mod tests {
         assert!(line(&young, &fine(), "E02").starts_with("UNKNOWN"));
         let volumes = Hardware { volumes: Fact::Known(Check::Impaired), ..fine() };
         assert!(line(&seen(noon()), &volumes, "E03").starts_with("FAIL"));
-        let found = channel(&seen(noon()), &volumes, noon());
-        assert_eq!(
-            found.known().map(|all| (all[0].cause, all[0].severity)),
-            Some((Cause::HostIoStalled, Severity::Symptom))
-        );
     }
 
     #[test]
@@ -409,20 +395,16 @@ mod tests {
             event("system-reboot", 60, "[Canceled] x"),
         ]);
         assert_eq!(line(&seen(noon()), &over, "E04"), "OK      E04 no scheduled event");
-        assert_eq!(channel(&seen(noon()), &over, noon()), Fact::Known(Arc::from([])));
+        assert_eq!(over.events.known().and_then(|events| scheduled(events)), None);
         let two = with(vec![event("system-reboot", 60, "r"), event("instance-retirement", 86_400, "d")]);
         assert!(
             line(&seen(noon()), &two, "E04")
                 .contains("AWS scheduled a retirement for 2026-11-21 12:00:00 UTC; fix: drain it")
         );
-        let found = channel(&seen(noon()), &two, noon());
-        assert_eq!(found.known().map(|all| all[0].severity), Some(Severity::Symptom));
+        let first = two.events.known().and_then(|events| scheduled(events)).unwrap();
+        assert_eq!((first.kind, first.not_before), (EventKind::Retirement, Some(after(noon(), 86_400))));
         let maintenance = with(vec![event("system-maintenance", -60, "m")]);
         assert!(line(&seen(noon()), &maintenance, "E04").contains("may be in progress"));
-        assert_eq!(
-            channel(&seen(noon()), &maintenance, noon()).known().map(|all| all[0].severity),
-            Some(Severity::Noise)
-        );
     }
 
     #[test]
@@ -433,6 +415,32 @@ mod tests {
         for id in ["E03", "E04", "E09"] {
             assert!(line(&seen(noon()), &dark, id).starts_with("UNKNOWN"), "{id}");
         }
-        assert_eq!(channel(&seen(noon()), &dark, noon()), Fact::Unknown(why));
+    }
+
+    #[test]
+    fn volumes_and_a_retirement_are_findings_of_a_node_that_is_not_well() {
+        let of = |seen: Seen, answers| {
+            let health = Health::of(&seen, noon());
+            let found = findings(seen.ec2.known().unwrap(), health, answers, noon());
+            found.iter().map(|finding| (finding.cause, finding.severity)).collect::<Vec<_>>()
+        };
+        let volumes = |seen: Seen| seen.with_ec2(|ec2| ec2.volumes_check = Check::Impaired);
+        assert_eq!(of(volumes(seen(noon()).ssm_silent()), false), [(Cause::HostIoStalled, Severity::Symptom)]);
+        assert_eq!(of(volumes(seen(noon())), false), [], "a node that is well");
+        let planned = |kind| {
+            let not_before = Some(after(noon(), 86_400));
+            seen(noon()).ssm_silent().with_ec2(|ec2| ec2.scheduled = Some(Scheduled { kind, not_before }))
+        };
+        for (kind, answers, severity) in [
+            (EventKind::Retirement, false, Severity::Symptom),
+            (EventKind::Stop, false, Severity::Symptom),
+            (EventKind::Retirement, true, Severity::Noise),
+            (EventKind::Reboot, false, Severity::Noise),
+            (EventKind::Maintenance, false, Severity::Noise),
+        ] {
+            assert_eq!(of(planned(kind), answers), [(Cause::PlatformHardware, severity)], "{kind:?} {answers}");
+        }
+        let stopped = planned(EventKind::Retirement).state(InstanceState::Stopped);
+        assert_eq!(of(stopped, false), [], "an instance that stands still");
     }
 }

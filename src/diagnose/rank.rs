@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Cause, Channel, Diagnosis, Family, Finding, Severity};
+use super::{Cause, Channel, Diagnosis, Family, Finding, Severity, platform};
 use crate::observe::{
-    ANSWER_FRESH_SECS, Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation, Probe,
-    ProbeAnswer, Standing,
+    ANSWER_FRESH_SECS, Blind, Check, Connection, EcsStatus, Fact, Health, InstanceState, InvocationStatus, Observation,
+    Probe, ProbeAnswer, Standing,
 };
 use crate::time::secs_between;
 
@@ -21,14 +21,7 @@ const PROBE_FINDINGS_SECS: i64 = 1_800;
 /// Names the cause of what was seen.
 #[must_use]
 pub fn diagnose(seen: &Observation, health: Health, now: Timestamp) -> Diagnosis {
-    diagnose_with(seen, health, &[], now)
-}
-
-/// Names the cause of what was seen, and of findings that the observation has no room for.
-#[must_use]
-pub fn diagnose_with(seen: &Observation, health: Health, more: &[Finding], now: Timestamp) -> Diagnosis {
     let mut findings = gather(seen, health, now);
-    findings.extend_from_slice(more);
     // Stable, so that channels keep their order among equals.
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), rank(finding.cause)));
     let (cause, confidence) = name(&findings, health);
@@ -37,6 +30,9 @@ pub fn diagnose_with(seen: &Observation, health: Health, more: &[Finding], now: 
         if finding.severity > Severity::Noise && finding.cause != cause && !also.contains(&finding.cause) {
             also.push(finding.cause);
         }
+    }
+    if cause == Cause::Unknown && also.is_empty() {
+        also.extend_from_slice(alternatives(health));
     }
     also.truncate(4);
     Diagnosis { cause, confidence, also, findings: findings.into() }
@@ -78,6 +74,8 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
             let text = "the system status check is impaired";
             findings.push(says(Cause::PlatformHardware, severity, Channel::Ec2, text));
         }
+        // Before the operating system's check, which fails too where its root volume does not answer.
+        findings.extend(platform::findings(ec2, health, outlived, now));
         if ec2.instance_check == Check::Impaired {
             // The operating system does not answer ARP: why is for the console to say.
             let severity = Severity::Symptom;
@@ -111,6 +109,7 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
         let text = "connected, and yet a probe was not taken";
         findings.push(says(Cause::SsmAgentWorkersExhausted, Severity::Symptom, Channel::Ssm, text));
     }
+    findings.extend(nobody_answers(seen, health));
     if let Some(left) = seen.sessions.known().map(|sessions| &sessions.left)
         && let Some(first) = left.first()
         && health.is_well()
@@ -139,6 +138,28 @@ fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
         | None => {}
     }
     findings
+}
+
+/// Where none of the services that know the node's agents answers, it is they who are in trouble, as far as anybody can see.
+fn nobody_answers(seen: &Observation, health: Health) -> Option<Finding> {
+    let silent = |blind: Option<Blind>| matches!(blind, Some(Blind::Unavailable | Blind::Throttled));
+    let (ssm, ecs) = (seen.ssm.blind(), seen.ecs.blind());
+    let nobody = silent(ssm) && (silent(ecs) || health.ecs == Standing::NotPresent);
+    let why = ssm.filter(|_| nobody)?;
+    let text = format!("Systems Manager and ECS cannot say anything of its agents: {}", why.as_str());
+    Some(says(Cause::ServiceUnavailable, Severity::Symptom, Channel::Ssm, &text))
+}
+
+/// What it may be where nothing shows it. An SSM agent that is silent alone, on a node whose ways out, role and console say nothing,
+/// is stopped, or hangs, or hibernates: from outside these look the same.
+fn alternatives(health: Health) -> &'static [Cause] {
+    match (health.ssm, health.ecs) {
+        (Standing::Ill | Standing::Suspect, Standing::Well | Standing::NotPresent) => {
+            &[Cause::SsmAgentHung, Cause::SsmAgentStopped, Cause::SsmAgentHibernating]
+        }
+        (Standing::Ill | Standing::Suspect, Standing::Ill | Standing::Suspect | Standing::Unknown)
+        | (Standing::Well | Standing::NotPresent | Standing::Unknown, _) => &[],
+    }
 }
 
 /// The findings of a probe that still describes the host.
@@ -317,5 +338,48 @@ mod tests {
     fn at_most_four_other_causes_are_named() {
         let all: Vec<Cause> = Cause::ALL.iter().copied().take(12).collect();
         assert_eq!(found(&seen(noon()).host_says(&all)).also.len(), 4);
+    }
+
+    #[test]
+    fn impaired_volumes_explain_a_system_that_does_not_answer_and_a_retirement_one_that_passes_its_checks() {
+        use crate::observe::{EventKind, Scheduled};
+        let volumes = seen(noon()).ssm_silent().with_ec2(|ec2| {
+            (ec2.instance_check, ec2.volumes_check) = (Check::Impaired, Check::Impaired);
+        });
+        assert_eq!(found(&volumes).also, [Cause::HostKernelHang]);
+        assert_eq!(cause(&volumes), (Cause::HostIoStalled, 60));
+        let retired = |seen: Seen| {
+            let scheduled = Some(Scheduled { kind: EventKind::Retirement, not_before: Some(after(noon(), 86_400)) });
+            seen.with_ec2(|ec2| ec2.scheduled = scheduled)
+        };
+        assert_eq!(cause(&retired(seen(noon()).ssm_silent())), (Cause::PlatformHardware, 60));
+        assert_eq!(cause(&retired(seen(noon()))), (Cause::Healthy, 95));
+        // What is certain outweighs what is only announced.
+        let denied = retired(seen(noon()).ssm_silent().profile_missing());
+        assert_eq!(cause(&denied).0, Cause::IdentityNoInstanceProfile);
+    }
+
+    #[test]
+    fn an_ssm_agent_that_is_silent_alone_has_its_alternatives() {
+        let alone = [Cause::SsmAgentHung, Cause::SsmAgentStopped, Cause::SsmAgentHibernating];
+        assert_eq!(found(&seen(noon()).in_cluster().ssm_silent()).also, alone);
+        assert_eq!(found(&seen(noon()).ssm_silent()).also, alone);
+        assert_eq!(found(&seen(noon()).ecs_lost().ssm_silent()).also, [], "both: the host, or what both need");
+        assert_eq!(found(&seen(noon()).in_cluster()).also, []);
+    }
+
+    #[test]
+    fn services_that_do_not_answer_are_named_where_nothing_else_can_be_seen() {
+        let dark = |ssm, ecs| {
+            seen(noon()).in_cluster().with(|seen| (seen.ssm, seen.ecs) = (Fact::Unknown(ssm), Fact::Unknown(ecs)))
+        };
+        let out = Blind::Unavailable;
+        assert_eq!(cause(&dark(out, Blind::Throttled)), (Cause::ServiceUnavailable, 60));
+        assert_eq!(cause(&dark(out, Blind::Denied)).0, Cause::Unknown, "our own leave is missing");
+        assert_eq!(cause(&dark(Blind::NotRead, out)).0, Cause::Unknown);
+        let half = seen(noon()).ecs_lost().with(|seen| seen.ssm = Fact::Unknown(out));
+        assert_eq!(cause(&half).0, Cause::Unknown, "ECS answers");
+        let without_ecs = seen(noon()).with(|seen| seen.ssm = Fact::Unknown(out));
+        assert_eq!(cause(&without_ecs).0, Cause::ServiceUnavailable);
     }
 }

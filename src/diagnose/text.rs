@@ -13,6 +13,7 @@ use super::{Cause, Channel, Finding, Helps, Severity, advice};
 mod books;
 mod boots;
 mod combine;
+mod cut;
 mod device;
 mod hearsay;
 mod judge;
@@ -277,6 +278,12 @@ impl Desk {
             let at = self.library.position(number, &self.lower).unwrap_or_default();
             let of_host = matches!(signature.component, Component::Kernel | Component::Boot | Component::Host);
             if of_host && signature.weight >= Weight::Symptom && !authored && hearsay::is_hearsay(&self.lower, at) {
+                continue;
+            }
+            if signature.weight >= Weight::Symptom && owner::is_passed_on(signature, &self.lower, stamp) {
+                continue;
+            }
+            if signature.id == "kernel.erofs" && !authored && device::is_of_application(&self.lower) {
                 continue;
             }
             let stands = of_component(signature.component).unwrap_or(place);

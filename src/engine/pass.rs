@@ -170,7 +170,7 @@ impl Pass {
             Trigger::Signal(signal) => Key::Node(signal.node),
             Trigger::Wake(id) => Key::Incident(*id),
             Trigger::Operator(OperatorRequest { action, .. }) => match action {
-                Action::Fix(node, _) => Key::Node(*node),
+                Action::Fix(node, _) | Action::Preview(node, _) => Key::Node(*node),
                 Action::Approve(id) | Action::Close(id) => Key::Incident(*id),
                 Action::Switch(switch) => {
                     let switch = *switch;
@@ -300,6 +300,10 @@ impl Pass {
             (Action::Fix(node, _), incident) => {
                 return self.look(loaded, node, plan::fix_look(incident, now), now);
             }
+            (Action::Preview(node, _), incident) => {
+                let look = plan::preview_look(incident, &self.context, now);
+                return self.look(loaded, node, look, now);
+            }
             (Action::Approve(_), Some(incident)) => {
                 let policy = self.context.policy_for(None, Some(&incident.place));
                 plan::approve(incident, &policy, &request.by, request.at, now)
@@ -330,9 +334,15 @@ impl Pass {
     fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
-            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy), .. }), _) => {
-                let answer = plan::fix(seen, &loaded, &self.context, by, *remedy, now);
+            (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy), plan, .. }), _) => {
+                let answer = plan::fix(seen, &loaded, &self.context, (by, *remedy, *plan), now);
                 self.answered(answer)
+            }
+            (Trigger::Operator(OperatorRequest { action: Action::Preview(_, remedy), .. }), _) => {
+                match plan::preview(seen, &loaded, &self.context, *remedy, now) {
+                    Ok(preview) => self.done(Verdict::Planned(Arc::new(preview))),
+                    Err(why) => self.done(Verdict::Refused(why)),
+                }
             }
             (_, Some(incident)) => {
                 let node = incident.node;

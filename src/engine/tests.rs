@@ -360,7 +360,7 @@ fn unsent(incident: &Arc<Incident>) -> Arc<OutboxItem> {
 fn any_trigger(rng: &mut Rng) -> Trigger {
     let id = patient(noon()).id;
     let signal = |kind| Trigger::Signal(Signal { node: node_id(), at: noon(), kind });
-    let ask = |action| Trigger::Operator(OperatorRequest { by: "ops".into(), action, at: noon() });
+    let ask = |action| Trigger::Operator(OperatorRequest { by: "ops".into(), action, at: noon(), plan: None });
     match rng.u8(0..9) {
         0 => signal(ecs_disconnect()),
         1 => signal(command_trouble()),

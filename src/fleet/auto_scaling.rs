@@ -52,7 +52,7 @@ impl Fleet {
         })
     }
 
-    fn group_named(&self, name: &str) -> Option<usize> {
+    pub(super) fn group_named(&self, name: &str) -> Option<usize> {
         self.world.fleets.iter().position(|fleet| fleet.name.as_str() == name)
     }
 

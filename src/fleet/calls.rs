@@ -19,6 +19,8 @@ pub(super) struct Received {
     at: Timestamp,
     service: &'static str,
     operation: String,
+    /// What it asked for, cut.
+    asked: String,
     /// The nodes that the request named, by id or by container instance.
     nodes: Vec<NodeId>,
     /// `ok`, an error's code, or what became of the answer.
@@ -33,7 +35,14 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn push(&mut self, at: Timestamp, service: Service, operation: &str, nodes: Vec<NodeId>, outcome: &str) {
+    pub(super) fn push(
+        &mut self,
+        at: Timestamp,
+        (service, operation): (Service, &str),
+        asked: String,
+        nodes: Vec<NodeId>,
+        outcome: &str,
+    ) {
         self.count += 1;
         if self.list.len() >= CALLS_MAX {
             self.list.pop_front();
@@ -43,6 +52,7 @@ impl Calls {
             at,
             service: service.prefix(),
             operation: operation.chars().take(80).collect(),
+            asked,
             nodes,
             outcome: outcome.to_owned(),
         });

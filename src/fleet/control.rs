@@ -22,7 +22,8 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
     let done = match (request.method, path) {
         ("GET", "") => Ok(json!({
             "doors": ["GET /_fleet/world", "POST /_fleet/world[?replace=1]", "POST /_fleet/advance", "GET /_fleet/calls[?reset=1]",
-                "GET /_fleet/events", "GET /_fleet/faults", "POST /_fleet/faults", "DELETE /_fleet/faults"],
+                "GET /_fleet/events", "GET /_fleet/faults", "POST /_fleet/faults", "DELETE /_fleet/faults", "POST /_fleet/role",
+                "DELETE /_fleet/role"],
         })),
         ("GET", "/world") => Ok(fleet.truth()),
         ("POST", "/world") => fleet.change_world(request.body, asked("replace")),
@@ -41,7 +42,12 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
             fleet.faults.clear();
             Ok(json!({ "faults": [] }))
         }
-        (_, "" | "/world" | "/advance" | "/calls" | "/events" | "/faults") => {
+        ("POST", "/role") => fleet.set_role(request.body),
+        ("DELETE", "/role") => {
+            fleet.role = None;
+            Ok(json!({ "statements": [] }))
+        }
+        (_, "" | "/world" | "/advance" | "/calls" | "/events" | "/faults" | "/role") => {
             return written(405, &json!({ "error": format!("{} is not answered here", request.method) }));
         }
         _ => return written(404, &json!({ "error": "there is no such door; GET /_fleet lists them" })),
@@ -81,6 +87,7 @@ impl Fleet {
             // The clock stays where it is: what was moved ahead is not undone.
             let mut fresh = Self::of(&file, self.world.now()).map_err(|error| told(&error))?;
             (fresh.ahead_secs, fresh.requests) = (self.ahead_secs, self.requests);
+            fresh.role = self.role.take();
             *self = fresh;
         } else {
             self.change(&file).map_err(|error| told(&error))?;
@@ -166,7 +173,7 @@ impl Fleet {
             "well": machine.well_since.is_some(),
             "well_since": at(machine.well_since),
             "ill_since": at(machine.ill_since),
-            "fault": machine.illness.as_ref().map(|ill| ill.ailment.cause().code()),
+            "fault": machine.illness.as_ref().map(|ill| ill.ailment.code()),
             "fault_since": at(machine.illness.as_ref().map(|ill| ill.began)),
             "ssm_agent_up": machine.ssm.up,
             "boots": machine.boots,

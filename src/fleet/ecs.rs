@@ -41,7 +41,7 @@ impl Fleet {
         self.cluster_named(named).ok_or_else(|| AwsError::new("ClusterNotFoundException", "Cluster not found."))
     }
 
-    fn cluster_named(&self, named: &str) -> Option<usize> {
+    pub(super) fn cluster_named(&self, named: &str) -> Option<usize> {
         self.world.clusters.iter().position(|cluster| *cluster.name == *named || cluster.arn.as_str() == named)
     }
 

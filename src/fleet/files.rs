@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::machines::{Extra, understood};
 use super::{Fleet, WorldSettings};
-use crate::diagnose::Cause;
 use crate::node::{AccountId, DocumentName, Home, NodeId, Region};
 use crate::sim::ailment::Ailment;
 use crate::sim::stage::documentation_home;
@@ -119,9 +118,10 @@ impl WorldFile {
     }
 }
 
-/// The fault behind a cause's code.
-fn ailment(cause: Cause) -> Result<Ailment, WorldError> {
-    Ailment::from_cause(cause).ok_or_else(|| impossible(format!("the simulated account has no fault {}", cause.code())))
+/// The fault with this name: the code of a cause, or one of its own.
+fn ailment(code: &str) -> Result<Ailment, WorldError> {
+    Ailment::named(code)
+        .ok_or_else(|| impossible(format!("the simulated account has no fault {}", super::input::shown(code))))
 }
 
 impl Fleet {
@@ -173,7 +173,7 @@ impl Fleet {
             }
         }
         for entry in &file.faults {
-            let Some(fault) = entry.fault else { continue };
+            let Some(fault) = &entry.fault else { continue };
             past.push((entry.since_secs, Past::Ill(entry.instance, ailment(fault)?, entry.lasts_secs)));
         }
         // The oldest first; what stands first in the file comes first at the same moment, machines before faults.
@@ -207,7 +207,7 @@ impl Fleet {
             termination_protected: entry.termination_protected,
         };
         self.extras.insert(node, extra);
-        match entry.fault {
+        match &entry.fault {
             Some(fault) => self.fall_ill(node, ailment(fault)?, after(now, -entry.since_secs), entry.lasts_secs),
             None => Ok(()),
         }

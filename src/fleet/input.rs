@@ -172,6 +172,13 @@ impl Form {
             .filter_map(|(rest, value)| Some((rest.strip_prefix('.')?, value)))
     }
 
+    /// What is asked for, without the names of the operation and its version.
+    pub(super) fn told(&self) -> String {
+        let asked = self.pairs.iter().filter(|(key, _)| !matches!(key.as_str(), "Action" | "Version"));
+        let map: Map<String, Value> = asked.map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+        Value::Object(map).to_string()
+    }
+
     /// Every value, for the log of calls.
     pub(super) fn values(&self) -> impl Iterator<Item = &str> {
         self.pairs.values().map(String::as_str)

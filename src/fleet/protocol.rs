@@ -10,6 +10,9 @@ use super::input::{Body, Form, shown};
 use super::xml::{self, Lists};
 use super::{Answered, Fleet, auto_scaling, ec2, ecs, iam, ssm};
 
+/// So many characters of what a call asked for are kept.
+const ASKED_MAX: usize = 300;
+
 /// A request as it came in.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
@@ -92,15 +95,27 @@ impl Service {
 }
 
 /// What is asked for.
-enum Input {
+pub(super) enum Input {
     Json(Map<String, Value>),
     Form(Form),
 }
 
-struct Call {
-    service: Service,
-    operation: String,
-    input: Input,
+/// A call that was understood.
+pub(super) struct Call {
+    pub(super) service: Service,
+    pub(super) operation: String,
+    pub(super) input: Input,
+}
+
+impl Input {
+    /// What is asked for, as one line for the log of calls.
+    fn told(&self) -> String {
+        let whole = match self {
+            Self::Json(map) => Value::Object(map.clone()).to_string(),
+            Self::Form(form) => form.told(),
+        };
+        whole.chars().take(ASKED_MAX).collect()
+    }
 }
 
 /// Why a request is no call at all, and in which form that is said.
@@ -117,7 +132,7 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
         Ok(call) => call,
         Err(Misunderstood { error, service, json }) => {
             let service = service.unwrap_or(if json { Service::Ssm } else { Service::AutoScaling });
-            fleet.calls.push(fleet.world.now(), service, "", Vec::new(), &error.code);
+            fleet.calls.push(fleet.world.now(), (service, ""), String::new(), Vec::new(), &error.code);
             return refusal(service, &error, &id);
         }
     };
@@ -129,8 +144,10 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
         }
         Input::Form(form) => fleet.named_in(form.values()),
     };
-    let injected = fleet.faults.take(call.service, &call.operation, &nodes);
+    let may = fleet.may(&call);
+    let injected = if may { fleet.faults.take(call.service, &call.operation, &nodes) } else { None };
     let (answered, pause) = match injected {
+        None if !may => (Err(AwsError::denied(call.service, &call.operation)), Pause::None),
         Some(Injected::Throttle) => (Err(AwsError::throttled(call.service)), Pause::None),
         Some(Injected::Deny) => (Err(AwsError::denied(call.service, &call.operation)), Pause::None),
         Some(Injected::Broken) => (Err(AwsError::broken(call.service)), Pause::None),
@@ -145,7 +162,7 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
         (Ok(_), _) => "ok",
         (Err(error), _) => error.code.as_ref(),
     };
-    fleet.calls.push(fleet.world.now(), call.service, &call.operation, nodes, outcome);
+    fleet.calls.push(fleet.world.now(), (call.service, &call.operation), call.input.told(), nodes, outcome);
     let answer = match answered {
         Ok(value) => success(call.service, &call.operation, &value, &id),
         Err(error) => refusal(call.service, &error, &id),

@@ -34,6 +34,7 @@ pub(super) fn call(fleet: &mut Fleet, operation: &str, body: Body<'_>) -> Option
         "GetCommandInvocation" => fleet.get_command_invocation(body),
         "DescribeSessions" => fleet.describe_sessions(body),
         "GetCalendarState" => fleet.get_calendar_state(body),
+        "DescribeDocument" => fleet.describe_document(body),
         "GetParameter" => fleet.get_parameter(body),
         "GetServiceSetting" => fleet.get_service_setting(body),
         "ListTagsForResource" => fleet.list_tags_for_resource(body),

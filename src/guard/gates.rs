@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use super::{GroupRefusal, NoWay, Refusal, Sight, StopRefusal};
 use crate::effect::Effect;
 use crate::incident::{Incident, Remedy};
-use crate::observe::{Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Standing};
+use crate::observe::{
+    ANSWER_FRESH_SECS, Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Probe, ProbeAnswer, Standing,
+};
 use crate::policy::{AddressRule, Policy, SessionsRule};
 use crate::time::{after, secs_between};
 
@@ -57,10 +59,14 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     planted!(UnknownIsDead => return Ok(()));
     seen_at_all(&seen.ec2, Sight::Ec2)?;
     seen_at_all(&seen.ssm, Sight::Ssm)?;
-    // At no deeper look than this a host that answered our probe need not be connected as well.
+    // What the host answered just now says more than its connection, which then stays unread.
+    let answered = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
+        if secs_between(*sent_at, seen.at) <= ANSWER_FRESH_SECS);
+    // Nor is it needed at no deeper look than this, where the host is asked next.
     let spared = |fact: Option<Blind>| seen.depth == Depth::Agents && fact == Some(Blind::NotRead);
     if let Some(ssm) = seen.ssm.known()
         && !spared(ssm.connection.blind())
+        && !(answered && ssm.connection.blind() == Some(Blind::NotRead))
     {
         seen_at_all(&ssm.connection, Sight::Ssm)?;
     }

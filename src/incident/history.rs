@@ -11,7 +11,7 @@ use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::Refusal;
 use crate::node::ResourceName;
-use crate::observe::{InvocationStatus, Standing};
+use crate::observe::{HostRefusal, InvocationStatus, Standing};
 
 /// One line of an incident's history.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,6 +76,13 @@ pub enum Event {
     Expired(Effect),
     /// Nobody knows whether an effect landed.
     Burned(Effect),
+    /// The host did not carry out a remedy, or says that it cannot have helped.
+    HostRefused {
+        /// The remedy.
+        remedy: Remedy,
+        /// Why.
+        why: HostRefusal,
+    },
     /// A drain ended with this many tasks left.
     Drained {
         /// Tasks that are not `STOPPED`.

@@ -12,7 +12,7 @@ use crate::node::{
     AccountId, AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName,
     Region, ResourceName,
 };
-use crate::observe::{Check, Connection, Ecs, Factor, Observation, Platform};
+use crate::observe::{Check, Connection, Ecs, Factor, Observation, Platform, StopGates};
 use crate::time::secs_between;
 
 /// Looks further apart than this do not belong to one run, in seconds: a node parked for an hour may have been well in
@@ -42,6 +42,9 @@ pub struct Place {
     /// It has a public address that a stop and start changes.
     #[serde(default)]
     pub public_address_changes: bool,
+    /// What forbids to stop and start it.
+    #[serde(default, skip_serializing_if = "nothing_bars")]
+    pub stop: StopGates,
     /// It has an Elastic IP, which a replacement leaves behind.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elastic_address: bool,
@@ -51,6 +54,11 @@ pub struct Place {
     /// What it shares with other nodes.
     #[serde(default, skip_serializing_if = "no_factors")]
     pub factors: Arc<[Factor]>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn nothing_bars(stop: &StopGates) -> bool {
+    *stop == StopGates::default()
 }
 
 fn no_services(services: &Arc<[ResourceName]>) -> bool {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::diagnose::please;
 use crate::engine::{Action, OperatorRequest};
 use crate::event::Excerpt;
-use crate::incident::IncidentId;
+use crate::incident::{IncidentId, NoSuchRemedy, Remedy};
 use crate::node::{DisplayName, NodeId};
+use crate::plan::Preview;
 use crate::ports::Switch;
 use crate::time::after;
 
@@ -26,7 +28,7 @@ struct Asked {
     node: Option<String>,
     for_secs: Option<i64>,
     remedy: Option<String>,
-    plan: Option<Value>,
+    plan: Option<String>,
 }
 
 /// The request, or why it is refused.
@@ -35,8 +37,11 @@ pub(super) fn read(request: Value, now: Timestamp) -> Result<OperatorRequest, St
     let by: DisplayName =
         asked.by.parse().map_err(|_| "by must name who asks, in at most 255 characters".to_owned())?;
     let action = asked.action()?;
-    if asked.remedy.is_some() && asked.action != "fix" {
+    if asked.remedy.is_some() && !matches!(asked.action.as_str(), "fix" | "plan") {
         return Err(format!("remedy means nothing to {}", asked.action));
+    }
+    if asked.plan.is_some() && asked.action != "fix" {
+        return Err(format!("plan means nothing to {}", asked.action));
     }
     if asked.for_secs.is_some() && asked.action != "mute" {
         return Err(format!("for_secs means nothing to {}", asked.action));
@@ -45,7 +50,9 @@ pub(super) fn read(request: Value, now: Timestamp) -> Result<OperatorRequest, St
         Wanted::Ready(action) => action,
         Wanted::Mute(node, secs) => Action::Switch(Switch::Mute(node, after(now, secs))),
     };
-    Ok(OperatorRequest { by: Arc::from(by.as_str()), action, at: now })
+    let plan = asked.plan.as_deref().map(str::parse).transpose();
+    let plan = plan.map_err(|error: crate::plan::preview::NoSuchPlan| error.to_string())?;
+    Ok(OperatorRequest { by: Arc::from(by.as_str()), action, at: now, plan })
 }
 
 enum Wanted {
@@ -57,15 +64,8 @@ impl Asked {
     fn action(&self) -> Result<Wanted, String> {
         let switch = |switch| Ok(Wanted::Ready(Action::Switch(switch)));
         match self.action.as_str() {
-            "fix" => {
-                if self.plan.is_some() {
-                    // Better no repair than one that is not the plan which somebody approved.
-                    return Err("a fix cannot be bound to a plan yet: leave plan out".to_owned());
-                }
-                let remedy = self.remedy.as_deref().map(str::parse).transpose();
-                let remedy = remedy.map_err(|error: crate::incident::NoSuchRemedy| error.to_string())?;
-                Ok(Wanted::Ready(Action::Fix(self.node()?, remedy)))
-            }
+            "fix" => Ok(Wanted::Ready(Action::Fix(self.node()?, self.remedy()?))),
+            "plan" => Ok(Wanted::Ready(Action::Preview(self.node()?, self.remedy()?))),
             "approve" => Ok(Wanted::Ready(Action::Approve(self.incident()?))),
             "close" => Ok(Wanted::Ready(Action::Close(self.incident()?))),
             "mute" => match self.for_secs {
@@ -77,10 +77,15 @@ impl Asked {
             "pause" => switch(Switch::Pause),
             "resume" => switch(Switch::Resume),
             other => Err(format!(
-                "no such action: \"{}\"; allowed are fix, approve, mute, unmute, clear, pause, resume and close",
+                "no such action: \"{}\"; allowed are plan, fix, approve, mute, unmute, clear, pause, resume and close",
                 Excerpt::of(other)
             )),
         }
+    }
+
+    fn remedy(&self) -> Result<Option<Remedy>, String> {
+        let remedy = self.remedy.as_deref().map(str::parse).transpose();
+        remedy.map_err(|error: NoSuchRemedy| error.to_string())
     }
 
     fn incident(&self) -> Result<IncidentId, String> {
@@ -97,6 +102,30 @@ impl Asked {
             (None, None) => Err(format!("{} needs a node", self.action)),
         }
     }
+}
+
+/// What a repair would be, for the command line and for programs.
+pub(super) fn told(preview: &Preview) -> Value {
+    let rungs: Vec<Value> = preview
+        .rungs
+        .iter()
+        .map(|rung| json!({ "remedy": rung.remedy.as_str(), "turn": rung.turn.as_str() }))
+        .collect();
+    json!({
+        "hash": preview.id().to_string(),
+        "node_id": preview.node.to_string(),
+        "incident_id": preview.incident.map(|id| id.to_string()),
+        "well": preview.is_well(),
+        "mode": preview.mode.as_str(),
+        "cause": preview.cause.to_string(),
+        "confidence": f64::from(preview.confidence) / 100.0,
+        "also": preview.also.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "advice": if preview.is_well() { None } else { Some(please(preview.cause)) },
+        "probes_first": preview.probes_first,
+        "next": preview.next().map(Remedy::as_str),
+        "remedies": rungs,
+        "refusal": preview.refusal.as_ref().map(ToString::to_string),
+    })
 }
 
 /// A text of a library that may repeat what came from outside.
@@ -143,7 +172,7 @@ mod tests {
         for (request, told) in [
             (
                 json!({"action":"reboot","by":"me"}),
-                "allowed are fix, approve, mute, unmute, clear, pause, resume and close",
+                "allowed are plan, fix, approve, mute, unmute, clear, pause, resume and close",
             ),
             (json!({"action":"fix","node":NODE}), "missing field `by`"),
             (json!({"action":"fix","by":" ","node":NODE}), "by must name who asks"),
@@ -151,7 +180,11 @@ mod tests {
             (json!({"action":"fix","by":"me","node":NODE,"id":INCIDENT}), "not both"),
             (json!({"action":"fix","by":"me","node":NODE,"remedi":"reboot"}), "unknown field `remedi`"),
             (json!({"action":"fix","by":"me","node":NODE,"remedy":"prayer"}), "allowed are free-disk"),
-            (json!({"action":"fix","by":"me","node":NODE,"plan":"5b1"}), "leave plan out"),
+            (json!({"action":"fix","by":"me","node":NODE,"plan":"5b1"}), "not the hash of a plan"),
+            (
+                json!({"action":"close","by":"me","id":INCIDENT,"plan":"0000000000000001"}),
+                "plan means nothing to close",
+            ),
             (json!({"action":"approve","by":"me","node":NODE}), "approve needs the id of an incident"),
             (json!({"action":"mute","by":"me","node":NODE}), "mute needs for_secs, from 60 to 7776000"),
             (json!({"action":"pause","by":"me","for_secs":60}), "for_secs means nothing to pause"),

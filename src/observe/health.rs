@@ -133,6 +133,7 @@ fn ssm(seen: &Observation, now: Timestamp) -> Standing {
         Some(Connection::Connected | Connection::NotConnected) => Standing::Suspect,
         // Nobody asked, because the host is asked next: until then its last ping decides.
         None if ssm.connection == Fact::Unknown(Blind::NotRead) && ssm.answers(now) => Standing::Well,
+        None if ssm.connection == Fact::Unknown(Blind::NotRead) => Standing::Suspect,
         None => Standing::Unknown,
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ANSWER_FRESH_SECS, Blind, Connection, Ec2, Fact, Health, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Ssm,
-    Standing,
+    ANSWER_FRESH_SECS, Blind, Connection, Ec2, Fact, Health, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, Probe,
+    ProbeAnswer, Ssm, Standing,
 };
 use crate::node::{AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, ResourceName};
 use crate::time::secs_between;
@@ -20,6 +20,8 @@ pub struct Look {
     pub command: Option<CommandId>,
     /// Our last probe.
     pub probe: Option<CommandId>,
+    /// Our last repair on the host, where its proof is late.
+    pub repair: Option<CommandId>,
     /// The Auto Scaling group that the node was last seen in: read by name once the node has left it.
     pub group: Option<AutoScalingGroupName>,
     /// The container instance that the node was last seen as, or that an event named: spares the search for it.
@@ -69,7 +71,9 @@ pub struct Successor {
 pub enum Depth {
     /// The agents, the role, the way to AWS, others' work and the group: enough to ask the host, or to restart an agent that it names.
     Agents,
-    /// Also sessions, tasks, the change calendar and the console.
+    /// Also the console, and the SSM agent's connection whatever its last ping was: enough to name a cause without the host.
+    Cause,
+    /// Also sessions, tasks and the change calendar.
     Remedy,
     /// Also what stands in the way of a stop and start.
     #[default]
@@ -111,12 +115,12 @@ impl Observation {
         health.is_well() && heard && look.command.is_none() && look.probe.is_none()
     }
 
-    /// Whether there is but one thing to wait for, so that the rest may stay unread: in a close look the answer to a probe that is on its
-    /// way; in another one, the connection of an SSM agent that was away.
+    /// Whether there is but one thing to wait for, so that the rest may stay unread: the answer to a probe that is on its way; else, where
+    /// a proof is waited for, the connection of an SSM agent that was away.
     #[must_use]
     pub fn waits_for_ssm(&self, look: &Look) -> bool {
         let away = self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected));
-        look.ssm_first && if look.close { self.ssm.known().is_some() && self.awaits_probe() } else { away }
+        look.ssm_first && (self.ssm.known().is_some() && self.awaits_probe() || !look.close && away)
     }
 
     /// Whether a probe is on its way that is not lost yet.
@@ -126,23 +130,35 @@ impl Observation {
             if secs_between(*sent_at, self.at) <= PROBE_LOST_SECS)
     }
 
-    /// Whether the SSM agent's connection may stay unread in a close look: the host has answered our probe, or is sent one next, and
-    /// its last ping is recent.
+    /// Whether the SSM agent's connection may stay unread: the host has answered our probe just now, or is sent one next whatever the
+    /// connection is; or the agent has not pinged for long, which makes it suspect either way. `answers` says whether it pinged lately.
     #[must_use]
-    pub fn may_spare_connection(&self, look: &Look, now: Timestamp) -> bool {
-        let answered = matches!(self.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
-            if secs_between(*sent_at, now) <= ANSWER_FRESH_SECS);
-        look.close
-            && look.depth == Depth::Agents
-            && self.node.is_instance()
-            && (answered || look.only_ecs && look.probe.is_none())
+    pub fn may_spare_connection(&self, answers: bool, look: &Look, now: Timestamp) -> bool {
+        let age_secs = self.probe.known().map(|probe| secs_between(probe.sent_at, now));
+        let told = match self.probe.known() {
+            Some(Probe { answer: ProbeAnswer::Answered { .. }, .. }) => age_secs <= Some(ANSWER_FRESH_SECS),
+            Some(Probe { answer: ProbeAnswer::Pending | ProbeAnswer::Undelivered, .. }) | None => false,
+        };
+        // A probe that is as old as this says nothing any more.
+        let over = look.probe.is_none() || age_secs > Some(PROBE_FRESH_SECS);
+        if !look.close {
+            // Where a proof is waited for, what the host said was sent after the remedy.
+            return self.node.is_instance()
+                && if look.pinged_after.is_some() { answers && told } else { !answers && over };
+        }
+        let asked_next = over && (!answers || look.only_ecs || look.probe.is_some());
+        self.node.is_instance() && (answers && told || look.depth == Depth::Agents && asked_next)
     }
 
-    /// Whether a command of somebody else can be running: not on a node whose SSM agent is not connected, unless its host has answered
-    /// our probe, so that it was connected a moment ago.
+    /// Whether a command of somebody else can be running: not on a node whose SSM agent is not connected, or has not pinged for long where
+    /// nobody asked, unless its host has answered our probe, so that it was connected a moment ago.
     #[must_use]
     pub fn may_be_busy(&self) -> bool {
-        let away = self.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::NotConnected));
+        let away = self.ssm.known().is_some_and(|ssm| match ssm.connection {
+            Fact::Known(connection) => connection == Connection::NotConnected,
+            Fact::Absent => false,
+            Fact::Unknown(blind) => blind == Blind::NotRead && !ssm.answers(self.at),
+        });
         let answered = matches!(self.probe.known(), Some(Probe { answer: ProbeAnswer::Answered { .. }, .. }));
         !away || answered
     }
@@ -165,10 +181,16 @@ impl Observation {
             }
             (had, _) => had,
         };
+        let busy = match (self.busy, deeper.busy) {
+            // Nobody could be at work on it, as far as was seen then.
+            (Fact::Absent, read @ Fact::Known(_)) => read,
+            (had, read) => fill(had, read),
+        };
         Self {
             depth: deeper.depth,
             ec2,
             ssm,
+            busy,
             sessions: fill(self.sessions, deeper.sessions),
             workload: fill(self.workload, deeper.workload),
             calendar: fill(self.calendar, deeper.calendar),

@@ -30,6 +30,13 @@ const FENCE_SECS: i64 = 20 * 60;
 const GIVE_BACK_SECS: i64 = 3_600;
 /// Between two looks at a state that is changing, in seconds.
 const LOOK_SECS: i64 = 15;
+/// When to look first whether an instance has stopped, and whether it runs again, in seconds: a sick one takes a minute and more.
+const STOP_LOOK_SECS: i64 = 90;
+const START_LOOK_SECS: i64 = 75;
+/// When to look first whether it is terminated, in seconds: nobody waits for that but its registration.
+const FENCE_LOOK_SECS: i64 = 120;
+/// Between two looks at what takes minutes, at most, in seconds.
+const LOOK_MAX_SECS: i64 = 60;
 /// Between two tries of the same call, in seconds.
 const RETRY_SECS: i64 = 60;
 /// Between two tries of a start at most, in seconds: each wait is twice the one before, for capacity that lacks comes back within
@@ -57,7 +64,7 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
         if let Some(deadline) = drain_for(&draft, seen, remedy) {
             let intent = draft.intend(Effect::Drain);
             draft.next.holds.draining = true;
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = drained_at(&draft, seen, &intent, deadline);
             return draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake));
         }
         // From Standby the group would launch nobody: its desired capacity was lowered when the instance went there.
@@ -98,6 +105,19 @@ pub(super) fn drain_for(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -
     Some(after(draft.now, secs))
 }
 
+/// When to look at a drain again. A disconnected agent ends no task, so that only its deadline ends the drain.
+fn drained_at(draft: &Draft<'_>, seen: &Observation, intent: &Intent, deadline: Timestamp) -> Timestamp {
+    match seen.ecs.known() {
+        Some(ecs) if !ecs.connected => deadline.max(draft.in_secs(LOOK_SECS)),
+        Some(_) | None => draft.in_secs(later_secs(draft, intent)).min(deadline.max(draft.in_secs(LOOK_SECS))),
+    }
+}
+
+/// Until the next look at what takes its time, in seconds: half of what has passed since it was asked for.
+fn later_secs(draft: &Draft<'_>, intent: &Intent) -> i64 {
+    (secs_between(intent.committed_at, draft.now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
+}
+
 /// The remedy's own effect.
 fn act(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
     let now = draft.now;
@@ -117,7 +137,15 @@ fn act(mut draft: Draft<'_>, remedy: Remedy) -> Plan {
         | Remedy::RestartRuntime
         | Remedy::Reboot => RETRY_SECS,
     };
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(match remedy {
+        Remedy::StopStart => STOP_LOOK_SECS,
+        Remedy::Replace => FENCE_LOOK_SECS,
+        Remedy::FreeDisk
+        | Remedy::RestartSsmAgent
+        | Remedy::RestartEcsAgent
+        | Remedy::RestartRuntime
+        | Remedy::Reboot => LOOK_SECS,
+    });
     draft.go(Phase::Treating { intent, remedy, deadline: after(now, secs) }, Some(wake))
 }
 
@@ -163,7 +191,7 @@ pub(super) fn draining(
                 }
                 return examine_again(draft);
             }
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = drained_at(&draft, seen, &intent, deadline);
             draft.go(Phase::Draining { intent, deadline, then: Then::Examine }, Some(wake))
         }
         then @ (Then::Park { .. } | Then::End(_)) => {
@@ -265,7 +293,7 @@ pub(super) fn standby(
                 draft.next.holds.standby = lifecycle != Some(Lifecycle::InService);
                 return draft.park(Refusal::CallRefused { effect: Effect::EnterStandby });
             }
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = draft.in_secs(later_secs(&draft, &intent));
             draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake))
         }
         then @ (Then::Park { .. } | Then::End(_)) => {
@@ -377,7 +405,7 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
         // Stuck on its way down, or not to be seen for so long.
         Some(InstanceState::Stopping) | None if now >= deadline => draft.finish(Ending::DoesNotStart),
         _ => {
-            let wake = draft.in_secs(LOOK_SECS);
+            let wake = draft.in_secs(later_secs(&draft, &intent));
             draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
         }
     }
@@ -397,7 +425,7 @@ pub(super) fn try_to_start(draft: Draft<'_>, remedy: Remedy) -> Plan {
 
 fn start(mut draft: Draft<'_>, remedy: Remedy, deadline: Timestamp) -> Plan {
     let intent = draft.intend(Effect::Start);
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(START_LOOK_SECS);
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
 }
 
@@ -489,6 +517,6 @@ fn fencing(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: T
         draft.end_attempt(AttemptResult::Failed);
         return draft.finish(Ending::LadderExhausted);
     }
-    let wake = draft.in_secs(LOOK_SECS);
+    let wake = draft.in_secs(later_secs(&draft, &intent));
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
 }

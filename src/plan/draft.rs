@@ -151,6 +151,9 @@ impl<'a> Draft<'a> {
         #[cfg(feature = "plants")]
         let not_after =
             if crate::plants::on(crate::plants::Plant::OldReads) { after(self.now, 300) } else { not_after };
+        if effect != Effect::Probe {
+            self.next.repair = None;
+        }
         let place = &self.next.place;
         let target = Target {
             node: self.next.node,
@@ -329,6 +332,7 @@ impl<'a> Draft<'a> {
                 | Event::Refused(_)
                 | Event::Expired(_)
                 | Event::Burned(_)
+                | Event::HostRefused { .. }
                 | Event::Drained { .. }
                 | Event::SessionsCut { .. }
                 | Event::Reached(_)

@@ -117,8 +117,8 @@ pub(super) fn examine(
     // What the host itself said just now outweighs a console; without it, the console is read before anything is decided.
     let host_told = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
         if secs_between(*sent_at, now) <= ANSWER_FRESH_SECS);
-    if !host_told && seen.depth < Depth::Remedy {
-        return draft.deeper(Depth::Remedy);
+    if !host_told && seen.depth < Depth::Cause {
+        return draft.deeper(Depth::Cause);
     }
     draft.next.looks = draft.next.looks.saturating_add(1);
     if let Err(refusal) = gates::sight(seen) {
@@ -235,7 +235,7 @@ fn breaker(draft: &Draft<'_>, rails: &Rails, remedy: Remedy) -> Result<(), Refus
 /// Whether AWS itself names a cause that nothing on the host removes: a probe would only take time.
 ///
 /// The role and the network path are read from the API as they are now. The console is not: it may tell of yesterday.
-fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
+pub(super) fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
     let found = diagnose(seen, health, now);
     !health.is_well()
         && matches!(found.cause.family(), Family::Identity | Family::Network)
@@ -300,6 +300,11 @@ fn commands_own_fault(draft: &mut Draft<'_>, seen: &Observation, health: Health)
 /// What follows of a node that is well. Where only a refused session told of it, its client may have given up: then the session is over,
 /// and people are told whose doing it is.
 fn well(mut draft: Draft<'_>, seen: &Observation, found: Diagnosis) -> Plan {
+    // By a ping of some minutes ago, where the host would have been asked next: the connection tells.
+    let by_ping = seen.ssm.known().is_some_and(|ssm| ssm.connection.blind() == Some(Blind::NotRead));
+    if by_ping && seen.depth < Depth::Cause {
+        return draft.deeper(Depth::Cause);
+    }
     if !only_sessions(&draft) {
         return draft.end(Ending::SelfHealed);
     }
@@ -387,10 +392,28 @@ fn probe_first<'a>(
         let blind = seen.probe.blind().unwrap_or(Blind::Empty);
         return ControlFlow::Break(draft.park(Refusal::CannotSee { what: Sight::Probe, blind }));
     }
+    let wait_secs = probe_wait_secs(&draft, seen, 0);
+    if wait_secs > LOOK_SECS
+        && let Some(later) = probe_later(&draft, reach, deadline)
+    {
+        return ControlFlow::Break(draft.go(Phase::Examining { since, deadline, sending: None }, Some(later)));
+    }
     let sending = draft.intend(Effect::Probe);
     draft.next.probe = Some(ProbeSent { at: now, command: None });
-    let wake = draft.in_secs(probe_wait_secs(&draft, seen, 0));
+    let wake = draft.in_secs(wait_secs);
     ControlFlow::Break(draft.go(Phase::Examining { since, deadline, sending: Some(sending) }, Some(wake)))
+}
+
+/// When to ask a node whose SSM agent is away, if not now: no gentle remedy reaches it, and what does is due only after the hold-down of
+/// what stops workload. A probe that is lost right then serves; an earlier one would have to be sent again.
+fn probe_later(draft: &Draft<'_>, reach: Reach, deadline: Timestamp) -> Option<Timestamp> {
+    let policy = draft.policy;
+    // Where nothing stronger is allowed, or a cause has a time of its own, the cause is wanted now; so it is by whoever asked.
+    let now_or_never = reach.mode < Mode::Cycle
+        || draft.next.asked.is_some()
+        || policy.causes.values().any(|rule| rule.wait_secs.is_some());
+    let due = after(draft.next.first_seen, policy.disruptive_hold_down_secs.saturating_sub(LOST_LOOK_SECS));
+    (!now_or_never && due >= draft.in_secs(LOOK_SECS) && due < deadline).then_some(due)
 }
 
 /// How long to wait for the answer to a probe of this age, both in seconds: an agent that is not connected hardly takes it, and until
@@ -472,6 +495,24 @@ fn patience(draft: &Draft<'_>, cause: Cause, remedy: Remedy) -> Option<Timestamp
         Err(Refusal::Cooldown { until }) => Some(until),
         Err(_) | Ok(()) => None,
     }
+}
+
+/// Every rail of a remedy that is asked before its permits are taken, for who wants to know what would be.
+pub(super) fn rails_of_remedy(
+    draft: &Draft<'_>,
+    seen: &Observation,
+    health: Health,
+    rails: &Rails,
+    remedy: Remedy,
+) -> Result<(), Refusal> {
+    gates::sight(seen)?;
+    gates::cooldown(&draft.next, draft.policy, draft.now)?;
+    if let (true, Some(around)) = (remedy.is_disruptive(), &rails.around) {
+        shared::check(&draft.next, seen, &around.peers, draft.policy)?;
+        breaker(draft, rails, remedy)?;
+    }
+    remedy_gates(draft, seen, health, remedy)?;
+    free_of_quarantine(rails, remedy)
 }
 
 /// The rails of one remedy on one node.

@@ -7,7 +7,7 @@ use crate::diagnose::{Cause, Family};
 use crate::event::SignalKind;
 use crate::guard::mode::{check_cause, least_mode};
 use crate::guard::{GroupRefusal, Refusal, gates};
-use crate::incident::{AttemptResult, Incident, Remedy};
+use crate::incident::{AttemptResult, Event, Incident, Remedy};
 use crate::observe::{Depth, Health, Observation, Standing};
 use crate::policy::{Mode, Policy};
 
@@ -175,6 +175,20 @@ pub fn choose(
     wait.or(left_out.filter(|_| untried)).map_or(Choice::Exhausted, Choice::Wait)
 }
 
+/// Whether a remedy could have its turn on this node at all: it concerns it, was not tried, and there is a way to carry it out.
+pub(super) fn possible(
+    incident: &Incident,
+    seen: &Observation,
+    health: Health,
+    cause: Cause,
+    policy: &Policy,
+    remedy: Remedy,
+) -> bool {
+    relevant(incident, health, cause, remedy)
+        && !spent(incident, policy, remedy)
+        && gates::way(seen, health, remedy).is_ok()
+}
+
 /// Whether an agent's restart concerns an agent that is in trouble.
 fn relevant(incident: &Incident, health: Health, cause: Cause, remedy: Remedy) -> bool {
     match remedy {
@@ -226,7 +240,12 @@ fn spent(incident: &Incident, policy: &Policy, remedy: Remedy) -> bool {
     let climbed = counted().any(|attempt| {
         attempt.remedy > remedy && matches!(attempt.result, AttemptResult::Helped | AttemptResult::Failed)
     });
+    // What the host itself refused, it would refuse again.
+    let refused = incident.history.iter().any(|line| {
+        matches!(line.event, Event::HostRefused { remedy: of, .. } if of == remedy)
+            && from.is_none_or(|from| line.at >= from)
+    });
     planted!(LadderDown => return tries >= usize::from(tries_max(policy, remedy)));
     planted!(TriesForEver => return false);
-    tries >= usize::from(tries_max(policy, remedy)) || climbed
+    tries >= usize::from(tries_max(policy, remedy)) || climbed || refused
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
 use super::open::{close_look, down_since, known_and_running};
+use super::preview::{PlanId, preview};
 use super::{acted_before, examine};
 use crate::effect::IntentState;
 use crate::engine::Context;
@@ -45,51 +46,80 @@ pub fn fix_look(incident: Option<&Incident>, now: Timestamp) -> Look {
     close_look(incident, now)
 }
 
-/// Repair a node now: opens an incident past its hold-down, or hurries the one that is open.
+/// Repair a node now: opens an incident past its hold-down, or hurries the one that is open. Bound to a plan, only if the plan is still
+/// the one that somebody read.
 #[must_use]
 pub fn fix(
     seen: &Observation,
     loaded: &Loaded,
     context: &Context,
-    by: &Arc<str>,
-    remedy: Option<Remedy>,
+    (by, remedy, plan): (&Arc<str>, Option<Remedy>, Option<PlanId>),
     now: Timestamp,
 ) -> OperatorAnswer {
+    if let Some(plan) = plan {
+        match preview(seen, loaded, context, remedy, now) {
+            Ok(preview) if preview.id() != plan => {
+                return refused(format!("the plan is another one by now, {}: read it again", preview.id()));
+            }
+            Ok(_) => {}
+            Err(why) => return refused(why),
+        }
+    }
+    let policy = context.policy_for(Some(seen), loaded.incident.as_ref().map(|incident| &incident.place));
+    let mut draft = match drafted(seen, loaded, &policy, context, (by, remedy), now) {
+        Ok(draft) => draft,
+        Err(why) => return refused(why),
+    };
+    draft.note(said(OperatorWord::Fix, by));
+    let phase = Phase::Examining { since: now, deadline: after(now, examine::EXAMINE_SECS), sending: None };
+    let wake = draft.in_secs(0);
+    OperatorAnswer::Plan(Box::new(draft.go(phase, Some(wake))))
+}
+
+/// Whether AWS knows the node, and it runs.
+pub(super) fn known(seen: &Observation) -> Result<(), String> {
+    known_and_running(seen).map_err(|reason| reason.as_str().to_owned())
+}
+
+/// The incident as it stands once somebody asked for a repair, or why there can be none.
+pub(super) fn drafted<'a>(
+    seen: &Observation,
+    loaded: &Loaded,
+    policy: &'a Policy,
+    context: &Context,
+    (by, remedy): (&Arc<str>, Option<Remedy>),
+    now: Timestamp,
+) -> Result<Draft<'a>, String> {
     let (incident, rails) = (loaded.incident.as_deref(), &loaded.rails);
     let health = Health::of(seen, now);
-    if let Err(reason) = known_and_running(seen)
-        && incident.is_none()
-    {
-        return refused(reason.as_str());
+    if incident.is_none() {
+        known(seen)?;
     }
     if health.is_well() {
-        return refused("the node is well: there is nothing to fix");
+        return Err("the node is well: there is nothing to fix".to_owned());
     }
-    if let Err(refusal) = ownership::check(seen) {
-        return refused(refusal.to_string());
-    }
+    ownership::check(seen).map_err(|refusal| refusal.to_string())?;
     match rails.switch {
         crate::ports::KillSwitch::Running => {}
-        crate::ports::KillSwitch::Paused => return refused(Refusal::Paused.to_string()),
-        crate::ports::KillSwitch::Unreadable => return refused(Refusal::PauseUnreadable.to_string()),
+        crate::ports::KillSwitch::Paused => return Err(Refusal::Paused.to_string()),
+        crate::ports::KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable.to_string()),
     }
     if let Some(Err(refusal)) = remedy.map(|remedy| examine::free_of_quarantine(rails, remedy)) {
-        return refused(refusal.to_string());
+        return Err(refusal.to_string());
     }
-    let policy = context.policy_for(Some(seen), incident.map(|incident| &incident.place));
     let ask = Ask { by: Arc::clone(by), at: now, remedy };
     let mut draft = if let Some(incident) = incident {
         match &incident.phase {
             Phase::Watching { .. } | Phase::Parked { .. } | Phase::Resting { .. } | Phase::Examining { .. } => {}
             Phase::Draining { .. } | Phase::Standby { .. } | Phase::Treating { .. } | Phase::Verifying { .. } => {
-                return refused(format!("a remedy is under way in {}", incident.id));
+                return Err(format!("a remedy is under way in {}", incident.id));
             }
-            Phase::Closed { .. } => return refused(format!("{} is closed", incident.id)),
+            Phase::Closed { .. } => return Err(format!("{} is closed", incident.id)),
         }
         if incident.phase.intent().is_some_and(|intent| intent.state == IntentState::Pending) {
-            return refused(format!("a probe is under way in {}; ask again in a minute", incident.id));
+            return Err(format!("a probe is under way in {}; ask again in a minute", incident.id));
         }
-        let mut draft = Draft::of(incident, &policy, seen.at, now);
+        let mut draft = Draft::of(incident, policy, seen.at, now);
         match &incident.phase {
             Phase::Parked { since, .. } => draft.parked_until_now(*since),
             // A rest may have lasted for days: both clocks begin anew.
@@ -110,13 +140,10 @@ pub fn fix(
         opened.down_since = down_since(seen, now);
         opened.looks = 1;
         opened.acted_before = acted_before(&opened, loaded.last.as_ref());
-        Draft::of(&opened, &policy, seen.at, now)
+        Draft::of(&opened, policy, seen.at, now)
     };
     draft.next.asked = Some(ask);
-    draft.note(said(OperatorWord::Fix, by));
-    let phase = Phase::Examining { since: now, deadline: after(now, examine::EXAMINE_SECS), sending: None };
-    let wake = draft.in_secs(0);
-    OperatorAnswer::Plan(Box::new(draft.go(phase, Some(wake))))
+    Ok(draft)
 }
 
 /// Approves the remedy that an incident waits with: bound to this incident, this remedy and an expiry. A word holds for what had been

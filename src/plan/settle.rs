@@ -26,6 +26,7 @@ pub fn settle(incident: &Incident, performed: &Performed, policy: &Policy, now: 
             if probe {
                 return probe_settled(draft, command.as_ref());
             }
+            draft.next.repair.clone_from(command);
             draft.note(Event::Done(intent.effect));
             landed(draft, &intent)
         }
@@ -94,8 +95,10 @@ fn landed(draft: Draft<'_>, intent: &Intent) -> Plan {
     let waits_for_a_state = matches!(intent.effect, Effect::Stop | Effect::Start | Effect::Terminate);
     match treating {
         Some(remedy) if !waits_for_a_state => verify::begin(draft, remedy),
+        // What was planned for a state that takes its time holds.
         Some(_) | None => {
-            let wake = draft.in_secs(20);
+            let soon = draft.in_secs(20);
+            let wake = draft.next.wake_at.map_or(soon, |planned| planned.max(soon));
             draft.stay(Some(wake))
         }
     }

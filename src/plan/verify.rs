@@ -8,10 +8,11 @@ use crate::diagnose::{Cause, Finding, Severity};
 use crate::effect::Effect;
 use crate::guard::mode::{self, Reach};
 use crate::guard::{Refusal, ownership};
-use crate::incident::{AttemptResult, Ending, Event, Milestone, Phase, ProbeSent, Remedy};
-use crate::node::ResourceName;
+use crate::incident::{self, AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
+use crate::node::{CommandId, ResourceName};
 use crate::observe::{
-    Check, Connection, Fact, Health, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
+    Blind, Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe,
+    ProbeAnswer, RepairEnd, Standing,
 };
 use crate::policy::Policy;
 use crate::ports::Rails;
@@ -23,6 +24,8 @@ const LOOK_SECS: i64 = 20;
 const LOOK_MAX_SECS: i64 = 120;
 /// How long a proof must hold, in seconds: ECS agents connect and drop again.
 const STABLE_SECS: i64 = 60;
+/// How long after its first look a proof is late, in seconds.
+const LATE_SECS: i64 = 45;
 
 /// How long a remedy has to help, in seconds.
 ///
@@ -40,18 +43,51 @@ fn budget_secs(remedy: Remedy) -> i64 {
 }
 
 /// When to look for the proof first, in seconds after the remedy: not before it can be there. An agent needs some ten seconds to
-/// start after the ten that its restart waits, ECS's some more until it is connected, a host a minute.
+/// start after the ten that its restart waits, ECS's some more until it is connected, a host two minutes,
+/// and a group four until it has launched another one.
 fn first_look_secs(remedy: Remedy) -> i64 {
     match remedy {
         Remedy::FreeDisk => LOOK_SECS,
         Remedy::RestartSsmAgent => 40,
-        Remedy::RestartEcsAgent | Remedy::RestartRuntime | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => 60,
+        Remedy::RestartEcsAgent | Remedy::RestartRuntime => 60,
+        Remedy::StopStart => 90,
+        Remedy::Reboot => 120,
+        // Launched, booted and registered.
+        Remedy::Replace => 240,
     }
 }
 
 /// Until the next look, in seconds.
 fn next_look_secs(since: Timestamp, now: Timestamp) -> i64 {
     (secs_between(since, now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
+}
+
+/// The repair whose proof is late: then the host is asked what became of it. A proof that comes in time costs no call for this.
+pub(super) fn late_repair(incident: &Incident, now: Timestamp) -> Option<CommandId> {
+    match &incident.phase {
+        Phase::Verifying { remedy, since, proven_since: None, .. }
+            if secs_between(*since, now) >= first_look_secs(*remedy) + LATE_SECS =>
+        {
+            incident.repair.clone()
+        }
+        Phase::Verifying { .. }
+        | Phase::Watching { .. }
+        | Phase::Examining { .. }
+        | Phase::Parked { .. }
+        | Phase::Draining { .. }
+        | Phase::Standby { .. }
+        | Phase::Treating { .. }
+        | Phase::Resting { .. }
+        | Phase::Closed { .. } => None,
+    }
+}
+
+/// What the host says against its repair, where that settles the matter.
+fn refused_by_host(seen: &Observation) -> Option<HostRefusal> {
+    match seen.repair.known()? {
+        RepairEnd::Refused(why) => Some(*why).filter(|why| why.is_final()),
+        RepairEnd::Open | RepairEnd::Done | RepairEnd::Failed => None,
+    }
 }
 
 /// Starts to wait for the proof.
@@ -89,13 +125,18 @@ pub(super) fn verifying(
     } else if proof == Proof::Seen {
         let from = proven_since.unwrap_or(now);
         if secs_between(from, now) >= stable_secs(remedy) {
+            draft.next.proofs.extend(incident::Proof::seen(remedy, seen, since, from));
             return proven(draft, health, remedy);
         }
         let wake = draft.in_secs(stable_secs(remedy).saturating_sub(secs_between(from, now)));
         let phase = Phase::Verifying { remedy, since, deadline, proven_since: Some(from), sending: None };
         return draft.go(phase, Some(wake));
     }
-    if now >= deadline {
+    let refused = refused_by_host(seen).filter(|_| proof != Proof::Seen);
+    if let Some(why) = refused {
+        draft.note(Event::HostRefused { remedy, why });
+    }
+    if refused.is_some() || now >= deadline {
         draft.end_attempt(AttemptResult::Failed);
         // The old instance is gone by our own doing and nobody took its place: that is told, not closed as gone (S15).
         if remedy == Remedy::Replace {
@@ -106,9 +147,13 @@ pub(super) fn verifying(
         let wake = draft.in_secs(0);
         return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
     }
-    let secs = if waits_for_host(&draft, seen, since) { LOOK_SECS } else { next_look_secs(since, now) };
+    let waits = waits_for_host(&draft, seen, since);
+    let secs = if waits { LOOK_SECS } else { next_look_secs(since, now) };
     let wake = draft.in_secs(secs).min(deadline);
-    draft.go(Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None }, Some(wake))
+    // While the host has not answered nothing else was read, so that nothing speaks against what was seen before.
+    let proven_since =
+        proven_since.filter(|_| waits && (proof == Proof::AskHost || seen.ec2.blind() == Some(Blind::NotRead)));
+    draft.go(Phase::Verifying { remedy, since, deadline, proven_since, sending: None }, Some(wake))
 }
 
 /// Whether the host may still be asked: somebody may have paused, muted or opted out the node since the remedy, or lowered the
@@ -199,7 +244,10 @@ fn proof(seen: &Observation, health: Health, remedy: Remedy, since: Timestamp, b
         }
         Remedy::StopStart => {
             let relaunched = seen.ec2.known().is_some_and(|ec2| {
-                ec2.launched_at > since && ec2.system_check == Check::Ok && ec2.instance_check == Check::Ok
+                let checks = [ec2.system_check, ec2.instance_check];
+                ec2.launched_at > since
+                    && checks.iter().all(|check| *check == Check::Ok)
+                    && ec2.volumes_check != Check::Impaired
             });
             when(relaunched && health.is_well())
         }
@@ -231,7 +279,11 @@ fn instance_is_over(seen: &Observation) -> bool {
 
 /// Connected, with a ping later than the remedy.
 fn ssm_is_back(seen: &Observation, since: Timestamp) -> bool {
-    seen.ssm.known().is_some_and(|ssm| ssm.connection == Fact::Known(Connection::Connected) && ssm.last_ping > since)
+    seen.ssm.known().is_some_and(|ssm| {
+        // Where the host answered our probe the connection need not be asked for.
+        let spared = ssm.connection.blind() == Some(Blind::NotRead) && host(seen, since).is_some();
+        (spared || ssm.connection == Fact::Known(Connection::Connected)) && ssm.last_ping > since
+    })
 }
 
 /// What a probe sent after the remedy says of the host.
@@ -287,8 +339,9 @@ fn ask_host(
     }
     let sending = draft.intend(Effect::Probe);
     draft.next.probe = Some(ProbeSent { at: now, command: None });
-    let phase = Phase::Verifying { remedy, since, deadline, proven_since: None, sending: Some(sending) };
-    let wake = draft.in_secs(LOOK_SECS);
+    // All the rest is there, and must hold for as long; what the host says when that is over completes it.
+    let phase = Phase::Verifying { remedy, since, deadline, proven_since: Some(now), sending: Some(sending) };
+    let wake = draft.in_secs(LOOK_SECS.max(stable_secs(remedy)));
     Some(draft.clone().go(phase, Some(wake)))
 }
 

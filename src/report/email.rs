@@ -113,7 +113,7 @@ pub(super) fn stopped(story: &Story<'_>) -> Option<String> {
         Some(Ending::CauseNotOurs) if story.spared_a_futile_reboot() => {
             Some("the cause is not one that Defib can remove; a reboot does not help, so none was tried".to_owned())
         }
-        Some(ending) => words::because(ending),
+        Some(ending) => words::because(ending, story.incident),
         None => story.refusal().map(|refusal| redact::excerpt(&refusal.to_string())),
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn machine(story: &Story<'_>, id: &ReportId, limits: Limits) -> Machi
         stopped_because: stopped_because(story),
         stopped_because_text: incident
             .ending()
-            .and_then(words::because)
+            .and_then(|ending| words::because(ending, story.incident))
             .or_else(|| story.refusal().map(|refusal| redact::excerpt(&refusal.to_string()))),
         next_reminder_at: match &incident.phase {
             Phase::Resting { remind_at, .. } => Some(*remind_at),

@@ -14,7 +14,7 @@ use crate::incident::{
     SCHEMA, Symptom,
 };
 use crate::node::NodeId;
-use crate::observe::{InvocationStatus, Platform, Standing};
+use crate::observe::{InvocationStatus, Platform, Standing, StopGates};
 use crate::policy::Mode;
 use crate::ports::ReportId;
 use crate::time::after;
@@ -58,6 +58,7 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
                 platform: Platform::Linux,
                 tasks: 0,
                 public_address_changes: true,
+                stop: StopGates::default(),
                 elastic_address: false,
                 services: Arc::default(),
                 factors: Arc::from([]),
@@ -73,8 +74,10 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
             phase: Phase::Watching { until: now },
             holds: Holds::default(),
             attempts: Vec::new(),
+            proofs: Vec::new(),
             diagnosis: None,
             probe: None,
+            repair: None,
             boot: None,
             asked: None,
             approval: None,

@@ -14,7 +14,7 @@ use crate::effect::Effect;
 use crate::event::SignalKind;
 use crate::guard::{Refusal, Scope};
 use crate::incident::{Attempt, AttemptResult, Ending, Entry, Event, OperatorWord, Outcome, Remedy, Said};
-use crate::observe::Platform;
+use crate::observe::{HostRefusal, Platform};
 use crate::time::after;
 
 /// The forms that people and machines read, one snapshot a kind.
@@ -178,6 +178,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         proptest::sample::select(Effect::ALL.to_vec()).prop_map(Event::Done),
         proptest::sample::select(Effect::ALL.to_vec()).prop_map(Event::Burned),
+        proptest::sample::select(HostRefusal::ALL.to_vec())
+            .prop_map(|why| Event::HostRefused { remedy: Remedy::RestartRuntime, why }),
         any::<u32>().prop_map(|left| Event::Drained { left }),
         any::<i64>().prop_map(|secs| Event::HoldDownOver { secs }),
         (any::<u32>(), any::<i64>()).prop_map(|(findings, secs)| Event::ProbeAnswered { findings, secs }),
@@ -262,4 +264,20 @@ fn the_longest_story_fits_and_says_what_was_left_out() {
     keeps_its_limits(&message, samples::BATCH).unwrap();
     assert!(message.email.contains("lines left out: defib show inc-"), "{}", message.email);
     assert!(message.email.contains("more: defib show inc-"));
+}
+
+#[test]
+fn what_a_host_refused_is_told_with_its_reason() {
+    let tale = samples::node("i-0a1b2c3d4e5f60718", "14:02:11");
+    let said = |remedy, why| {
+        let entry = Entry { at: tale.incident.first_seen, event: Event::HostRefused { remedy, why } };
+        line(&entry, &tale.incident).unwrap()
+    };
+    let words = "agent restart: it did not work: docker does not answer on the host";
+    assert_eq!(said(Remedy::RestartEcsAgent, HostRefusal::RuntimeSilent), words);
+    let words = "docker restart: it did not work: its unit is masked, which only a person does";
+    assert_eq!(said(Remedy::RestartRuntime, HostRefusal::Masked), words);
+    for why in HostRefusal::ALL {
+        assert!(said(Remedy::RestartSsmAgent, why).ends_with(why.as_str()), "nothing of {why:?} is cut");
+    }
 }

@@ -8,7 +8,7 @@ use super::{redact, words};
 use crate::effect::Effect;
 use crate::event::{GoneKind, HealthCheck, SignalKind, SweptAgent};
 use crate::guard::Named;
-use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Remedy, Said};
+use crate::incident::{AttemptResult, Ending, Entry, Event, Incident, Milestone, OperatorWord, Proof, Remedy, Said};
 use crate::observe::{InvocationStatus, Standing};
 
 /// Lines are shorter than this.
@@ -39,6 +39,9 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
         Event::Refused(effect) => format!("{}: AWS refused it, nothing happened", call(*effect)),
         Event::Expired(effect) => format!("{}: not sent, its time had passed", call(*effect)),
         Event::Burned(effect) => format!("{}: no answer, so it counts as done", call(*effect)),
+        Event::HostRefused { remedy, why } => {
+            format!("{}: it did not work: {}", words::noun(*remedy), why.as_str())
+        }
         Event::Drained { left: 0 } => "drained: 0 tasks left".to_owned(),
         Event::Drained { left: 1 } => "drain ended with 1 task left".to_owned(),
         Event::Drained { left } => format!("drain ended with {left} tasks left"),
@@ -47,12 +50,12 @@ fn words_of(event: &Event, incident: &Incident) -> Option<String> {
             redact::excerpt(&format!("cuts {count} live {sessions}, as the policy has it{}", Named(who)))
         }
         Event::Reached(milestone) => reached(*milestone).to_owned(),
-        Event::Ended { remedy, result } => return ended(*remedy, *result),
+        Event::Ended { remedy, result } => return ended(*remedy, *result, incident),
         Event::Parked(refusal) => format!("waiting: {}", redact::excerpt(&refusal.to_string())),
         Event::Unparked => "the way is free -> went on".to_owned(),
         Event::Operator(said) => operator(said),
         Event::Reminded => "reminded: it still needs a person".to_owned(),
-        Event::Closed(ending) => closed(ending),
+        Event::Closed(ending) => closed(ending, incident),
     })
 }
 
@@ -170,12 +173,15 @@ fn reached(milestone: Milestone) -> &'static str {
     }
 }
 
-fn ended(remedy: Remedy, result: AttemptResult) -> Option<String> {
+fn ended(remedy: Remedy, result: AttemptResult, incident: &Incident) -> Option<String> {
     let noun = words::noun(remedy);
     match result {
         AttemptResult::Running => None,
         // The last line says the same, with the proof; only what helped with a part of it has no other line.
-        AttemptResult::Helped if remedy == Remedy::FreeDisk => Some(format!("{noun}: it helped")),
+        AttemptResult::Helped if remedy == Remedy::FreeDisk => {
+            let proof = incident.proof_of(remedy).map(|proof| format!("; {}", proven(proof)));
+            Some(format!("{noun}: it helped{}", proof.unwrap_or_default()))
+        }
         AttemptResult::Helped => None,
         AttemptResult::Failed => Some(format!("{noun}: it did not help in time")),
         AttemptResult::Refused => Some(format!("{noun}: AWS refused it")),
@@ -183,9 +189,45 @@ fn ended(remedy: Remedy, result: AttemptResult) -> Option<String> {
     }
 }
 
-fn closed(ending: &Ending) -> String {
+/// A remedy's proof in words, with the moments and numbers that make it one.
+#[must_use]
+pub fn proven(proof: Proof) -> String {
+    let at = |at: Timestamp| clock(at, false);
+    match proof {
+        Proof::DiskFree { asked_at } => {
+            format!("the probe of {}, later than the clean-up, finds no full disk", at(asked_at))
+        }
+        Proof::SsmPinged { at: ping, asked_at: Some(asked_at) } => {
+            format!("ping at {}, later than the restart; the probe of {} was answered", at(ping), at(asked_at))
+        }
+        Proof::SsmPinged { at: ping, asked_at: None } => {
+            format!("SSM agent connected, ping at {}, later than the restart", at(ping))
+        }
+        Proof::EcsConnected { since } => format!("agent connected since {}, stable for 60 s", at(since)),
+        Proof::RuntimeAnswers { since } => {
+            format!("docker answers, agent connected since {}, stable for 60 s", at(since))
+        }
+        Proof::Booted { at: boot } => format!("boot at {}, later than the reboot; agents answer", at(boot)),
+        Proof::BackAfterReboot { pinged_at: Some(ping) } => {
+            format!("ping at {}, later than the reboot; agents answer", at(ping))
+        }
+        Proof::BackAfterReboot { pinged_at: None } => "agents that were silent answer after the reboot".to_owned(),
+        Proof::Launched { at: launch } => {
+            format!("launch at {}, later than the stop; status checks ok, agents answer", at(launch))
+        }
+        Proof::GroupWhole { in_service, desired } => {
+            format!("a new node took its place, {in_service} of {desired} in service")
+        }
+    }
+}
+
+fn closed(ending: &Ending, incident: &Incident) -> String {
     match ending {
         Ending::SelfHealed => "healthy again by itself -> closed".to_owned(),
+        Ending::Helped { remedy } if let Some(proof) = incident.proof_of(*remedy) => {
+            format!("{} -> closed", proven(proof))
+        }
+        // Records from before proofs were kept.
         Ending::Helped { remedy } => match remedy {
             Remedy::FreeDisk => "space freed, agents answer -> closed",
             Remedy::RestartSsmAgent => "SSM agent connected, a fresh probe answered -> closed",
@@ -201,9 +243,9 @@ fn closed(ending: &Ending) -> String {
         | Ending::Quarantined { .. }
         | Ending::TooLong
         | Ending::DoesNotStart
-        | Ending::NotGivenBack => format!("gave up: {}", words::because(ending).unwrap_or_default()),
+        | Ending::NotGivenBack => format!("gave up: {}", words::because(ending, incident).unwrap_or_default()),
         Ending::Refused { .. } | Ending::WaitedTooLong { .. } => {
-            format!("stopped: {}", words::because(ending).unwrap_or_default())
+            format!("stopped: {}", words::because(ending, incident).unwrap_or_default())
         }
         Ending::Gone => "stopped or terminated, and not by us -> closed".to_owned(),
         Ending::SessionGaveUp => "the client of a session gave up; the node answers -> closed".to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::diagnose::{Cause, please};
 use crate::guard::{Refusal, StopRefusal, WorkloadRefusal};
-use crate::incident::{Ending, Outcome, Remedy};
+use crate::incident::{Ending, Incident, Outcome, Remedy};
 use crate::observe::Platform;
 
 use super::story::Story;
@@ -253,9 +253,14 @@ fn way_out(refusal: &Refusal, node: &str) -> String {
 }
 
 /// Why nothing more was done, as a clause; a refusal's own text, unchanged but for what is not fit to be shown.
-pub(super) fn because(ending: &Ending) -> Option<String> {
+pub(super) fn because(ending: &Ending, incident: &Incident) -> Option<String> {
     Some(match ending {
         Ending::CauseNotOurs => "the cause is not one that Defib can remove".to_owned(),
+        Ending::LadderExhausted if incident.performed().next().is_none() => {
+            let barred = barred(incident);
+            let barred = if barred.is_empty() { String::new() } else { format!(": {}", barred.join("; ")) };
+            format!("no remedy can be carried out here{barred}")
+        }
         Ending::LadderExhausted => "every remedy that the cause allows was tried".to_owned(),
         Ending::Quarantined { count } => {
             format!("{count} disruptive remedies in a day are the most that one node gets; it waits for a person")
@@ -273,6 +278,23 @@ pub(super) fn because(ending: &Ending) -> Option<String> {
         | Ending::WouldHave { .. }
         | Ending::ClosedBy { .. } => return None,
     })
+}
+
+/// What of a node's kind and place bars remedies.
+fn barred(incident: &Incident) -> Vec<String> {
+    if !incident.node.is_instance() {
+        return vec!["outside EC2 there is only Run Command".to_owned()];
+    }
+    let place = &incident.place;
+    let stop = |is: bool, why: StopRefusal| is.then(|| Refusal::Stop { why }.to_string());
+    let gates = place.stop;
+    let stop = stop(gates.instance_store_root, StopRefusal::InstanceStoreRoot)
+        .or_else(|| stop(gates.instance_store_data, StopRefusal::InstanceStoreData))
+        .or_else(|| stop(gates.spot, StopRefusal::Spot))
+        .or_else(|| stop(gates.stop_protected, StopRefusal::StopProtected));
+    let no_shell = (place.platform == Platform::Bottlerocket).then(|| "the host has no shell".to_owned());
+    let no_group = place.group.is_none().then(|| "it is in no Auto Scaling group".to_owned());
+    [no_shell, stop, no_group].into_iter().flatten().collect()
 }
 
 /// A remedy as a noun: `agent restart`.

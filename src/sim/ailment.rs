@@ -12,24 +12,39 @@ mod surroundings;
 
 pub use profile::{Agents, Checks, EcsFace, Profile, Runtime, SsmFace, Trace};
 
-/// Declares [`Ailment`]: each variant is named like its cause and points at its row.
+/// Declares [`Ailment`]: each variant is named like its cause and points at its row. Behind them stand other faces of a cause, with
+/// names of their own.
 macro_rules! ailments {
-    ($($name:ident = $row:path,)*) => {
-        /// A hidden fault of a simulated node. Each is named like the cause that a good diagnosis finds.
+    ($($name:ident = $row:path,)* ; $($face:ident($code:literal, $cause:ident) = $face_row:path,)*) => {
+        /// A hidden fault of a simulated node. Most are named like the cause that a good diagnosis finds.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Ailment {
             $(#[doc = concat!("See [`Cause::", stringify!($name), "`].")] $name,)*
+            $(#[doc = concat!("Another face of [`Cause::", stringify!($cause), "`].")] $face,)*
         }
 
         impl Ailment {
             /// Every fault that the simulated account knows.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            pub const ALL: &[Self] = &[$(Self::$name,)* $(Self::$face,)*];
+
+            /// One fault a cause, named like it.
+            pub const CAUSES: &[Self] = &[$(Self::$name,)*];
 
             /// The cause that explains it.
             #[must_use]
             pub fn cause(self) -> Cause {
                 match self {
                     $(Self::$name => Cause::$name,)*
+                    $(Self::$face => Cause::$cause,)*
+                }
+            }
+
+            /// Its name in scripts: its cause's code, or one of its own.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => Cause::$name.code(),)*
+                    $(Self::$face => $code,)*
                 }
             }
 
@@ -38,6 +53,7 @@ macro_rules! ailments {
             pub fn profile(self) -> &'static Profile {
                 match self {
                     $(Self::$name => &$row,)*
+                    $(Self::$face => &$face_row,)*
                 }
             }
         }
@@ -96,6 +112,9 @@ ailments! {
     HostNetworkStack = host::NETWORK_STACK,
     HostCpuSaturated = host::CPU_SATURATED,
     PlatformHardware = host::HARDWARE,
+    ;
+    ImpairedVolume("impaired-volume", HostIoStalled) = host::IMPAIRED_VOLUME,
+    Retirement("retirement", PlatformHardware) = host::RETIREMENT,
 }
 
 impl Ailment {
@@ -105,10 +124,22 @@ impl Ailment {
         Self::ALL
     }
 
-    /// The fault that a cause explains, when the simulated account knows it.
+    /// The fault that is named like a cause, when the simulated account knows it.
     #[must_use]
     pub fn from_cause(cause: Cause) -> Option<Self> {
-        Self::ALL.iter().copied().find(|ailment| ailment.cause() == cause)
+        Self::CAUSES.iter().copied().find(|ailment| ailment.cause() == cause)
+    }
+
+    /// The fault with this name.
+    #[must_use]
+    pub fn named(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|ailment| ailment.code() == code)
+    }
+
+    /// The other face of the same cause; itself where it has but one.
+    #[must_use]
+    pub fn other_face(self) -> Self {
+        Self::ALL.iter().copied().find(|other| *other != self && other.cause() == self.cause()).unwrap_or(self)
     }
 
     /// Whether nothing is wrong with the node itself.
@@ -165,10 +196,16 @@ mod tests {
 
     #[test]
     fn every_fault_is_found_by_its_cause() {
-        for ailment in Ailment::ALL {
+        for ailment in Ailment::CAUSES {
             assert_eq!(Ailment::from_cause(ailment.cause()), Some(*ailment));
         }
         assert_eq!(Ailment::from_cause(Cause::Unknown), None);
+        for ailment in Ailment::ALL {
+            assert_eq!(Ailment::named(ailment.code()), Some(*ailment));
+            assert!(Ailment::from_cause(ailment.cause()).is_some());
+        }
+        assert_eq!(Ailment::HostIoStalled.other_face(), Ailment::ImpairedVolume);
+        assert_eq!(Ailment::HostDiskFull.other_face(), Ailment::HostDiskFull);
     }
 
     #[test]
@@ -193,7 +230,8 @@ mod tests {
         for ailment in Ailment::ALL {
             let profile = ailment.profile();
             if profile.ssm != SsmFace::Answers && profile.forbids.contains(&Remedy::Reboot) {
-                let seen = profile.checks == Checks::System
+                let seen = matches!(profile.checks, Checks::System | Checks::Volumes)
+                    || profile.scheduled.is_some()
                     || profile.leaves.iter().any(|trace| {
                         trace.severity == Severity::Cause
                             && matches!(trace.channel, Channel::Identity | Channel::Network | Channel::Console)

@@ -502,7 +502,7 @@ impl Driver {
                 self.counts.retries += 1;
                 return self.failed(source);
             }
-            Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) => {}
+            Verdict::Progress | Verdict::Closed | Verdict::Ignored(_) | Verdict::Refused(_) | Verdict::Planned(_) => {}
         }
         if let Source::Message(index) = source {
             self.intake.delete(index);

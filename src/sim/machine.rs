@@ -6,7 +6,7 @@ use super::ailment::{Ailment, Checks, EcsFace, Runtime, SsmFace};
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::incident::Remedy;
 use crate::node::{AvailabilityZone, ContainerInstanceArn, NodeId, ResourceName};
-use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Sessions, Tags};
+use crate::observe::{Busy, EcsStatus, Findings, InstanceState, Lifecycle, Scheduled, Sessions, Tags};
 use crate::policy::Mode;
 
 mod link;
@@ -48,11 +48,13 @@ impl Illness {
         }
     }
 
-    /// Whether a remedy that takes effect now cures it.
-    pub(crate) fn is_cured_by(&self, remedy: Remedy) -> bool {
+    /// Whether a remedy that takes effect now cures it; `known`: whether it is known to help, whatever the table says.
+    pub(crate) fn is_cured_by(&self, remedy: Remedy, known: Option<bool>) -> bool {
         let profile = self.ailment.profile();
         let ready = profile.first.is_none() || self.prepared || remedy == Remedy::Replace;
-        ready && profile.cures.contains(&remedy)
+        // What prepares the cure is none by itself, though it helped.
+        let known = known.filter(|_| profile.first != Some(remedy));
+        ready && known.unwrap_or_else(|| profile.cures.contains(&remedy))
     }
 
     /// The disk has room again: what is left is an agent that died of it.
@@ -187,6 +189,7 @@ pub(crate) struct Machine {
     /// The last ping before the agent went away.
     pub last_ping: Secs,
     pub instance_check: Link,
+    pub volumes_check: Link,
     pub system_check: Link,
     pub checks_from: Secs,
     pub ecs: Option<EcsSide>,
@@ -206,6 +209,9 @@ pub(crate) struct Machine {
     /// Commands that wait for the agent.
     pub waiting: Vec<u32>,
 }
+
+/// How long before a retirement AWS tells of it, in seconds.
+const NOTICE_SECS: Secs = 14 * 86_400;
 
 /// Seconds between two pings of the SSM agent (facts/aws.md §3.2).
 pub(crate) const PING_EVERY: Secs = 300;
@@ -275,6 +281,13 @@ impl Machine {
         } else {
             Checks::Pass
         }
+    }
+
+    /// What AWS has scheduled for it, as long as it runs on the hardware that fails.
+    pub(crate) fn scheduled(&self) -> Option<Scheduled> {
+        let ill = self.illness.as_ref().filter(|_| self.state == InstanceState::Running)?;
+        let kind = ill.ailment.profile().scheduled?;
+        Some(Scheduled { kind, not_before: Some(moment(ill.began + NOTICE_SECS)) })
     }
 
     /// Sessions on it, as Session Manager lists them.

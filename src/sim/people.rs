@@ -149,6 +149,7 @@ pub fn random_tags(rng: &mut Rng, now: Timestamp) -> Tags {
 /// An operator's request, through the function like every other.
 fn ask(driver: &mut Driver, action: Action) {
     let now = driver.now();
-    let request = OperatorRequest { by: Arc::from("arn:aws:iam::111122223333:user/operator"), action, at: now };
+    let request =
+        OperatorRequest { by: Arc::from("arn:aws:iam::111122223333:user/operator"), action, at: now, plan: None };
     driver.deliver(Trigger::Operator(request), now);
 }

@@ -23,6 +23,10 @@ use crate::report::policy_problem;
 use crate::storm::{Digest, DigestId};
 use crate::time::after;
 
+mod record;
+
+pub use record::Staging;
+
 /// The world is this old when a rehearsal begins, in seconds, so that its machines are at work.
 const BEFORE_SECS: i64 = 3_600;
 /// A rehearsal of events ends after this long at the latest, in seconds: parked incidents wait for six hours.
@@ -76,6 +80,8 @@ pub struct Played {
     pub counts_only: bool,
     /// Nodes that wait for a place in the end.
     pub shelved: usize,
+    /// The nodes by what the script calls them; none where there was no script.
+    pub names: BTreeMap<String, NodeId>,
 }
 
 impl Rehearsal {
@@ -203,6 +209,7 @@ impl Rehearsal {
             counts_only: self.counts_only,
             counts: self.driver.counts(),
             shelved: account.ledger.shelf().len(),
+            names: self.names,
         }
     }
 
@@ -220,7 +227,7 @@ impl Rehearsal {
             What::Fault(name, ailment, lasts) => {
                 let Some(node) = self.node(&name) else { return };
                 let by_itself = lasts.map(|secs| format!(", for {}", crate::time::spoken(secs))).unwrap_or_default();
-                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.cause()));
+                self.say(at, format!("{name} falls ill: {}{by_itself}", ailment.code()));
                 self.driver.account_mut().world.afflict(node, ailment, at, lasts);
             }
             What::Repair(name) => {
@@ -361,7 +368,7 @@ impl Rehearsal {
         };
         self.say(at, format!("operator: {text}"));
         if let Some(action) = action {
-            let request = OperatorRequest { by: Arc::from("ops"), action, at };
+            let request = OperatorRequest { by: Arc::from("ops"), action, at, plan: None };
             self.driver.deliver(Trigger::Operator(request), at);
         }
     }

@@ -28,7 +28,6 @@ use jiff::Timestamp;
 use super::ailment::Ailment;
 use super::machine::MachineSpec;
 use super::world::GroupSettings;
-use crate::diagnose::Cause;
 use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, NodeId};
 use crate::observe::{Busy, Factor, InvocationStatus, Manager, Platform, Tags};
@@ -386,8 +385,7 @@ pub fn span_secs(text: &str) -> Result<i64, String> {
 }
 
 fn ailment(code: &str) -> Result<Ailment, String> {
-    let cause: Cause = code.parse().map_err(|e: crate::diagnose::NoSuchCause| e.to_string())?;
-    Ailment::from_cause(cause).ok_or_else(|| format!("the simulated account does not know {code}"))
+    Ailment::named(code).ok_or_else(|| format!("the simulated account does not know {code}"))
 }
 
 fn invocation(word: &str) -> Result<InvocationStatus, String> {

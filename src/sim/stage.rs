@@ -12,7 +12,7 @@ use crate::observe::InvocationStatus;
 use crate::time::after;
 
 /// Machines around the one that is ill: enough for budgets and for a group that can lose one.
-const FLEET: u32 = 6;
+pub(super) const FLEET: u32 = 6;
 /// The Auto Scaling group that the fleet belongs to.
 const GROUP: &str = "prod-web-asg";
 /// The cluster of a fleet whose event names none.
@@ -104,7 +104,7 @@ fn in_cluster(mut spec: MachineSpec, cluster: Option<&ClusterArn>) -> MachineSpe
 }
 
 /// How long before its event a fault began, in seconds: a command times out long after, a disconnect is told at once.
-fn began_before(kind: &SignalKind) -> i64 {
+pub(super) fn began_before(kind: &SignalKind) -> i64 {
     match kind {
         SignalKind::CommandTrouble { .. } => 20 * 60,
         SignalKind::EcsHealthImpaired { .. } => 8 * 60,
@@ -119,7 +119,7 @@ fn began_before(kind: &SignalKind) -> i64 {
 }
 
 /// The `StatusDetails` behind an event's coarse status, on a node with this fault.
-fn status_details(status: CoarseStatus, fault: Ailment) -> InvocationStatus {
+pub(super) fn status_details(status: CoarseStatus, fault: Ailment) -> InvocationStatus {
     match (fault, status) {
         (Ailment::CommandScriptTimeout, _) => InvocationStatus::ExecutionTimedOut,
         (Ailment::CommandRejected, _) => InvocationStatus::Rejected,

@@ -134,6 +134,7 @@ impl World {
             stage: Stage::Ended,
             status,
             answer: None,
+            refusal: None,
         });
         if let Some((number, _)) = added {
             self.tell_of_end(number);

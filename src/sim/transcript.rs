@@ -3,12 +3,13 @@
 //! The same lines are the golden files of the scenarios and what `defib simulate` prints, there with colours.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::rehearsal::Played;
 use crate::effect::Weight;
-use crate::incident::{Incident, Outcome, Phase};
+use crate::incident::{Incident, Outcome, Phase, Remedy};
 use crate::report::{digest_line, timeline};
 use crate::storm::Digest;
 use crate::time::{secs_between, spoken};
@@ -151,8 +152,29 @@ fn numbers(played: &Played) -> Vec<Line> {
     lines
 }
 
+/// Each remedy that helped, the first time that it did, with what proved it.
+#[must_use]
+pub fn proofs(played: &Played) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for remedy in Remedy::ALL {
+        let helped = |incident: &Arc<Incident>| incident.proof_of(remedy).map(|proof| (Arc::clone(incident), proof));
+        let Some((incident, proof)) = played.incidents.iter().find_map(helped) else { continue };
+        let name = incident.place.name.as_ref().map_or_else(|| incident.node.to_string(), ToString::to_string);
+        let text = format!("  {:<17}  {name:<10}  {}", remedy.as_str(), timeline::proven(proof));
+        lines.push(Line { kind: Kind::Event, at: None, text });
+    }
+    if !lines.is_empty() {
+        lines.insert(
+            0,
+            Line { kind: Kind::Headline, at: None, text: "Each remedy that helped, with its proof".to_owned() },
+        );
+    }
+    lines
+}
+
 /// Whether an incident never got beyond its hold-down: a natural reconnect, mostly.
-fn is_blip(incident: &Incident) -> bool {
+#[must_use]
+pub fn is_blip(incident: &Incident) -> bool {
     incident.attempts.is_empty()
         && incident.diagnosis.is_none()
         && incident.ending().is_some_and(|ending| ending.outcome() == Outcome::SelfHealed)
@@ -160,27 +182,40 @@ fn is_blip(incident: &Incident) -> bool {
 
 /// The lines of one incident.
 fn incident_lines(incident: &Incident, played: &Played) -> Vec<Line> {
+    let mut lines = vec![headline(incident)];
+    lines.extend(history_lines(incident));
+    lines.push(ending_line(incident, reports_of(incident, played), duration_secs(incident, played)));
+    lines
+}
+
+/// The line above an incident.
+fn headline(incident: &Incident) -> Line {
     let name = incident.place.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-    let mut lines = vec![Line { kind: Kind::Headline, at: None, text: format!("{}{name}", incident.id) }];
-    for entry in &incident.history {
-        if let Some(text) = timeline::line(entry, incident) {
-            lines.push(Line { kind: Kind::Event, at: Some(entry.at), text });
-        }
-    }
+    Line { kind: Kind::Headline, at: None, text: format!("{}{name}", incident.id) }
+}
+
+/// The lines of an incident's history.
+pub fn history_lines(incident: &Incident) -> impl Iterator<Item = Line> {
+    incident.history.iter().filter_map(|entry| {
+        timeline::line(entry, incident).map(|text| Line { kind: Kind::Event, at: Some(entry.at), text })
+    })
+}
+
+/// The line that says how an incident ended, after how many reports and seconds.
+#[must_use]
+pub fn ending_line(incident: &Incident, reports: usize, secs: i64) -> Line {
     let ending = incident.ending();
     let outcome = ending.map_or("open", |ending| ending.outcome().as_str());
     let cause = incident.diagnosis.as_ref().map(|found| format!("cause {}; ", found.cause)).unwrap_or_default();
     let remedies: Vec<&str> = incident.performed().map(crate::incident::Remedy::as_str).collect();
     let remedies = if remedies.is_empty() { "none".to_owned() } else { remedies.join(", ") };
-    let reports = reports_of(incident, played);
     let text = format!(
         "{outcome} after {}; {cause}remedies: {remedies}; {reports} message{}",
-        spoken(duration_secs(incident, played)),
+        spoken(secs),
         if reports == 1 { "" } else { "s" }
     );
     let kind = ending.map_or(Kind::Event, |ending| Kind::Ending(ending.outcome()));
-    lines.push(Line { kind, at: None, text });
-    lines
+    Line { kind, at: None, text }
 }
 
 /// How many reports told of an incident, repeats counted once, digests with it.

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_ssm::config::Credentials;
 use defib::aws::{Clients, Documents, Nodes};
-use defib::node::{AccountId, Home};
+use defib::node::{AccountId, Home, NodeId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -28,6 +28,24 @@ impl Drop for Door {
     }
 }
 
+/// A call that the door received.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(crate) struct Received {
+    pub(crate) service: String,
+    pub(crate) operation: String,
+    /// What it asked for, as JSON, cut.
+    pub(crate) asked: String,
+    pub(crate) nodes: Vec<NodeId>,
+    pub(crate) outcome: String,
+}
+
+impl Received {
+    /// Whether the role that asks was refused it.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self.outcome.as_str(), "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation")
+    }
+}
+
 /// Where the door is.
 pub(crate) fn home() -> Home {
     let account: AccountId = "111122223333".parse().unwrap();
@@ -42,6 +60,12 @@ fn binary() -> OsString {
 
 impl Door {
     pub(crate) async fn open(world: &Value) -> Self {
+        let documents =
+            Documents { probe: "Defib-Probe-abc".parse().unwrap(), repair: "Defib-Repair-abc".parse().unwrap() };
+        Self::open_with(world, documents).await
+    }
+
+    pub(crate) async fn open_with(world: &Value, documents: Documents) -> Self {
         let file = std::env::temp_dir().join(format!("defib-door-{}-{}.json", std::process::id(), fastrand::u64(..)));
         std::fs::write(&file, world.to_string()).unwrap();
         let mut process = Command::new(binary())
@@ -60,8 +84,6 @@ impl Door {
             .endpoint_url(format!("http://{at}"))
             .load()
             .await;
-        let documents =
-            Documents { probe: "Defib-Probe-abc".parse().unwrap(), repair: "Defib-Repair-abc".parse().unwrap() };
         let nodes = Nodes::new(Clients::of(&shared), home(), documents, || Timestamp::UNIX_EPOCH);
         Self { process, at, nodes }
     }
@@ -95,8 +117,16 @@ impl Door {
 
     /// What was called since the last time.
     pub(crate) fn calls(&self) -> Vec<String> {
-        let calls = self.ask("GET", "/calls?reset=1", "")["calls"].clone();
-        let name = |call: &Value| call["operation"].as_str().unwrap_or_default().to_owned();
-        calls.as_array().unwrap().iter().map(name).collect()
+        self.received().into_iter().map(|call| call.operation).collect()
+    }
+
+    /// The same, with what was asked for and what came of it.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        serde_json::from_value(self.ask("GET", "/calls?reset=1", "")["calls"].clone()).unwrap()
+    }
+
+    /// From now on a role asks: what its statements do not allow is refused.
+    pub(crate) fn under(&self, statements: &[Value]) {
+        self.ask("POST", "/role", &json!({ "statements": statements }).to_string());
     }
 }

@@ -224,6 +224,7 @@ impl Keyer<'_> {
             Event::Chosen { .. } => 2.hash(mixer),
             Event::Ended { .. } => 3.hash(mixer),
             Event::Parked(refusal) => (4, refusal.rail()).hash(mixer),
+            Event::HostRefused { remedy, .. } => (10, remedy).hash(mixer),
             Event::Operator(word) => (5, word).hash(mixer),
             Event::Reminded => (6, self.ago.of(at)).hash(mixer),
             Event::Closed(ending) => (7, ending.outcome(), self.ago.of(at)).hash(mixer),

@@ -264,11 +264,12 @@ impl Node {
             calendar: Fact::Absent,
             invocation: Fact::Absent,
             probe: self.probe(look, now),
+            repair: Fact::Absent,
             sessions: if deep { Fact::Known(Sessions::default()) } else { Fact::Unknown(Blind::NotRead) },
             busy: if look.close { Fact::Known(Busy::Idle) } else { Fact::Unknown(Blind::NotRead) },
             identity: nothing(),
             network: nothing(),
-            console: if deep { nothing() } else { Fact::Unknown(Blind::NotRead) },
+            console: if look.close && look.depth >= Depth::Cause { nothing() } else { Fact::Unknown(Blind::NotRead) },
         }
     }
 
@@ -286,6 +287,8 @@ impl Node {
             launched_at: self.first_boot(),
             system_check: Check::Ok,
             instance_check: Check::Ok,
+            volumes_check: Check::Ok,
+            scheduled: None,
             name: None,
             zone: "us-east-1a".parse().unwrap(),
             tags: Tags { managed: true, mode: None, mute_until: None },

@@ -220,7 +220,7 @@ fn commit_of(running: &Running) -> &Commit {
 }
 
 fn operator(action: Action, at: Timestamp) -> Trigger {
-    Trigger::Operator(OperatorRequest { by: Arc::from("ops"), action, at })
+    Trigger::Operator(OperatorRequest { by: Arc::from("ops"), action, at, plan: None })
 }
 
 impl State {

@@ -83,6 +83,10 @@ def kernel(ago_secs, *lines):
     return say
 
 
+def waits(task):
+    return f"INFO: task {task} blocked for more than 122 seconds."
+
+
 def covers(path, text):
     return lambda machine: machine.cover(path, text)
 
@@ -252,6 +256,11 @@ CASES = (
     Case("read-only root", "host.read-only-root", shell("mount -o remount,ro,bind /")),
     Case("out of memory", "host.out-of-memory", kernel(120, OOM)),
     Case("soft lockup", "host.kernel-hang", kernel(60, "watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [kworker/0:1:4711]")),
+    Case("tasks of one application wait", "host.kernel-hang", kernel(60, *[waits(f"java:{pid}") for pid in (4711, 4712, 4713)]),
+         says=("java:4713",), reboot=("no", "unknown")),
+    Case("tasks of two programs wait", "host.kernel-hang", kernel(60, waits("java:4711"), waits("nginx:4800"))),
+    Case("a task of the runtime waits", "host.kernel-hang", kernel(60, waits("dockerd:811"))),
+    Case("a task of the file system waits", "host.kernel-hang", kernel(60, waits("jbd2/nvme0n1p1-8:1123"))),
     Case("disk errors", "host.io-stalled", kernel(60, "blk_update_request: I/O error, dev nvme1n1, sector 1234 op 0x0:(READ)", "Buffer I/O error on dev nvme1n1, logical block 9, async page read")),
     Case("no more pids", "host.pids-exhausted", each(covers("/proc/loadavg", "9.00 9.00 9.00 2/32700 32768\n"), covers("/proc/sys/kernel/pid_max", "32768\n"))),
     Case("no more open files", "host.open-files-exhausted", covers("/proc/sys/fs/file-nr", "9800\t0\t10000\n")),

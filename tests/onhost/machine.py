@@ -253,6 +253,15 @@ class Machine:
         if child.stdout.readline().strip() != "ready":
             raise Trouble("the ECS agent's door did not open")
 
+    def close_doors(self):
+        """Ends every door of the ECS agent, as it ends with the agent's process."""
+        for child in self.children:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                pipe.close()
+        self.children = []
+
     def strangers(self):
         """Processes on the machine that belong to none of its units."""
         script = ('for p in /proc/[0-9]*; do [ "$p" != /proc/$$ ] && read -r n <$p/comm && n=$(tr -c "A-Za-z0-9." "_" <$p/cmdline) && g=$(tr "\\n" "," <$p/cgroup) && [ "$g" ] && echo "${p#/proc/} ${n:--} $g"; done 2>/dev/null; :')

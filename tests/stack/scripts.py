@@ -12,7 +12,7 @@ import documents  # noqa: E402
 
 PATH_LINE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 # What the scripts use of the system; everything else must come from the stand-ins.
-SYSTEM = ("awk", "cat", "cut", "date", "df", "env", "find", "grep", "head", "ls", "rm", "sed", "sh", "sleep", "sort", "tail", "tr", "wc")
+SYSTEM = ("awk", "cat", "cut", "date", "df", "env", "find", "grep", "head", "ls", "mkdir", "rm", "sed", "sh", "sleep", "sort", "tail", "tr", "wc")
 LIMIT_SECS = 60
 # 124 is what the time limit makes of a command that hangs.
 DOCKER = {"answers": "exit 0", "fails": "exit 1", "hangs": "exit 124"}
@@ -33,6 +33,7 @@ class Host:
 for property in $3; do
 case "$4 $property" in
 {states}{loaded}*LoadState) echo LoadState=not-found ;;
+"defib-"*ActiveState) echo ActiveState=inactive ;;
 *ActiveState) echo ActiveState=active ;;
 *UnitFileState) echo UnitFileState=enabled ;;
 *) echo "$property=0" ;;
@@ -44,6 +45,7 @@ exit 0"""
         self.tool("timeout", '[ "$1" != -k ] || shift 2\nshift\nexec "$@"')
         for name in ("journalctl", "setsid", "systemd-run"):
             self.tool(name, self.noting(name))
+        self.tool("flock", "exit 0")
         for name in SYSTEM:
             (self.bin / name).symlink_to(next(path for path in (Path("/usr/bin") / name, Path("/bin") / name) if path.exists()))
         # Of this machine's kernel only when it booted; its load and its processes are none of the host's.
@@ -73,10 +75,11 @@ exit 0"""
 
     def run(self, script, action=None):
         """Runs a script of infra/documents/; answers the exit code and what it printed, line by line."""
-        text = documents.script(script, lean=script == "probe")
+        text = documents.script(script, lean=True)
         if PATH_LINE not in text:
             raise ValueError(f"{script} sets another PATH than the test knows")
-        for real, own in ((PATH_LINE, f"PATH={self.bin}"), ("/run/systemd/system", str(self.run_folder)),
+        for real, own in ((PATH_LINE, f"PATH={self.bin}"), ("/run/systemd/system", str(self.run_folder)), ("/run/defib", f"{self.folder}/defib"),
+                          ("/etc/os-release", f"{self.folder}/etc/os-release"),
                           ("/var/lib/amazon", f"{self.folder}/var/lib/amazon"), ("/var/log", f"{self.folder}/var/log"), ("/etc/ecs", f"{self.folder}/etc/ecs"),
                           ("/proc/", f"{self.folder}/proc/"), ("/sys/class/", f"{self.folder}/sys/class/"),
                           ("{{ Action }}", action or "")):

@@ -106,7 +106,8 @@ host_kernel() {
             if (!(key in last)) order[++n] = key
             last[key] = code "\t" severity "\t"; told[key] = text; times[key]++; when[key] = UP - at
         }
-        BEGIN { UP = ENVIRON["UP"] + 0; RECENT = ENVIRON["RECENT"] + 0; LEFT = ENVIRON["LEFT"] + 0; daemon = "amazon-ssm-age|ssm-agent-work|ssm-document-w|ssm-session-wo|dockerd|containerd|amazon-ecs|\\(agent\\)" }
+        BEGIN { UP = ENVIRON["UP"] + 0; RECENT = ENVIRON["RECENT"] + 0; LEFT = ENVIRON["LEFT"] + 0; daemon = "amazon-ssm-age|ssm-agent-work|ssm-document-w|ssm-session-wo|dockerd|containerd|amazon-ecs|\\(agent\\)"
+            system_tasks = "task (dockerd?|containerd|runc|amazon-ssm|ssm-|agent:|jbd2|xfs|ext4|btrfs|kworker|kswapd|flush|khugepaged|kcompactd|systemd|dbus|sshd)" }
         {
             at = 0
             if (match($0, /\[ *[0-9]+\.[0-9]+\]/)) { at = substr($0, RSTART + 1, RLENGTH - 2) + 0; $0 = substr($0, RSTART + RLENGTH + 1) }
@@ -122,7 +123,14 @@ host_kernel() {
         /nf_conntrack: .*table full, dropping packet/ { say("host.network-stack", "cause", $0); next }
         /soft lockup|hard LOCKUP|rcu.*detected stalls/ { say("host.kernel-hang", "cause", $0); next }
         /Oops: |BUG: unable to handle|kernel BUG at|general protection fault/ { say("host.kernel-hang", "cause", $0); next }
-        /blocked for more than [0-9]+ seconds/ { hung++; say("host.kernel-hang", (hung > 1 || /task (dockerd?|containerd|runc|amazon-ssm)/) ? "cause" : "symptom", $0); next }
+        # One application that waits, however often, waits for its own disk or file server.
+        /blocked for more than [0-9]+ seconds/ {
+            if (UP - at <= RECENT && match($0, /task [^ ]+:[0-9]+ blocked/)) {
+                program = substr($0, RSTART + 5, RLENGTH - 13); sub(/:[0-9]+$/, "", program)
+                if (!(program in waiting)) { waiting[program]; programs++ }
+            }
+            say("host.kernel-hang", (programs > 1 || $0 ~ system_tasks) ? "cause" : "symptom", $0); next
+        }
         /unregister_netdevice: waiting for/ { if (UP - at <= 1200) waits++; say("host.kernel-hang", waits >= 3 ? "cause" : "noise", $0); next }
         /Hardware Error.*([Ff]atal|[Uu]ncorrected)|mce: .*Machine [Cc]heck.*[Ff]atal|[Mm]emory read error/ { say("platform.hardware", "cause", $0); next }
         /NVRM: Xid/ { say("platform.hardware", "symptom", $0); next }

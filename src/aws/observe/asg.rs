@@ -10,7 +10,7 @@ use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{count, number, tags};
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{Asg, Blind, Fact, Lifecycle, Look, Tags};
+use crate::observe::{Asg, Blind, Depth, Fact, Lifecycle, Look, Spare, Tags};
 
 /// An Auto Scaling group and its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,13 @@ impl Nodes {
     /// The group's view: of the group that the instance's tag names, else of the one that it was last seen in.
     ///
     /// A plain look reads it only where the node was seen in the group before; at the opening of an incident what a census saw
-    /// is enough.
+    /// is enough. Nothing is sent to a node whose SSM agent is `silent` before a deeper look, which asks for refreshes again.
     pub(super) async fn asg(
         &self,
         node: NodeId,
         tagged: Fact<AutoScalingGroupName>,
         look: &Look,
+        silent: bool,
         now: Timestamp,
     ) -> Fact<Asg> {
         let (name, is_tagged) = match (tagged, &look.group) {
@@ -49,16 +50,23 @@ impl Nodes {
             (Fact::Absent, None) => return Fact::Absent,
             (Fact::Unknown(blind), None) => return Fact::Unknown(blind),
         };
-        let only_known = !look.close && look.group.is_none();
-        let group = match self.group(&name, only_known, now).await {
+        let holds = match look {
+            Look { close: false, group: None, .. } => CENSUS_SECS,
+            // Standby is waited for, and nothing else.
+            Look { close: false, spare: Spare { asg: false, ecs: true, ssm: true, .. }, .. } => 0,
+            Look { .. } => AROUND_SECS,
+        };
+        let group = match self.group(&name, holds, now).await {
             Ok(Some(group)) => group,
             // The SDK reads an answer in which everything is missing as an empty list; the tag says that there is a group.
             Ok(None) if is_tagged => return Fact::Unknown(Blind::Empty),
             Ok(None) => return Fact::Absent,
             Err(blind) => return Fact::Unknown(blind),
         };
-        let refreshing = if look.close {
-            match self.refreshing(&name, now).await {
+        let refreshing = if look.close && !(silent && look.depth < Depth::Remedy) {
+            // Before workload is stopped, the deeper look asks again.
+            let holds = if look.depth < Depth::Remedy { CENSUS_SECS } else { AROUND_SECS };
+            match self.refreshing(&name, holds, now).await {
                 Ok(refreshing) => refreshing,
                 Err(blind) => return Fact::Unknown(blind),
             }
@@ -69,17 +77,11 @@ impl Nodes {
         Fact::Known(view(&group, node, refreshing))
     }
 
-    async fn group(
-        &self,
-        name: &AutoScalingGroupName,
-        only_known: bool,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Seen>>, Blind> {
-        let holds = if only_known { CENSUS_SECS } else { AROUND_SECS };
+    async fn group(&self, name: &AutoScalingGroupName, holds: i64, now: Timestamp) -> Result<Option<Arc<Seen>>, Blind> {
         if let Some(known) = self.cache.groups.get(name, now, holds) {
             return Ok(known);
         }
-        if only_known {
+        if holds == CENSUS_SECS {
             return Err(Blind::NotRead);
         }
         let request = self.clients.autoscaling.describe_auto_scaling_groups();
@@ -96,8 +98,15 @@ impl Nodes {
         Ok(group)
     }
 
-    async fn refreshing(&self, name: &AutoScalingGroupName, now: Timestamp) -> Result<bool, Blind> {
-        if let Some(known) = self.cache.refreshes.get(name, now, AROUND_SECS) {
+    pub(super) async fn refreshing(
+        &self,
+        name: &AutoScalingGroupName,
+        holds: i64,
+        now: Timestamp,
+    ) -> Result<bool, Blind> {
+        // One that runs ends at any time, and is asked for again sooner.
+        let kept = |secs| self.cache.refreshes.get(name, now, secs);
+        if let Some(known) = kept(AROUND_SECS).or_else(|| kept(holds).filter(|runs| !runs)) {
             return Ok(known);
         }
         let request = self.clients.autoscaling.describe_instance_refreshes();

@@ -11,6 +11,7 @@ use crate::event::{Signal, SignalKind, SweptAgent};
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, NodeId, ResourceName};
 use crate::observe::{
     Blind, Check, Common, EcsStatus, Fact, Factor, Factors, Group, InstanceState, Lifecycle, PING_STALE_SECS, Ping,
+    StatusChecks,
 };
 use crate::storm::Ghost;
 use crate::time::secs_between;
@@ -33,8 +34,7 @@ pub(in crate::aws) struct Row {
     /// The instance profile. Its name stands for its role: they hold one role each, and mostly share its name.
     pub profile: Option<ResourceName>,
     pub image: Option<ResourceName>,
-    /// System, then instance.
-    pub checks: (Check, Check),
+    pub checks: StatusChecks,
     pub ssm: Option<(Ping, Timestamp)>,
     pub ecs: Option<EcsRow>,
     pub member: Option<(AutoScalingGroupName, Lifecycle)>,
@@ -197,7 +197,7 @@ impl Census {
     }
 
     /// The status checks of a node.
-    pub(in crate::aws) fn checks(&self, node: NodeId) -> Option<(Check, Check)> {
+    pub(in crate::aws) fn checks(&self, node: NodeId) -> Option<StatusChecks> {
         self.rows.get(&node).map(|row| row.checks)
     }
 
@@ -269,7 +269,7 @@ impl Census {
         let runs = row.state == Some(InstanceState::Running);
         row.ecs.as_ref().is_some_and(|ecs| !ecs.connected || ecs.runtime_impaired)
             || self.ssm_looks_lost(row)
-            || runs && (row.checks.0 == Check::Impaired || row.checks.1 == Check::Impaired)
+            || runs && (row.checks.system == Check::Impaired || row.checks.instance == Check::Impaired)
             || stands_still(row)
     }
 }
@@ -312,7 +312,7 @@ mod tests {
             security_groups: BTreeSet::from(["sg-1".to_owned()]),
             profile: Some("web".parse().unwrap()),
             image: Some("ami-1".parse().unwrap()),
-            checks: (Check::Ok, Check::Ok),
+            checks: StatusChecks { system: Check::Ok, instance: Check::Ok, ..StatusChecks::UNDECIDED },
             ssm: Some((Ping::Online, after(noon(), -60))),
             ecs: None,
             member: None,
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(counted(row(1)), 0);
         assert_eq!(counted(lost(row(1), PING_STALE_SECS)), 0);
         assert_eq!(counted(lost(row(1), PING_STALE_SECS + 1)), 1);
-        assert_eq!(counted(Row { checks: (Check::Ok, Check::Impaired), ..row(1) }), 1);
+        assert_eq!(counted(Row { checks: StatusChecks { instance: Check::Impaired, ..row(1).checks }, ..row(1) }), 1);
         let stopped = |row| Row { state: Some(InstanceState::Stopped), ..row };
         assert_eq!(counted(stopped(lost(row(1), 9_000))), 0, "somebody stopped it");
         assert_eq!(counted(stopped(in_group(1, Lifecycle::InService))), 1, "its group wants it to run");

@@ -2,19 +2,21 @@
 //!
 //! Reads alone, with the rights of whoever asks.
 
-use aws_sdk_ec2::types::{Instance, InstanceAutoRecoveryState, SummaryStatus};
+use aws_sdk_ec2::types::{Instance, InstanceAutoRecoveryState};
+use aws_sdk_ssm::types::InstanceInformation;
 use jiff::Timestamp;
 
 use super::vpc;
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
-use crate::aws::translate::moment;
 use crate::diagnose::identity::{instance, managed};
-use crate::diagnose::platform::{EventKind, Hardware, ScheduledEvent};
+use crate::diagnose::platform::Hardware;
 use crate::diagnose::ssm_view::AgentRelease;
-use crate::diagnose::{Agents, CheckLine, Diagnosis, Finding, allowed, diagnose_with, ecs_view, platform, ssm_view};
+use crate::diagnose::{
+    Agents, CheckLine, Diagnosis, allowed, console_view, diagnose, ecs_view, platform, registration, ssm_view,
+};
 use crate::node::{AccountId, NodeId};
-use crate::observe::{Blind, Check, Fact, Health, Look, Observation};
+use crate::observe::{Blind, Fact, Health, Look, Observation};
 use crate::policy::Policy;
 
 /// What came of a check.
@@ -35,34 +37,49 @@ impl Nodes {
     pub async fn check(&self, node: NodeId, policy: &Policy, now: Timestamp) -> Checked {
         let look = Look { close: true, ..Look::default() };
         let seen = Box::pin(self.observe(node, &look, now)).await;
-        let row = if node.is_instance() { self.instance_row(node).await.known().cloned() } else { None };
+        let row = if node.is_instance() { self.instance_row(node, now).await.known().cloned() } else { None };
         let hardware = Box::pin(self.hardware(node, row.as_ref())).await;
+        let health = Health::of(&seen, now);
+        let well = health.is_well();
+        // Of a node that is well no decision needs the console, but whoever checks it wants to know.
+        let console = match &seen.console {
+            Fact::Unknown(Blind::NotRead) if node.is_instance() => Box::pin(self.console(node, now)).await,
+            read => read.clone(),
+        };
+        let listed = Box::pin(self.listed_row(node)).await;
+        let registration = Box::pin(self.registration(node, &seen.ecs)).await;
         let mut lines = platform::lines(&seen, &hardware, policy, now);
+        lines.extend(console_view::lines(&console, well));
         if let Some(row) = &row {
             lines.extend(Box::pin(self.around_lines(&seen, row, now)).await);
         }
         lines.extend(allowed::lines(&seen, policy, now));
         if !node.is_instance() {
-            lines.extend(self.activation_lines(&seen, now));
+            lines.extend(Box::pin(self.activation_lines(&listed, now)).await);
         }
-        lines.extend(ssm_view::lines(&seen, &self.release(node), now));
+        lines.extend(ssm_view::lines(&seen, &release(&listed), now));
         lines.extend(ecs_view::lines(&seen));
-        let health = Health::of(&seen, now);
-        // Of a node that is well, what may befall it some day explains nothing.
-        let more = if health.is_well() { Fact::Absent } else { platform::channel(&seen, &hardware, now) };
-        let more: Vec<Finding> = more.known().map(|findings| findings.to_vec()).unwrap_or_default();
-        Checked { node, lines, diagnosis: diagnose_with(&seen, health, &more, now), well: health.is_well() }
+        lines.extend(registration::lines(&seen, &registration, now));
+        Checked { node, lines, diagnosis: diagnose(&seen, health, now), well }
     }
 
-    /// The activation of a managed node: `DescribeActivations` is not read, so only that is said.
-    fn activation_lines(&self, seen: &Observation, now: Timestamp) -> Vec<CheckLine> {
-        let registered = match (&seen.ssm, self.release(seen.node)) {
-            (Fact::Absent, _) => Fact::Absent,
-            (Fact::Unknown(blind), _) => Fact::Unknown(*blind),
-            (Fact::Known(_), Fact::Known(release)) => Fact::Known(release.version),
-            (Fact::Known(_), Fact::Absent | Fact::Unknown(_)) => Fact::Unknown(Blind::Empty),
+    /// The activation of a managed node.
+    async fn activation_lines(&self, listed: &Fact<InstanceInformation>, now: Timestamp) -> Vec<CheckLine> {
+        let activation = match listed {
+            Fact::Known(row) => match row.activation_id() {
+                Some(id) => self.activation(id).await,
+                None => Fact::Unknown(Blind::Empty),
+            },
+            // Which one a node would have used that is not registered, nobody can know.
+            Fact::Absent => Fact::Unknown(Blind::NotRead),
+            Fact::Unknown(blind) => Fact::Unknown(*blind),
         };
-        managed(&Fact::Unknown(Blind::NotRead), &registered, now).lines()
+        let registered = match release(listed) {
+            Fact::Known(release) => Fact::Known(release.version),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(blind) => Fact::Unknown(blind),
+        };
+        managed(&activation, &registered, now).lines()
     }
 
     /// Network and identity, of a well node too.
@@ -96,28 +113,10 @@ impl Nodes {
             .and_then(|output| output.instance_statuses.and_then(|rows| rows.into_iter().next()).ok_or(Blind::Empty));
         match status {
             Ok(status) => {
-                let volumes = match status.attached_ebs_status().and_then(|summary| summary.status()) {
-                    Some(SummaryStatus::Ok) => Check::Ok,
-                    Some(SummaryStatus::Impaired) => Check::Impaired,
-                    Some(_) | None => Check::Undecided,
-                };
-                let events = status.events().iter().map(|event| ScheduledEvent {
-                    kind: EventKind::named(event.code().map_or("", |code| code.as_str())),
-                    not_before: event.not_before().and_then(moment),
-                    description: event.description().unwrap_or_default().into(),
-                });
-                Hardware { volumes: Fact::Known(volumes), events: Fact::Known(events.collect()), auto_recovery }
+                let events = Fact::Known(super::ec2::events_of(&status));
+                Hardware { volumes: Fact::Known(super::ec2::checks_of(&status).volumes), events, auto_recovery }
             }
             Err(blind) => Hardware { volumes: Fact::Unknown(blind), events: Fact::Unknown(blind), auto_recovery },
-        }
-    }
-
-    /// The SSM agent's version. Whether it is the latest, the row does not keep.
-    fn release(&self, node: NodeId) -> Fact<AgentRelease> {
-        match self.cache.rows.ever(&node).map(|row| row.version) {
-            Some(Some(version)) => Fact::Known(AgentRelease { version, latest: None }),
-            Some(None) => Fact::Unknown(Blind::Empty),
-            None => Fact::Absent,
         }
     }
 
@@ -140,5 +139,17 @@ impl Nodes {
         let answer = request.send().await.map_err(|error| Fault::of("DescribeInstances", &error).blind())?;
         let rows = answer.reservations.unwrap_or_default();
         rows.iter().find_map(|row| row.owner_id()?.parse().ok()).ok_or(Blind::Empty)
+    }
+}
+
+/// The SSM agent's version, and whether it is the latest; of Windows that is not said.
+fn release(listed: &Fact<InstanceInformation>) -> Fact<AgentRelease> {
+    match listed {
+        Fact::Known(row) => match row.agent_version().and_then(|version| version.parse().ok()) {
+            Some(version) => Fact::Known(AgentRelease { version, latest: row.is_latest_version() }),
+            None => Fact::Unknown(Blind::Empty),
+        },
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(blind) => Fact::Unknown(*blind),
     }
 }

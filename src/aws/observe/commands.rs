@@ -1,6 +1,6 @@
 //! Commands on a node: the one that an incident began with, and those of others that run now.
 
-use aws_sdk_ssm::types::{CommandFilter, CommandFilterKey, CommandInvocation, CommandInvocationStatus};
+use aws_sdk_ssm::types::{CommandFilter, CommandFilterKey, CommandInvocation, CommandInvocationStatus, CommandPlugin};
 use jiff::Timestamp;
 
 use crate::aws::cache::AROUND_SECS;
@@ -8,7 +8,7 @@ use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::plain;
 use crate::node::{CommandId, DocumentName, NodeId};
-use crate::observe::{Blind, Busy, Fact, Invocation, InvocationStatus};
+use crate::observe::{Blind, Busy, Fact, Invocation, InvocationStatus, RepairEnd};
 
 /// Rows a page, and pages that a look reads at most.
 const PAGE: i32 = 50;
@@ -41,6 +41,26 @@ impl Nodes {
                 }
                 known(status)
             }
+        }
+    }
+
+    /// How our repair on the host ended. Absent: the look names none.
+    pub(super) async fn repair(&self, node: NodeId, command: Option<&CommandId>, now: Timestamp) -> Fact<RepairEnd> {
+        let Some(command) = command else { return Fact::Absent };
+        if let Some(known) = self.cache.repairs.ever(command) {
+            return Fact::Known(known);
+        }
+        match self.command_row(node, command, true).await {
+            Ok(Some(row)) => {
+                let codes = row.command_plugins().iter().map(CommandPlugin::response_code);
+                let end = RepairEnd::of(invocation_status(&row), codes);
+                if end != RepairEnd::Open {
+                    self.cache.repairs.put(command.clone(), now, end);
+                }
+                Fact::Known(end)
+            }
+            Ok(None) => Fact::Unknown(Blind::Empty),
+            Err(blind) => Fact::Unknown(blind),
         }
     }
 

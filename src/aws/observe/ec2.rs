@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{
-    DeviceType, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceStateName, InstanceStatus,
-    InstanceStatusSummary, InstanceType, SummaryStatus,
+    DeviceType, EbsStatusSummary, EventCode, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceStateName,
+    InstanceStatus, InstanceStatusEvent, InstanceStatusSummary, InstanceType, SummaryStatus,
 };
 use jiff::Timestamp;
 
@@ -12,22 +12,27 @@ use crate::aws::cache::{AROUND_SECS, PLACE_SECS};
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
+use crate::diagnose::platform::{EventKind, ScheduledEvent, scheduled};
 use crate::node::{AutoScalingGroupName, NodeId};
-use crate::observe::{Blind, Check, Ec2, Fact, InstanceState, Manager, StopGates};
+use crate::observe::{Blind, Check, Ec2, Fact, InstanceState, Manager, StatusChecks, StopGates};
 use crate::time::secs_between;
 
 /// The tag by which Auto Scaling marks its members; Standby does not take it away.
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// The address of an interface whose owner is this is an automatic one, and not an Elastic IP.
 const AUTOMATIC_OWNER: &str = "amazon";
+/// Status checks hold for so long, in seconds.
+const CHECKS_SECS: i64 = 90;
+/// The row of a terminated instance is kept for so long, in seconds: EC2 forgets it after an hour.
+const OVER_SECS: i64 = 1_800;
 /// A launch that is younger than this, in seconds, may be a stop and start of ours, whose proof wants the status checks.
 pub(super) const YOUNG_SECS: i64 = 1_800;
 
 /// The status checks, and what only further calls say of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Further {
-    /// The two checks, when they were read.
-    pub checks: Option<(Check, Check)>,
+    /// The checks, when they were read.
+    pub checks: Option<StatusChecks>,
     /// `DisableApiStop`.
     pub stop_protected: Option<bool>,
     /// The instance type has instance storage.
@@ -40,7 +45,11 @@ pub(super) struct Further {
 
 impl Nodes {
     /// The row of one instance. Absent: EC2 does not know the id.
-    pub(super) async fn instance_row(&self, node: NodeId) -> Fact<Instance> {
+    pub(super) async fn instance_row(&self, node: NodeId, now: Timestamp) -> Fact<Instance> {
+        // Nothing more becomes of it.
+        if let Some(over) = self.cache.over.get(&node, now, OVER_SECS) {
+            return Fact::Known(over);
+        }
         let answer = self.clients.ec2.describe_instances().instance_ids(node.to_string()).send().await;
         let output = match answer.map_err(|error| Fault::of("DescribeInstances", &error)) {
             Ok(output) => output,
@@ -51,17 +60,46 @@ impl Nodes {
         let rows = output.reservations.unwrap_or_default();
         let mut rows = rows.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
         // Asked for one id, EC2 answers with it or with an error.
-        rows.find(|row| row.instance_id() == Some(id.as_str())).map_or(Fact::Unknown(Blind::Empty), Fact::Known)
+        let Some(row) = rows.find(|row| row.instance_id() == Some(id.as_str())) else {
+            return Fact::Unknown(Blind::Empty);
+        };
+        if state(&row) == Some(InstanceState::Terminated) {
+            self.cache.over.put(node, now, row.clone());
+        }
+        Fact::Known(row)
     }
 
-    /// The two status checks of one instance.
-    pub(super) async fn checks(&self, node: NodeId) -> Result<(Check, Check), Blind> {
+    /// The row of one instance, which may be so many seconds old, and when it was read.
+    pub(super) async fn instance_row_since(
+        &self,
+        node: NodeId,
+        secs: i64,
+        now: Timestamp,
+    ) -> (Fact<Instance>, Timestamp) {
+        if let Some((at, row)) = self.cache.instances.dated(&node, now, secs) {
+            return (Fact::Known(row), at);
+        }
+        let read = self.instance_row(node, now).await;
+        if let Fact::Known(row) = &read {
+            self.cache.instances.put(node, now, row.clone());
+        }
+        (read, now)
+    }
+
+    /// The status checks of one instance, and what is scheduled for it.
+    pub(super) async fn checks(&self, node: NodeId, now: Timestamp) -> Result<StatusChecks, Blind> {
+        if let Some(known) = self.cache.checks.get(&node, now, CHECKS_SECS) {
+            return Ok(known);
+        }
         let request = self.clients.ec2.describe_instance_status();
         let answer = request.instance_ids(node.to_string()).include_all_instances(true).send().await;
         let output = answer.map_err(|error| Fault::of("DescribeInstanceStatus", &error).blind())?;
         let id = node.to_string();
         let rows = output.instance_statuses.unwrap_or_default();
-        rows.iter().find(|row| row.instance_id() == Some(id.as_str())).map(checks_of).ok_or(Blind::Empty)
+        let checks =
+            rows.iter().find(|row| row.instance_id() == Some(id.as_str())).map(checks_of).ok_or(Blind::Empty)?;
+        self.cache.checks.put(node, now, checks);
+        Ok(checks)
     }
 
     /// `DisableApiStop`.
@@ -113,9 +151,9 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
     };
     let zone = row.placement().and_then(|placement| placement.availability_zone());
     let Some(zone) = zone.and_then(|zone| zone.parse().ok()) else { return Fact::Unknown(Blind::Empty) };
-    let (system_check, instance_check) = match further.checks {
+    let checks = match further.checks {
         Some(checks) if state == InstanceState::Running => checks,
-        Some(_) | None => (Check::Undecided, Check::Undecided),
+        Some(_) | None => StatusChecks::UNDECIDED,
     };
     let owners = || {
         let associations = row.network_interfaces().iter().filter_map(|interface| interface.association());
@@ -125,8 +163,10 @@ pub(super) fn instance(row: &Instance, further: Further) -> Fact<Ec2> {
     Fact::Known(Ec2 {
         state,
         launched_at,
-        system_check,
-        instance_check,
+        system_check: checks.system,
+        instance_check: checks.instance,
+        volumes_check: checks.volumes,
+        scheduled: checks.scheduled,
         name: tag(row, "Name").and_then(|name| name.parse().ok()),
         zone,
         tags: tags(row.tags().iter().map(|tag| (tag.key(), tag.value()))),
@@ -173,14 +213,29 @@ pub(super) fn profile(row: &Instance) -> Option<&str> {
     row.iam_instance_profile()?.arn()?.rsplit('/').next()
 }
 
-/// The status checks: system, then instance.
-pub(super) fn checks_of(row: &InstanceStatus) -> (Check, Check) {
-    let check = |summary: Option<&InstanceStatusSummary>| match summary.and_then(InstanceStatusSummary::status) {
+/// The status checks, and of the scheduled events the open one that matters most.
+pub(super) fn checks_of(row: &InstanceStatus) -> StatusChecks {
+    let check = |status: Option<&SummaryStatus>| match status {
         Some(SummaryStatus::Ok) => Check::Ok,
         Some(SummaryStatus::Impaired) => Check::Impaired,
         Some(_) | None => Check::Undecided,
     };
-    (check(row.system_status()), check(row.instance_status()))
+    StatusChecks {
+        system: check(row.system_status().and_then(InstanceStatusSummary::status)),
+        instance: check(row.instance_status().and_then(InstanceStatusSummary::status)),
+        volumes: check(row.attached_ebs_status().and_then(EbsStatusSummary::status)),
+        scheduled: scheduled(&events_of(row)),
+    }
+}
+
+/// The scheduled events, those that are over too.
+pub(super) fn events_of(row: &InstanceStatus) -> Vec<ScheduledEvent> {
+    let event = |event: &InstanceStatusEvent| ScheduledEvent {
+        kind: EventKind::named(event.code().map_or("", EventCode::as_str)),
+        not_before: event.not_before().and_then(moment),
+        description: event.description().unwrap_or_default().into(),
+    };
+    row.events().iter().map(event).collect()
 }
 
 fn tag<'a>(row: &'a Instance, key: &str) -> Option<&'a str> {
@@ -237,8 +292,9 @@ mod tests {
     fn a_row_becomes_what_defib_needs_of_it() {
         let row =
             tagged(&[("Name", "web-1"), ("defib:managed", "true"), ("defib:mode", "restart"), (GROUP_TAG, "web")]);
+        let checks = StatusChecks { system: Check::Ok, instance: Check::Impaired, ..StatusChecks::UNDECIDED };
         let read = Further {
-            checks: Some((Check::Ok, Check::Impaired)),
+            checks: Some(checks),
             stop_protected: Some(false),
             storage: Some(false),
             volume_key: Some(false),
@@ -274,8 +330,28 @@ mod tests {
     #[test]
     fn checks_of_what_does_not_run_say_nothing() {
         let row = running().state(SdkState::builder().name(InstanceStateName::Stopped).build()).build();
-        let further = Further { checks: Some((Check::Impaired, Check::Impaired)), ..Further::default() };
-        assert_eq!(known(&row, further).system_check, Check::Undecided);
+        let checks = StatusChecks { system: Check::Impaired, volumes: Check::Impaired, ..StatusChecks::UNDECIDED };
+        let further = Further { checks: Some(checks), ..Further::default() };
+        let seen = known(&row, further);
+        assert_eq!((seen.system_check, seen.volumes_check), (Check::Undecided, Check::Undecided));
+    }
+
+    #[test]
+    fn volumes_and_what_is_scheduled_come_with_the_checks() {
+        let event = |code: EventCode, description: &str| {
+            let at = DateTime::from_secs(1_900_000_000);
+            InstanceStatusEvent::builder().code(code).description(description).not_before(at).build()
+        };
+        let row = InstanceStatus::builder()
+            .attached_ebs_status(EbsStatusSummary::builder().status(SummaryStatus::Impaired).build())
+            .events(event(EventCode::SystemReboot, "r"))
+            .events(event(EventCode::InstanceRetirement, "degraded"))
+            .events(event(EventCode::InstanceStop, "[Completed] degraded"))
+            .build();
+        let checks = checks_of(&row);
+        assert_eq!((checks.system, checks.volumes), (Check::Undecided, Check::Impaired));
+        assert_eq!(checks.scheduled.map(|event| event.kind), Some(EventKind::Retirement));
+        assert_eq!(checks_of(&InstanceStatus::builder().build()).scheduled, None);
     }
 
     #[test]

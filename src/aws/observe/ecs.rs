@@ -16,6 +16,8 @@ use crate::observe::{Blind, Check, Ecs, EcsStatus, Fact, Look, Tags};
 /// A node's cluster and container instance.
 pub(super) type Place = (ClusterArn, ContainerInstanceArn);
 
+/// Where nothing is decided, a node stays in no cluster for so long, in seconds.
+const NOWHERE_SECS: i64 = 1_800;
 /// Pages that a search reads at most.
 const PAGES_MAX: usize = 100;
 
@@ -39,7 +41,7 @@ impl Nodes {
                 Err(blind) => return Fact::Unknown(blind),
             }
         }
-        match self.place(node, now).await {
+        match self.place(node, look, now).await {
             Ok(Some(place)) => self.described(node, &place, look.close && !look.only_ecs, now).await,
             Ok(None) => Fact::Absent,
             Err(blind) => Fact::Unknown(blind),
@@ -54,9 +56,13 @@ impl Nodes {
     }
 
     /// Where a node's container instance is; none: in no cluster. The last census knows, or the clusters are searched.
-    async fn place(&self, node: NodeId, now: Timestamp) -> Result<Option<Place>, Blind> {
+    async fn place(&self, node: NodeId, look: &Look, now: Timestamp) -> Result<Option<Place>, Blind> {
         if let Some(known) = self.cache.places.get(&node, now, PLACE_SECS) {
             return Ok(known);
+        }
+        // A search asks every cluster, and who was in none hardly comes into one while its incident lasts.
+        if !look.close && self.cache.places.get(&node, now, NOWHERE_SECS) == Some(None) {
+            return Ok(None);
         }
         let counted = self.cache.census(now, CENSUS_SECS).map(|census| census.place(node));
         let found = match counted {

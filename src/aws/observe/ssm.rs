@@ -6,7 +6,7 @@ use aws_sdk_ssm::types::{
 };
 use jiff::Timestamp;
 
-use crate::aws::cache::AROUND_SECS;
+use crate::aws::cache::{AROUND_SECS, CENSUS_SECS};
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
@@ -35,11 +35,15 @@ impl Nodes {
     ) -> Fact<Ssm> {
         let node = seen.node;
         // A row changes with each ping, every five minutes; only the proof of a remedy waits for the very next one.
-        let held = if look.close { AROUND_SECS } else { PING_STALE_SECS };
-        let kept = self.cache.rows.get(&node, now, held);
-        let kept = kept.filter(|row| look.close || look.pinged_after.is_some_and(|since| row.last_ping > since));
+        let held = if look.pinged_after.is_some() { PING_STALE_SECS } else { AROUND_SECS };
+        let mut kept = self.cache.rows.get(&node, now, held);
+        if !look.close && look.pinged_after.is_none() {
+            // An agent that was silent for long at the last census: who opens an incident on that looks again before anything is done.
+            kept = kept.or_else(|| self.cache.rows.get(&node, now, CENSUS_SECS).filter(|row| !row.answers(now)));
+        }
+        let kept = kept.filter(|row| look.pinged_after.is_none_or(|since| row.last_ping > since));
         if let Some(row) = kept {
-            if row.answers(now) && seen.may_spare_connection(look, now) {
+            if seen.may_spare_connection(row.answers(now), look, now) {
                 return row.seen(not_asked(), self.managed_tags(node, now).await);
             }
             let (connection, tags) = tokio::join!(self.connection(node, now), self.managed_tags(node, now));

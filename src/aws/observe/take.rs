@@ -16,7 +16,7 @@ use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
 use crate::node::{AutoScalingGroupName, ClusterArn, NodeId};
-use crate::observe::{Blind, Check, InstanceState, Lifecycle};
+use crate::observe::{Blind, Check, InstanceState, Lifecycle, StatusChecks};
 
 /// Rows a page, by each service's own limit.
 const INSTANCES_A_PAGE: i32 = 1_000;
@@ -230,7 +230,7 @@ fn empty(node: NodeId) -> Row {
         security_groups: BTreeSet::new(),
         profile: None,
         image: None,
-        checks: (Check::Undecided, Check::Undecided),
+        checks: StatusChecks::UNDECIDED,
         ssm: None,
         ecs: None,
         member: None,

@@ -343,6 +343,7 @@ fn ends(heals: Heals, cause: Cause) -> bool {
         }
         Heals::Start => matches!(cause, Cause::SsmAgentStopped | Cause::EcsAgentStopped),
         Heals::Runtime => matches!(cause, Cause::RuntimeDockerDown | Cause::RuntimeDockerHung),
+        Heals::Workers => cause == Cause::SsmAgentWorkersExhausted,
         Heals::Nothing => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::Cause;
 use super::books::Sighting;
+use super::cut::cut;
 use super::place::Moment;
 use super::signature::Component;
 
@@ -157,7 +158,7 @@ fn step(line: &str) -> Option<(Step, Option<u64>)> {
         return Some((Step::Border, None));
     }
     if line.contains("running 'init-local'") {
-        let secs = line.split_once(". up ").and_then(|(_, rest)| leading_secs(rest));
+        let secs = cut(line, ". up ").and_then(|(_, rest)| leading_secs(rest));
         return Some((Step::CloudInit, secs));
     }
     // A person's own manager says the same of itself, without a kernel.
@@ -166,9 +167,9 @@ fn step(line: &str) -> Option<(Step, Option<u64>)> {
         let secs = total.filter(|total| !total.contains("min")).and_then(leading_secs);
         return Some((Step::Started, secs));
     }
-    let after_head = line.split_once(" kernel: ").map(|(_, message)| message);
+    let after_head = cut(line, " kernel: ").map(|(_, message)| message);
     let message = after_head.unwrap_or(line);
-    let stamped = message.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let stamped = message.strip_prefix('[').and_then(|rest| cut(rest, "] "));
     let (at, message) = stamped.map_or((None, message), |(at, message)| (Some(at.trim()), message));
     let starts = |words: &[&str]| words.iter().any(|word| message.starts_with(word));
     if starts(&["linux version "]) {

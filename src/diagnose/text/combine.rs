@@ -16,6 +16,8 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>, hung: &Hung) {
     started_by_user_data(sightings);
     hibernates_for_a_reason(sightings);
     restarted_before(sightings);
+    read_only_since_the_kernel_said_so(sightings);
+    stopped_with_the_machine(sightings);
 }
 
 fn seen(sightings: &[Sighting], id: &str) -> bool {
@@ -30,6 +32,30 @@ fn container_killed(sightings: &mut [Sighting]) {
     }
     for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.oom-killer") {
         sighting.weight = Weight::Noise;
+    }
+}
+
+/// So many lines after the last word about a shutdown its units still stop.
+const SHUTDOWN_LINES: u64 = 200;
+
+/// Units that stop while the machine is shut down in order are not what ails it: it is off, or it comes up again.
+fn stopped_with_the_machine(sightings: &mut [Sighting]) {
+    let down = sightings.iter().filter(|sighting| sighting.id == "boot.shutting-down").map(|down| down.last_line).max();
+    let Some(down) = down else { return };
+    let stops = ["ssm-agent.unit-stopped", "ecs-agent.unit-stopped"];
+    for sighting in sightings.iter_mut().filter(|sighting| stops.contains(&sighting.id.as_str())) {
+        sighting.over |= sighting.last_line <= down + SHUTDOWN_LINES;
+    }
+}
+
+/// The kernel made the root read-only, and then nothing can be written: one reboot lets fsck run (facts/checks.md H03). Where only
+/// the second is seen, nobody knows why.
+fn read_only_since_the_kernel_said_so(sightings: &mut [Sighting]) {
+    if !sightings.iter().any(|sighting| sighting.id == "kernel.remount-ro" && !sighting.over) {
+        return;
+    }
+    for sighting in sightings.iter_mut().filter(|sighting| sighting.id == "kernel.erofs") {
+        sighting.weight = sighting.weight.min(Weight::Symptom);
     }
 }
 

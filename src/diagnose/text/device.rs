@@ -2,6 +2,7 @@
 
 use super::super::{Cause, Helps};
 use super::books::Sighting;
+use super::cut::cut;
 use super::signature::{Component, Signature, Weight};
 
 /// Signatures of which the cause is the root's, and only where it is the root that the line names.
@@ -26,13 +27,23 @@ pub(super) fn sighting(signature: &Signature, line: &str) -> Sighting {
     }
 }
 
+/// Whether a line in lower case names a file that is read-only and lies beside the system's folders: the file system of an image, or a
+/// volume that an application mounts. Such a one is often read-only by intent.
+pub(super) fn is_of_application(line: &str) -> bool {
+    const SYSTEM: [&str; 14] =
+        ["var", "etc", "usr", "tmp", "run", "boot", "root", "home", "opt", "lib", "lib64", "bin", "sbin", "dev"];
+    let mut files = line.split([' ', '\'', '"', '(']).filter_map(|word| word.strip_prefix('/')).peekable();
+    let beside = |file: &str| file.split_once('/').is_some_and(|(folder, _)| !SYSTEM.contains(&folder));
+    files.peek().is_some() && files.all(beside)
+}
+
 /// Remembers which device is mounted on `/`, where a line in lower case says so.
 pub(super) fn root(line: &str) -> Option<Sighting> {
     let named = line.contains("/dev/") && (line.contains(" on / ") || line.ends_with(" /") || line.starts_with("/ "));
     if !named && !line.contains("root=/dev/") {
         return None;
     }
-    let name = line.split_once("/dev/")?.1.split_whitespace().next()?;
+    let name = cut(line, "/dev/")?.1.split_whitespace().next()?;
     Some(Sighting::new(ROOT, Component::Host, Cause::Unknown, Weight::Noise, name))
 }
 
@@ -58,7 +69,7 @@ pub(super) fn combine(sightings: &mut Vec<Sighting>) {
 /// The device in `EXT4-fs (nvme1n1):`, `EXT4-fs error (device dm-0)`, `Aborting journal on device nvme1n1p1-8`.
 fn of_kernel(line: &str) -> Option<&str> {
     let named = ["(device ", "on device ", "device "].iter().find_map(|before| line.split_once(before));
-    let (_, rest) = named.or_else(|| line.split_once("-fs (")).or_else(|| line.split_once("btrfs ("))?;
+    let (_, rest) = named.or_else(|| cut(line, "-fs (")).or_else(|| cut(line, "btrfs ("))?;
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-_/".contains(c)).unwrap_or(rest.len());
     let name = rest.get(..end)?.trim_start_matches("/dev/");
     // A journal bears the number of its inode.
@@ -106,6 +117,26 @@ mod tests {
         ] {
             assert_eq!(of_kernel(line), name, "{line}");
             assert_eq!(of_kernel(line).is_none_or(is_first), first, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_read_only_file_beside_the_systems_folders_is_an_applications() {
+        for line in [
+            "oserror: [errno 30] read-only file system: '/app/cache/tmp0c1d'",
+            "error: erofs: read-only file system, open '/srv/shop/upload.tmp'",
+            "touch: cannot touch '/data/x': read-only file system",
+        ] {
+            assert!(is_of_application(line), "{line}");
+        }
+        for line in [
+            "oserror: [errno 30] read-only file system: '/var/cache/dnf'",
+            "touch: cannot touch '/x': read-only file system",
+            "touch: cannot touch 'x': read-only file system",
+            "cp: /app/a: cannot copy to /etc/a: read-only file system",
+            "mkdir /: read-only file system",
+        ] {
+            assert!(!is_of_application(line), "{line}");
         }
     }
 

@@ -17,6 +17,16 @@ pub(super) fn is_hearsay(line: &str, at: usize) -> bool {
     if quoted && !value {
         return true;
     }
+    let after = line.get(at..line.floor_char_boundary(at + NEAR)).unwrap_or_default();
+    // Quoted at the beginning of a line, and spoken of behind the quotes.
+    let behind = after.find(['\'', '"', '`', '’', '”', '»']).and_then(|end| after.get(end..));
+    let spoken_of = behind.is_some_and(|rest| {
+        let mut words = rest.chars().skip(1);
+        words.next() == Some(' ') && words.next().is_some_and(char::is_alphabetic)
+    });
+    if quoted && unquoted.is_empty() && spoken_of {
+        return true;
+    }
     let last = unquoted.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
     if ["no", "not", "never", "without", "zero", "any"].contains(&last) {
         return true;
@@ -28,7 +38,6 @@ pub(super) fn is_hearsay(line: &str, at: usize) -> bool {
     let conditions =
         ["if ", "when ", "whenever ", "in case ", "unless ", "should ", "check ", "look for ", "make sure "];
     let condition = conditions.iter().any(|word| clause.starts_with(word) || clause.contains(&format!(" {word}")));
-    let after = line.get(at..line.floor_char_boundary(at + NEAR)).unwrap_or_default();
     let explained = [" means ", " mean ", " indicates ", " errors: 0"].iter().any(|word| after.contains(word));
     searched || condition || explained
 }
@@ -46,6 +55,7 @@ mod tests {
             "the agent stops whenever the disk has no space left on device",
             "# dmesg | grep -i 'no space left on device'",
             "see the chapter about \"no space left on device\"",
+            "\"no space left on device\" in /var/log/messages tells of a full disk",
             "no space left on device means that the disk is full",
             "disk: no space left on device errors: 0",
             "found no no space left on device",

@@ -5,15 +5,16 @@
 //! of an agent, a call that only agents make. The form alone proves nothing, since applications print logfmt and JSON as well: it is
 //! believed where a line of that form has shown in the same text whose it is. A bare line is believed beside one that has.
 
+use super::cut::cut;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::super::Family;
+use super::super::{Cause, Family};
 use super::books::Sighting;
 use super::place::{Place, Stamp};
-use super::signature::{Library, Signature, Weight};
+use super::signature::{Component, Library, Signature, Weight};
 
 /// A bare line belongs to what was said so many lines before or after it.
 const BESIDE: u64 = 10;
@@ -202,6 +203,22 @@ const CALLS: [&str; 36] = [
     "assumerole",
 ];
 
+/// How libraries of AWS name what they throw in a program (botocore, the SDKs for Java and JavaScript).
+const EXCEPTIONS: [&str; 4] =
+    ["botocore.exceptions", "boto3.exceptions", "clienterror: an error occurred", "awssdk.services"];
+
+/// Calls of people, and of what they wrote, that look after nodes; `describe` and `list` stand for every call that begins so.
+const OPERATORS: [&str; 8] = [
+    "describe",
+    "list",
+    "sendcommand",
+    "startsession",
+    "getcommandinvocation",
+    "getconnectionstatus",
+    "updatecontainer",
+    "getcalleridentity",
+];
+
 /// Fields in which applications name themselves, and none of the agents does.
 const SIGNED: [&str; 9] =
     [" logger=", " caller=", " service=", " app=", " component=", " pod=", " trace_id=", " request_id=", " span_id="];
@@ -278,11 +295,14 @@ impl Owners {
         voice: Voice,
         (place, number): (Place, u64),
     ) -> Option<Place> {
-        if !signature.asks_for_agent() {
-            return Some(place);
-        }
-        if signature.cause.family() == Family::Identity && foreign_call(line) {
+        let agents = signature.asks_for_agent();
+        // An exception of a program, or its own line in a journal: whoever types a command at a node gets neither.
+        let programs = stamp.place == Some(Place::Application) || EXCEPTIONS.iter().any(|word| line.contains(word));
+        if signature.cause.family() == Family::Identity && (agents || programs) && foreign_call(line) {
             return None;
+        }
+        if !agents {
+            return Some(place);
         }
         if voice == Voice::Own || (stamp.place.is_none() && self.marked.is_some_and(|at| at + BESIDE >= number)) {
             return Some(place);
@@ -318,6 +338,37 @@ impl Owners {
     }
 }
 
+/// Programs that pass on what the kernel of their own machine says.
+const WATCHERS: [&str; 12] = [
+    "node-problem",
+    "kdump",
+    "abrt",
+    "rasdaemon",
+    "mcelog",
+    "smartd",
+    "syslog",
+    "klogd",
+    "netconsole",
+    "journal",
+    "kernel",
+    "dmesg",
+];
+
+/// Whether an application, by its name in a journal, speaks of what only the kernel itself can say: of the machine of a guest, or of a text
+/// that somebody sent.
+pub(super) fn is_passed_on(signature: &Signature, line: &str, stamp: Stamp) -> bool {
+    let causes = [Cause::HostKernelHang, Cause::HostBootFailure, Cause::PlatformHardware];
+    // What runs before the system is up prints the words of a boot by itself; a panic is the kernel's.
+    let of_kernel = causes.contains(&signature.cause)
+        && (signature.component == Component::Kernel
+            || (signature.component == Component::Boot && line.contains("kernel panic")));
+    let head = line.split("]: ").next().unwrap_or_default();
+    of_kernel
+        && stamp.sure
+        && stamp.place == Some(Place::Application)
+        && !WATCHERS.iter().any(|program| head.contains(program))
+}
+
 fn is_marked(line: &str) -> bool {
     static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     let automaton = AUTOMATON.get_or_init(|| AhoCorasick::new(MARKS).ok());
@@ -345,7 +396,7 @@ fn is_customers(before: &str) -> bool {
 
 /// Whether a line tells of a connection to a port that no agent connects to.
 fn foreign_port(line: &str) -> bool {
-    let Some((before, rest)) = line.split_once("dial tcp ") else { return false };
+    let Some((before, rest)) = cut(line, "dial tcp ") else { return false };
     let address = rest.split_whitespace().next().unwrap_or_default().trim_end_matches([':', '"', ',']);
     let port = address.rsplit(':').next().unwrap_or_default();
     let numeric = !port.is_empty() && port.len() < address.len() && port.bytes().all(|byte| byte.is_ascii_digit());
@@ -353,8 +404,8 @@ fn foreign_port(line: &str) -> bool {
 }
 
 /// Whether a line names the host of somebody else in an address of HTTPS.
-fn foreign_host(line: &str) -> bool {
-    let Some((_, rest)) = line.split_once("https://").or_else(|| line.split_once("wss://")) else { return false };
+pub(super) fn foreign_host(line: &str) -> bool {
+    let Some((_, rest)) = cut(line, "https://").or_else(|| cut(line, "wss://")) else { return false };
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-').unwrap_or(rest.len());
     let host = rest.get(..end).unwrap_or_default();
     host.contains('.') && host.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -367,13 +418,13 @@ fn foreign_call(line: &str) -> bool {
         text.get(..end).unwrap_or_default().to_owned()
     };
     let known = |service: &str, call: &str| SERVICES.contains(&service) || CALLS.contains(&call);
-    if let Some((service, call)) = line.split_once("perform: ").and_then(|(_, rest)| rest.split_once(':')) {
+    if let Some((service, call)) = cut(line, "perform: ").and_then(|(_, rest)| rest.split_once(':')) {
         return !service.contains(' ') && !known(service, &word(call));
     }
-    if let Some((_, call)) = line.split_once("when calling the ") {
-        return !known("", &word(call));
+    if let Some((_, call)) = cut(line, "when calling the ") {
+        return !known("", &word(call)) && !OPERATORS.iter().any(|theirs| call.starts_with(theirs));
     }
-    if let Some((service, call)) = line.split_once("operation error ").and_then(|(_, rest)| rest.split_once(": ")) {
+    if let Some((service, call)) = cut(line, "operation error ").and_then(|(_, rest)| cut(rest, ": ")) {
         return !known(service, &word(call));
     }
     false
@@ -412,6 +463,8 @@ mod tests {
         assert!(foreign_call("x is not authorized to perform: ssm:getparameter on resource: y"));
         assert!(foreign_call("operation error dynamodb: putitem, api error accessdenied"));
         assert!(foreign_call("when calling the putitem operation"));
+        assert!(!foreign_call("when calling the sendcommand operation"));
+        assert!(!foreign_call("when calling the describeinstanceinformation operation"));
         assert!(!foreign_call("x is not authorized to perform: ssmmessages:opendatachannel"));
         assert!(!foreign_call("x is not authorized to perform: ssm:updateinstanceinformation on resource: y"));
         assert!(!foreign_call("operation error ecs: registercontainerinstance, api error accessdenied"));

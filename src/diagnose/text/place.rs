@@ -1,5 +1,6 @@
 //! Where a line comes from, and when: the marks that the agents, the kernel, systemd and syslog put before a message.
 
+use super::cut::cut;
 use serde::{Deserialize, Serialize};
 
 /// Who wrote a line.
@@ -142,7 +143,7 @@ fn dated_kernel(text: &str) -> Option<Moment> {
 }
 
 fn logfmt(line: &str, place: Place) -> Stamp {
-    let time = line.split_once("time=").map(|(_, rest)| rest.trim_start_matches('"'));
+    let time = cut(line, "time=").map(|(_, rest)| rest.trim_start_matches('"'));
     Stamp { place: Some(place), at: time.and_then(calendar), sure: false }
 }
 
@@ -215,7 +216,8 @@ fn month_and_day(line: &str) -> Option<Moment> {
 fn program(text: &str) -> Option<Place> {
     let (name, _) = text.split_once(':')?;
     let bare = name.split('[').next().unwrap_or_default();
-    if bare.is_empty() || bare.len() > 48 || bare.contains(' ') {
+    // What APEI writes, `{1}[Hardware Error]: ...`, is no program's name.
+    if bare.is_empty() || bare.len() > 48 || bare.contains(' ') || bare.starts_with('{') {
         return None;
     }
     Some(match bare {

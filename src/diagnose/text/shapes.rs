@@ -8,6 +8,7 @@ mod clock;
 mod diagnostics;
 mod disk;
 mod docker;
+mod iostat;
 mod json;
 mod load;
 mod network;
@@ -27,6 +28,7 @@ pub(super) use probe::passed_on;
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     disk: disk::Disk,
+    disks: iostat::Disks,
     load: load::Load,
     units: unit::Units,
     sections: probe::Sections,
@@ -47,6 +49,7 @@ impl Shapes {
             return;
         }
         self.disk.line(line, books);
+        self.disks.line(line, books);
         self.load.line(line, books);
         self.units.line(line, books);
         self.sections.line(line);

@@ -74,6 +74,8 @@ pub enum Heals {
     Start,
     /// Docker answers again.
     Runtime,
+    /// A command has ended: a worker is free.
+    Workers,
     /// Nothing: it is good news by itself.
     Nothing,
 }
@@ -334,6 +336,10 @@ impl Piece {
     /// Where its first place at or after `from` ends.
     fn end_in(&self, line: &str, from: usize) -> Option<usize> {
         let rest = line.get(from..)?;
+        // Most lines lack it, and to prepare a search costs more than to see that.
+        if !rest.contains(&*self.text) {
+            return None;
+        }
         for (at, found) in rest.match_indices(&self.text) {
             let start = from + at;
             let Some(end) = self.after_numbers(line, start + found.len()) else { continue };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{dry_run, filter, millis, paged, state, state_name};
 use crate::fleet::input::Form;
 use crate::fleet::{Answered, Fleet};
-use crate::observe::InstanceState;
+use crate::observe::{EventKind, InstanceState, Scheduled};
 use crate::sim::machine::{Link, Machine};
 
 impl Fleet {
@@ -69,7 +69,12 @@ impl Fleet {
             };
             json!({ "status": word, "details": details })
         };
-        let disks = if system == "not-applicable" { system } else { "ok" };
+        let disks = match system {
+            "ok" | "impaired" if machine.volumes_check.shown(now) => "ok",
+            "ok" | "impaired" => "impaired",
+            other => other,
+        };
+        let events: Vec<Value> = machine.scheduled().iter().map(event).collect();
         let managed = Self::operator(machine);
         json!({
             "instanceId": machine.id,
@@ -77,8 +82,8 @@ impl Fleet {
             "instanceState": state(machine.state),
             "systemStatus": summary(system, &machine.system_check),
             "instanceStatus": summary(instance, &machine.instance_check),
-            "attachedEbsStatus": summary(disks, &machine.system_check),
-            "eventsSet": [],
+            "attachedEbsStatus": summary(disks, &machine.volumes_check),
+            "eventsSet": events,
             "operator": { "managed": managed.is_some(), "principal": managed },
         })
     }
@@ -94,4 +99,15 @@ impl Fleet {
             "output": STANDARD.encode(text),
         }))
     }
+}
+
+fn event(scheduled: &Scheduled) -> Value {
+    let (code, description) = match scheduled.kind {
+        EventKind::Retirement => ("instance-retirement", "The instance is running on degraded hardware"),
+        EventKind::Stop => ("instance-stop", "The instance is running on degraded hardware"),
+        EventKind::Reboot => ("system-reboot", "The instance needs a reboot"),
+        EventKind::Maintenance | EventKind::Other => ("system-maintenance", "Scheduled maintenance"),
+    };
+    let not_before = scheduled.not_before.map(|at| millis(at.as_second()));
+    json!({ "instanceEventId": "instance-event-0a1b2c3d4e5f60718", "code": code, "description": description, "notBefore": not_before })
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{WorldError, impossible};
-use crate::diagnose::Cause;
 use crate::fleet::machines::understood;
 use crate::node::{AutoScalingGroupName, ContainerInstanceArn, Home, NodeId, ResourceName};
 use crate::observe::{Factor, Manager, Platform, StopGates};
@@ -64,7 +63,7 @@ pub(super) struct InstanceEntry {
     pub(super) age_secs: Option<i64>,
     #[serde(default)]
     pub(super) sessions: u16,
-    pub(super) fault: Option<Cause>,
+    pub(super) fault: Option<String>,
     #[serde(default)]
     pub(super) since_secs: i64,
     pub(super) lasts_secs: Option<i64>,
@@ -76,7 +75,7 @@ pub(super) struct InstanceEntry {
 pub(super) struct FaultEntry {
     pub(super) instance: NodeId,
     /// None: somebody repairs what is wrong.
-    pub(super) fault: Option<Cause>,
+    pub(super) fault: Option<String>,
     #[serde(default)]
     pub(super) since_secs: i64,
     pub(super) lasts_secs: Option<i64>,

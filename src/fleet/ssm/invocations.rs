@@ -229,7 +229,9 @@ fn status(command: &Command) -> Status {
         (InvocationStatus::Success, _) => ("Success", "Success", 0),
         (InvocationStatus::DeliveryTimedOut, _) => ("TimedOut", "DeliveryTimedOut", -1),
         (InvocationStatus::ExecutionTimedOut, _) => ("TimedOut", "ExecutionTimedOut", 137),
-        (InvocationStatus::Failed, _) => ("Failed", "Failed", 1),
+        (InvocationStatus::Failed, _) => {
+            ("Failed", "Failed", command.refusal.map_or(1, crate::observe::HostRefusal::exit_code))
+        }
         (InvocationStatus::Undeliverable, _) => ("Failed", "Undeliverable", -1),
         (InvocationStatus::Rejected, _) => match &command.work {
             Work::Ours(_) => ("Failed", "InvalidPlatform", -1),

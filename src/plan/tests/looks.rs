@@ -266,7 +266,10 @@ fn plan_at(case: &Case, depth: Depth, tell: fn(Seen) -> Seen) -> Plan {
             seen.depth = depth;
             if depth < Depth::Remedy {
                 (seen.sessions, seen.workload) = (Fact::Unknown(unread), Fact::Unknown(unread));
-                (seen.calendar, seen.console) = (Fact::Unknown(unread), Fact::Unknown(unread));
+                seen.calendar = Fact::Unknown(unread);
+            }
+            if depth < Depth::Cause {
+                seen.console = Fact::Unknown(unread);
             }
         })
     })
@@ -285,7 +288,8 @@ fn what_nobody_names_and_what_ends_work_is_looked_at_more_closely_first() {
         (plan.deeper, effect(&plan))
     };
     let silent = silent().patient();
-    assert_eq!(deeper(&silent, Depth::Agents, dead), (Some(Depth::Remedy), None), "its console may tell");
+    assert_eq!(deeper(&silent, Depth::Agents, dead), (Some(Depth::Cause), None), "its console may tell");
+    assert_eq!(deeper(&silent, Depth::Cause, dead), (Some(Depth::Remedy), None), "what would end with it?");
     assert_eq!(deeper(&silent, Depth::Remedy, dead), (None, Some(Effect::Reboot)));
     let ends_work: fn(Seen) -> Seen = |seen| seen.ecs_lost().host_says(&[Cause::HostKernelHang]);
     let lost = disconnected().patient();

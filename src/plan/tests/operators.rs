@@ -12,7 +12,7 @@ fn asked(case: Option<&Case>, tell: impl FnOnce(Seen) -> Seen) -> Result<Plan, S
     let (now, rails) = case.map_or((noon(), RUNNING), |case| (case.now, case.rails.clone()));
     let incident = case.map(|case| Arc::new(case.incident.clone()));
     let loaded = Loaded { incident, rails, last: None, unsent: Vec::new() };
-    plan_of(fix(&tell(seen(now)), &loaded, &context(), &Arc::from("ops"), None, now))
+    plan_of(fix(&tell(seen(now)), &loaded, &context(), (&Arc::from("ops"), None, None), now))
 }
 
 fn plan_of(answer: OperatorAnswer) -> Result<Plan, String> {

@@ -3,6 +3,8 @@
 use super::*;
 use crate::incident::Ask;
 use crate::observe::samples::ecs_impaired;
+use crate::observe::{Blind, Ping};
+use crate::policy::places::CauseRule;
 
 #[test]
 fn an_agent_is_restarted_after_five_minutes_and_not_a_second_before() {
@@ -40,13 +42,49 @@ fn a_silent_node_is_looked_at_in_time_for_a_last_probe_while_the_hold_down_runs(
 
 #[test]
 fn an_agent_that_is_not_connected_is_given_the_time_in_which_a_probe_is_lost() {
-    let case = silent().after_secs(300);
+    let case = silent().after_secs(510);
     let sent = |tell: fn(Seen) -> Seen| {
         let plan = case.clone().examining().with(|incident| incident.probe = None).plan(tell);
         (effect(&plan), secs_between(case.now, plan.next.wake_at.unwrap()))
     };
     assert_eq!(sent(Seen::ssm_doubtful), (Some(Effect::Probe), 95));
     assert_eq!(sent(Seen::ecs_lost), (Some(Effect::Probe), 20), "this one may answer at once");
+}
+
+#[test]
+fn an_agent_that_is_not_connected_is_asked_so_that_the_probe_is_lost_when_something_can_be_done() {
+    let asked = |case: &Case, tell: fn(Seen) -> Seen| {
+        let plan = case.clone().with(|incident| incident.probe = None).examining().plan(tell);
+        (effect(&plan), secs_between(noon(), plan.next.wake_at.unwrap()))
+    };
+    let case = silent().after_secs(300);
+    assert_eq!(asked(&case, Seen::ssm_doubtful), (None, 505), "ten minutes less the time in which a probe is lost");
+    assert_eq!(asked(&silent().after_secs(485), Seen::ssm_doubtful), (None, 505));
+    assert_eq!(
+        asked(&silent().after_secs(486), Seen::ssm_doubtful),
+        (Some(Effect::Probe), 581),
+        "it is due soon anyway"
+    );
+    // The same where nobody read the connection, for the agent has not pinged for long.
+    let unread: fn(Seen) -> Seen = |seen| {
+        seen.ssm_doubtful().with_ssm(|ssm| {
+            (ssm.ping, ssm.connection) = (Ping::ConnectionLost, Fact::Unknown(Blind::NotRead));
+        })
+    };
+    assert_eq!(asked(&case, unread), (None, 505));
+    // Whoever answers is asked at once, and so is everybody where the cause is wanted now.
+    assert_eq!(asked(&case, Seen::ecs_lost).0, Some(Effect::Probe));
+    let only_restarts = case.clone().policy(|policy| policy.mode = Mode::Restart);
+    let own_time = case.clone().policy(|policy| {
+        let rule = CauseRule { wait_secs: Some(60), ..CauseRule::default() };
+        policy.causes.insert(Cause::HostKernelHang, rule);
+    });
+    let by_a_person = case.with(|incident| {
+        incident.asked = Some(Ask { by: "ops".into(), at: noon(), remedy: None });
+    });
+    for now in [only_restarts, own_time, by_a_person] {
+        assert_eq!(asked(&now, Seen::ssm_doubtful).0, Some(Effect::Probe));
+    }
 }
 
 #[test]

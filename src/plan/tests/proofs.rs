@@ -22,7 +22,7 @@ const BUDGETS: [(Remedy, i64); 7] = [
 const LOOKED: i64 = 120;
 
 /// A remedy was sent two minutes before now, and its proof is waited for.
-fn sent(remedy: Remedy) -> Case {
+pub(super) fn sent(remedy: Remedy) -> Case {
     let case = silent().patient().wait(LOOKED);
     let since = after(case.now, -LOOKED);
     let deadline = after(since, 600);
@@ -35,7 +35,7 @@ fn sent(remedy: Remedy) -> Case {
 }
 
 /// The moment so many seconds after the remedy.
-fn then(case: &Case, secs: i64) -> Timestamp {
+pub(super) fn then(case: &Case, secs: i64) -> Timestamp {
     after(case.now, secs - LOOKED)
 }
 
@@ -62,7 +62,11 @@ fn asks_host(case: &Case, tell: impl FnOnce(Seen) -> Seen) -> bool {
     if asks {
         // What was asked is remembered, and looked for at the next look.
         let probe = plan.next.probe.as_ref().unwrap();
-        assert_eq!((probe.at, plan.next.wake_at), (case.now, Some(after(case.now, 20))));
+        let Phase::Verifying { remedy, proven_since, .. } = plan.next.phase else { panic!("{:?}", plan.next.phase) };
+        // All the rest must hold for a minute, which begins now.
+        let holds = if remedy == Remedy::FreeDisk { 20 } else { 60 };
+        assert_eq!((probe.at, plan.next.wake_at), (case.now, Some(after(case.now, holds))));
+        assert_eq!(proven_since, Some(case.now));
     }
     asks
 }
@@ -90,9 +94,10 @@ fn each_remedy_has_its_own_time_to_help() {
         let first = match remedy {
             Remedy::FreeDisk => 20,
             Remedy::RestartSsmAgent => 40,
-            Remedy::RestartEcsAgent | Remedy::RestartRuntime | Remedy::Reboot | Remedy::StopStart | Remedy::Replace => {
-                60
-            }
+            Remedy::RestartEcsAgent | Remedy::RestartRuntime => 60,
+            Remedy::StopStart => 90,
+            Remedy::Reboot => 120,
+            Remedy::Replace => 240,
         };
         assert_eq!((proven_since, plan.next.wake_at), (None, Some(after(case.now, first))), "{remedy}");
     }

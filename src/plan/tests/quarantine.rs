@@ -72,7 +72,7 @@ fn a_fix_does_not_go_around_a_quarantine() {
     let case = quarantined(&silent());
     let context = Context { home: home(), policy: case.policy.clone() };
     let loaded = Loaded { incident: None, rails: case.rails.clone(), last: None, unsent: Vec::new() };
-    let ask = |remedy| fix(&dead(seen(noon())), &loaded, &context, &Arc::from("ops"), remedy, noon());
+    let ask = |remedy| fix(&dead(seen(noon())), &loaded, &context, (&Arc::from("ops"), remedy, None), noon());
     let OperatorAnswer::Refused(why) = ask(Some(Remedy::Reboot)) else { panic!("not refused") };
     assert!(why.ends_with("until a person clears it"), "{why}");
     assert!(matches!(ask(None), OperatorAnswer::Plan(_)), "something gentler may do");

@@ -197,6 +197,7 @@ fn observations(now: Timestamp) -> impl Strategy<Value = Observation> {
                 factors: Fact::Absent,
                 invocation,
                 probe,
+                repair: Fact::Absent,
                 sessions,
                 busy,
                 workload,

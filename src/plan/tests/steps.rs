@@ -58,12 +58,20 @@ fn treating(remedy: Remedy, effect: Effect, secs: i64, state: fn(Timestamp) -> I
     })
 }
 
-/// Nothing happens but another look.
+/// Nothing happens but another look; at what takes minutes, after half the time that has passed.
 fn waits(case: &Case, tell: impl FnOnce(Seen) -> Seen) -> bool {
     let plan = case.plan(tell);
     let same = plan.next.phase == case.incident.phase && plan.next.holds == case.incident.holds;
     assert!(!same || plan.perform.is_none());
-    assert!(!same || plan.next.wake_at == Some(after(case.now, LOOK)), "{:?}", plan.next.wake_at);
+    let secs = match &case.incident.phase {
+        Phase::Treating { intent, .. } | Phase::Standby { intent, .. }
+            if matches!(intent.effect, Effect::Stop | Effect::Terminate | Effect::EnterStandby) =>
+        {
+            (secs_between(intent.committed_at, case.now) / 2).clamp(LOOK, 60)
+        }
+        _ => LOOK,
+    };
+    assert!(!same || plan.next.wake_at == Some(after(case.now, secs)), "{:?}", plan.next.wake_at);
     same
 }
 
@@ -111,6 +119,19 @@ fn a_drain_is_waited_for_until_its_tasks_are_gone_or_its_time_is_up() {
     }
     let gone = draining(30, landed, 1, Then::Examine).plan(dead);
     assert!(gone.next.history.iter().any(|entry| entry.event == Event::Drained { left: 0 }), "deregistered");
+}
+
+#[test]
+fn a_drain_on_a_disconnected_agent_is_looked_at_when_its_time_is_over() {
+    let wake = |secs: i64, left: i64, tell: &dyn Fn(Seen) -> Seen| {
+        let case = draining(secs, landed, left, Then::Examine);
+        secs_between(case.now, case.plan(tell).next.wake_at.unwrap())
+    };
+    let disconnected = ecs(EcsStatus::Draining, 2);
+    assert_eq!(wake(20, 100, &disconnected), 100, "it ends no task");
+    let connected = |seen: Seen| disconnected(seen).with_ecs(|ecs| ecs.connected = true);
+    assert_eq!([20, 60, 200].map(|secs| wake(secs, 100, &connected)), [15, 30, 60], "after half the time that passed");
+    assert_eq!(wake(200, 40, &connected), 40, "and not after its end");
 }
 
 #[test]
@@ -228,7 +249,7 @@ fn a_stop_is_waited_for_until_it_is_seen_lost_or_stuck() {
     let stopped = case.plan(machine(InstanceState::Stopped));
     let Phase::Treating { deadline, .. } = stopped.next.phase else { panic!("{:?}", stopped.next.phase) };
     assert_eq!((effect(&stopped), deadline), (Some(Effect::Start), after(case.now, 600)));
-    assert!(reached(&stopped, Milestone::Stopped) && stopped.next.wake_at == Some(after(case.now, LOOK)));
+    assert!(reached(&stopped, Milestone::Stopped) && stopped.next.wake_at == Some(after(case.now, 75)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::profile::{Checks, EcsFace, Profile, Runtime, SsmFace, hints, shows};
 use crate::diagnose::{Cause, Channel};
 use crate::incident::Remedy;
+use crate::observe::EventKind;
 
 const RUNTIME_DOWN: Profile = Profile {
     ecs: EcsFace::Disconnected,
@@ -185,5 +186,23 @@ pub(super) const HARDWARE: Profile = Profile {
     cures: &[Remedy::StopStart, Remedy::Replace],
     forbids: &[Remedy::Reboot],
     leaves: &[hints(Channel::Console, Cause::PlatformHardware, "mce: [Hardware Error]: Machine check events logged")],
+    ..Profile::SILENT
+};
+
+/// The root volume does not answer: nothing is written to the console any more, and a boot waits for the same volume.
+pub(super) const IMPAIRED_VOLUME: Profile = Profile {
+    checks: Checks::Volumes,
+    hangs: true,
+    cures: &[Remedy::StopStart, Remedy::Replace],
+    forbids: &[Remedy::Reboot],
+    ..Profile::SILENT
+};
+
+/// AWS has seen the hardware fail and has scheduled the end; the status checks pass. A boot stays on it.
+pub(super) const RETIREMENT: Profile = Profile {
+    scheduled: Some(EventKind::Retirement),
+    hangs: true,
+    cures: &[Remedy::StopStart, Remedy::Replace],
+    forbids: &[Remedy::Reboot],
     ..Profile::SILENT
 };

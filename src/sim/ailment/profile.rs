@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::diagnose::{Cause, Channel, Finding, Severity};
 use crate::incident::Remedy;
-use crate::observe::Findings;
+use crate::observe::{EventKind, Findings};
 
 /// How the SSM agent behaves under a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,8 @@ pub enum Checks {
     Instance,
     /// The system status check.
     System,
+    /// The check of attached EBS volumes, and the instance status check with it: the root does not answer.
+    Volumes,
 }
 
 /// Which agents a fault silences on a given node.
@@ -85,6 +87,8 @@ pub struct Profile {
     pub runtime: Runtime,
     /// EC2's status checks.
     pub checks: Checks,
+    /// What AWS schedules because of it.
+    pub scheduled: Option<EventKind>,
     /// The operating system does not answer a request to shut down, so that EC2 resets it after some minutes.
     pub hangs: bool,
     /// Without this remedy before, no other but a replacement cures it.
@@ -107,6 +111,7 @@ impl Profile {
         ecs: EcsFace::Connected,
         runtime: Runtime::Answers,
         checks: Checks::Pass,
+        scheduled: None,
         hangs: false,
         first: None,
         cures: &[],

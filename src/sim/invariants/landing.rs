@@ -304,7 +304,7 @@ impl Inspector {
         }
         // A status check tells of a fault for two minutes after its end, and a look at it may be old on top of that: AWS's own
         // lag is not ours to bound. It counts to when the effect was sent: one that AWS takes later was right then.
-        let failing = |ec2: &Ec2| ec2.system_check == Check::Impaired || ec2.instance_check == Check::Impaired;
+        let failing = |ec2: &Ec2| [ec2.system_check, ec2.instance_check, ec2.volumes_check].contains(&Check::Impaired);
         let by_check = landing.seen.and_then(|seen| seen.ec2.known()).is_some_and(failing);
         let (grace, until) =
             if by_check { (CHECK_LAG_SECS + FRESH_SECS, landing.sent_at) } else { (GRACE_SECS, landing.sent.at) };

@@ -1,5 +1,6 @@
 //! What a machine of the simulated account is made of, written like a sentence.
 
+use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, DisplayName, NodeId};
 use crate::observe::{Factor, Manager, Platform, StopGates, Tags};
 
@@ -46,6 +47,8 @@ pub struct MachineSpec {
     pub sessions: u16,
     /// What it shares with others, its zone aside.
     pub shares: Vec<Factor>,
+    /// Remedies of which it is known whether they help against its next fault, whatever the table says.
+    pub cured_by: Vec<(Remedy, bool)>,
 }
 
 impl Default for MachineSpec {
@@ -79,6 +82,7 @@ impl MachineSpec {
             dead_secs: 0,
             sessions: 0,
             shares: Vec::new(),
+            cured_by: Vec::new(),
         }
     }
 
@@ -224,5 +228,18 @@ impl MachineSpec {
     pub fn with_sessions(mut self, sessions: u16) -> Self {
         self.sessions = sessions;
         self
+    }
+
+    /// A remedy helps against its next fault, or does not, whatever the table says.
+    #[must_use]
+    pub fn cured_by(mut self, remedy: Remedy, helps: bool) -> Self {
+        self.cured_by.push((remedy, helps));
+        self
+    }
+
+    /// Whether a remedy is known to help, or not to. One that failed first and helped later helps.
+    #[must_use]
+    pub fn is_cured_by(&self, remedy: Remedy) -> Option<bool> {
+        self.cured_by.iter().filter(|(known, _)| *known == remedy).map(|(_, helps)| *helps).max()
     }
 }

@@ -86,7 +86,7 @@ fn lines(scenario: &Scenario, kept: &[Element], struck: &[Struck]) -> Vec<String
     lines.push(format!("mode {}; an incident takes at most {whole} s and {parked} s parked", policy.mode));
     let mut ill = |ill: &super::scenario::Illness, when: &str| {
         let lasts = ill.lasts.map_or_else(String::new, |secs| format!(" for {secs} s"));
-        timed.push((ill.at, format!("{} falls ill with {}{lasts}{when}", ill.node, ill.ailment.cause())));
+        timed.push((ill.at, format!("{} falls ill with {}{lasts}{when}", ill.node, ill.ailment.code())));
     };
     for element in kept {
         match element {

@@ -2,7 +2,7 @@
 
 use crate::effect::Effect;
 use crate::node::{CommandId, DocumentName};
-use crate::observe::{Busy, Findings, InvocationStatus};
+use crate::observe::{Busy, Findings, HostRefusal, InvocationStatus};
 use crate::sim::machine::Secs;
 
 /// What a command does when it runs.
@@ -40,6 +40,8 @@ pub(crate) struct Command {
     pub status: InvocationStatus,
     /// What the probe brought back: the boot time and the findings.
     pub answer: Option<(Secs, u32, Findings)>,
+    /// Why the host did not carry out our repair.
+    pub refusal: Option<HostRefusal>,
 }
 
 /// Every invocation of the account.

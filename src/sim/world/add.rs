@@ -1,6 +1,7 @@
 //! New machines: those that were there before, and those that an Auto Scaling group launches.
 
 use super::{Cluster, Due, Fleet, World, Zone};
+use crate::incident::Remedy;
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, NodeId};
 use crate::observe::{Busy, EcsStatus, InstanceState, Lifecycle, Tags};
 use crate::policy::Mode;
@@ -71,8 +72,9 @@ impl World {
             let mut spec = machine.spec.clone();
             (spec.id, spec.container_instance, spec.sessions, spec.dead_secs) = (None, None, 0, 0);
             // What no replacement cures is in the surroundings or the image, so the new machine has it as well.
+            let known = spec.is_cured_by(Remedy::Replace);
             let inherits = machine.illness.as_ref().map(|ill| ill.ailment).filter(|ailment| {
-                !ailment.is_harmless() && !ailment.profile().cures.contains(&crate::incident::Remedy::Replace)
+                !ailment.is_harmless() && !known.unwrap_or_else(|| ailment.profile().cures.contains(&Remedy::Replace))
             });
             (spec, inherits)
         }) else {
@@ -134,6 +136,7 @@ impl World {
             ssm: down.clone(),
             last_ping: launched_at,
             instance_check: Link::new(true, launched_at),
+            volumes_check: Link::new(true, launched_at),
             system_check: Link::new(true, launched_at),
             checks_from: launched_at + 90,
             ecs,

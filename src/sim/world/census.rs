@@ -187,7 +187,9 @@ impl World {
         let runs = machine.state == InstanceState::Running && ago(machine.state_since, 0);
         let check = match machine.failing_check() {
             Checks::Pass => false,
-            Checks::Instance => !machine.instance_check.up && ago(machine.instance_check.since, SHOWN_SECS),
+            Checks::Instance | Checks::Volumes => {
+                !machine.instance_check.up && ago(machine.instance_check.since, SHOWN_SECS)
+            }
             Checks::System => !machine.system_check.up && ago(machine.system_check.since, SHOWN_SECS),
         };
         let silent = machine.ssm_listed() && !machine.ssm.up && ago(machine.ssm.since, self.ping_lost_secs);

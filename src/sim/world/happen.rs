@@ -106,10 +106,11 @@ impl World {
     /// A remedy takes effect: it cures the fault of the moment, or it does not.
     pub(super) fn treat(&mut self, index: usize, remedy: Remedy) {
         let Some(machine) = self.machines.get_mut(index) else { return };
+        let known = machine.spec.is_cured_by(remedy);
         if let Some(ill) = machine.illness.as_mut() {
-            if ill.is_cured_by(remedy) {
+            if ill.is_cured_by(remedy, known) {
                 machine.illness = None;
-            } else if ill.ailment.profile().first == Some(remedy) && !ill.prepared {
+            } else if ill.ailment.profile().first == Some(remedy) && !ill.prepared && known != Some(false) {
                 ill.prepare();
             }
         }
@@ -174,10 +175,11 @@ impl World {
             }
         }
         let failing = machine.failing_check();
-        for (link, check) in
-            [(&mut machine.instance_check, Checks::Instance), (&mut machine.system_check, Checks::System)]
-        {
-            let passes = failing != check;
+        for (link, passes) in [
+            (&mut machine.instance_check, !matches!(failing, Checks::Instance | Checks::Volumes)),
+            (&mut machine.system_check, failing != Checks::System),
+            (&mut machine.volumes_check, failing != Checks::Volumes),
+        ] {
             if link.up != passes {
                 let lag = self.rng.i64(60..=120);
                 link.turn(passes, now, lag);

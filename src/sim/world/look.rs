@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{World, moment};
 use crate::node::NodeId;
 use crate::observe::{
-    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, InstanceState, Invocation,
-    InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, Spare, Ssm,
+    Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, HostRefusal, InstanceState,
+    Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
 use crate::sim::machine::{Illness, Machine, Secs};
 
@@ -29,6 +29,7 @@ impl World {
         let mut seen = Observation::of_nothing(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
+        seen.repair = self.repair_end(look);
         let Some(index) = self.index(node) else { return seen };
         seen.factors = self.factors(index);
         let Some(machine) = self.machines.get(index) else { return seen };
@@ -188,6 +189,13 @@ impl World {
             .map_or(Fact::Absent, |command| Fact::Known(Invocation { command: id.clone(), status: command.status }))
     }
 
+    fn repair_end(&self, look: &Look) -> Fact<RepairEnd> {
+        let Some(id) = &look.repair else { return Fact::Absent };
+        let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
+        let code = command.refusal.map_or(0, HostRefusal::exit_code);
+        Fact::Known(RepairEnd::of(command.status, [code]))
+    }
+
     fn probe(&self, look: &Look) -> Fact<Probe> {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
@@ -209,7 +217,7 @@ fn leave_out(seen: &mut Observation, look: &Look) {
     if seen.waits_for_ssm(look) {
         let (mut ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
         if let Fact::Known(ssm) = &mut ssm
-            && look.close
+            && seen.awaits_probe()
         {
             ssm.connection = Fact::Unknown(unread);
         }
@@ -235,11 +243,16 @@ fn leave_out(seen: &mut Observation, look: &Look) {
 /// that people read are not, for they tell of both agents.
 fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
+    // On its way out: nothing more follows from what the other services say.
+    if !look.close && seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::ShuttingDown) {
+        (seen.ssm, seen.ecs, seen.asg) = (Fact::Unknown(unread), Fact::Unknown(unread), Fact::Unknown(unread));
+    }
     let ssm = seen.ssm.clone();
     if look.only_ecs && seen.node.is_instance() {
         seen.ssm = Fact::Unknown(unread);
     }
     if !look.close {
+        spare_connection(seen, look, now);
         return;
     }
     if !seen.is_plainly_well(look, now) {
@@ -260,23 +273,28 @@ fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
 /// Leaves out what only a deeper look reads.
 fn not_so_deep(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
+    spare_connection(seen, look, now);
     if !seen.may_be_busy() && seen.busy != Fact::Known(Busy::Deployment) {
         seen.busy = Fact::Absent;
-    }
-    let spares = seen.may_spare_connection(look, now);
-    if let Fact::Known(ssm) = &mut seen.ssm
-        && spares
-        && ssm.answers(now)
-    {
-        ssm.connection = Fact::Unknown(unread);
     }
     if look.depth < Depth::Remedy {
         seen.sessions = Fact::Unknown(unread);
         seen.workload = Fact::Unknown(unread);
         seen.calendar = Fact::Unknown(unread);
-        if seen.node.is_instance() {
-            seen.console = Fact::Unknown(unread);
-        }
+    }
+    if look.depth < Depth::Cause && seen.node.is_instance() {
+        seen.console = Fact::Unknown(unread);
+    }
+}
+
+/// Leaves out the SSM agent's connection where the host decides.
+fn spare_connection(seen: &mut Observation, look: &Look, now: Timestamp) {
+    let answers = seen.ssm.known().is_some_and(|ssm| ssm.answers(now));
+    let spares = seen.may_spare_connection(answers, look, now);
+    if let Fact::Known(ssm) = &mut seen.ssm
+        && spares
+    {
+        ssm.connection = Fact::Unknown(Blind::NotRead);
     }
 }
 
@@ -301,6 +319,8 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         launched_at: moment(machine.launched_at),
         system_check: check(machine.system_check.shown(now)),
         instance_check: check(machine.instance_check.shown(now)),
+        volumes_check: check(machine.volumes_check.shown(now)),
+        scheduled: machine.scheduled(),
         name: machine.spec.name.clone(),
         zone: zone.clone(),
         tags: machine.tags,

@@ -151,6 +151,7 @@ impl World {
             stage: Stage::Ended,
             status,
             answer: None,
+            refusal: None,
         });
     }
 

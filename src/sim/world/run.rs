@@ -7,7 +7,8 @@ use crate::incident::Remedy;
 #[cfg(feature = "cli")]
 use crate::node::NodeId;
 use crate::node::{CommandId, DocumentName};
-use crate::observe::{InvocationStatus, Platform};
+use crate::observe::{HostRefusal, InvocationStatus, Platform};
+use crate::sim::ailment::Runtime;
 use crate::sim::machine::{Machine, Secs};
 use crate::sim::traffic::{Command, Stage, Work, coarse};
 
@@ -25,6 +26,12 @@ pub(crate) struct Sending {
     pub starts_within_secs: Secs,
     /// When it is given up, whatever became of it.
     pub times_out_secs: Secs,
+}
+
+/// What the repair's script refuses (`infra/documents/repair.sh`): it leaves the ECS agent alone where docker does not answer.
+fn refusal(machine: &Machine, effect: Effect) -> Option<HostRefusal> {
+    let silent = machine.illness.as_ref().is_some_and(|ill| ill.ailment.profile().runtime == Runtime::Impaired);
+    (effect == Effect::RestartEcsAgent && silent).then_some(HostRefusal::RuntimeSilent)
 }
 
 impl World {
@@ -88,6 +95,7 @@ impl World {
             stage: Stage::Sent,
             status: InvocationStatus::Open,
             answer: None,
+            refusal: None,
         })?;
         self.queue.push(now + arrives, machine, Due::Deliver(number));
         self.queue.push(now + times_out_secs, machine, Due::Expire(number));
@@ -144,6 +152,12 @@ impl World {
         let (index, id) = (command.machine, command.id.clone());
         match command.work {
             Work::Ours(effect) => {
+                command.refusal = refusal(machine, effect);
+                if command.refusal.is_some() {
+                    command.status = InvocationStatus::Failed;
+                    self.tell_of_end(number);
+                    return;
+                }
                 command.status = InvocationStatus::Success;
                 if effect == Effect::Probe {
                     let shell = machine.spec.platform != Platform::Bottlerocket;

@@ -3,9 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::diagnose::Channel;
 use crate::effect::Target;
 use crate::incident::Remedy;
-use crate::observe::{Check, Connection, Fact, Health, Look, Observation, Ping, ProbeAnswer, Standing};
+use crate::observe::{
+    Check, Connection, Fact, Health, HostRefusal, Look, Observation, Ping, ProbeAnswer, RepairEnd, Standing,
+};
 use crate::ports::Performed;
 use crate::sim::machine::MachineSpec;
 
@@ -442,7 +445,7 @@ proptest! {
 }
 
 /// What a close look names, with a probe and the first command that somebody's event told of, on a host that fits.
-fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
+fn diagnosed(ailment: Ailment) -> (crate::diagnose::Diagnosis, Health) {
     let mut world = World::new(quiet(23));
     let node = world.add(host_for(ailment));
     world.afflict(node, ailment, at(10), None);
@@ -454,7 +457,23 @@ fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
     let probe = command_or_none(world.does(Effect::Probe, node, 1_300));
     let seen = world.observe(node, &Look { command: told, probe, ..close() }, at(1_395));
     let health = Health::of(&seen, at(1_395));
-    (crate::diagnose::diagnose(&seen, health, at(1_395)).cause, health)
+    (crate::diagnose::diagnose(&seen, health, at(1_395)), health)
+}
+
+fn named(ailment: Ailment) -> (crate::diagnose::Cause, Health) {
+    let (found, health) = diagnosed(ailment);
+    (found.cause, health)
+}
+
+#[test]
+fn what_leaves_no_trace_outside_the_host_stands_among_the_alternatives() {
+    for ailment in [Ailment::SsmAgentHung, Ailment::SsmAgentHibernating] {
+        let outside = ailment.profile().leaves.iter().filter(|trace| trace.channel != Channel::Probe).count();
+        assert_eq!(outside, 0, "{ailment:?} shows itself, so it can be named");
+        let (found, health) = diagnosed(ailment);
+        assert_eq!((found.cause, health.ssm), (crate::diagnose::Cause::Unknown, Standing::Ill), "{ailment:?}");
+        assert!(found.also.contains(&ailment.cause()), "{ailment:?}: {:?}", found.also);
+    }
 }
 
 #[test]
@@ -465,8 +484,8 @@ fn a_close_look_names_the_fault_wherever_it_left_something_to_see() {
         let expected = match ailment {
             // Noise explains nothing, and the node is well.
             Ailment::NoisePeriodicReconnect => Cause::Healthy,
-            // Silent, without a trace outside the host; or nothing could be read.
-            Ailment::SsmAgentHung | Ailment::SsmAgentHibernating | Ailment::ServiceUnavailable => Cause::Unknown,
+            // Silent, without a trace outside the host: the honest answer, with what it may be.
+            Ailment::SsmAgentHung | Ailment::SsmAgentHibernating => Cause::Unknown,
             named => named.cause(),
         };
         assert_eq!(cause, expected, "{ailment:?}");
@@ -508,6 +527,23 @@ fn a_host_without_a_shell_takes_no_restart() {
     world.does(Effect::RestartEcsAgent, node, 300);
     assert_eq!(world.health(node, 600).ecs, Standing::Ill);
     assert!(world.ran().is_empty());
+}
+
+#[test]
+fn a_host_whose_docker_is_silent_refuses_to_restart_its_ecs_agent_and_says_why() {
+    let mut world = World::new(quiet(27));
+    let node = world.add(container_host());
+    let mut ends = |ailment, secs: i64| {
+        world.afflict(node, ailment, at(secs), None);
+        let repair = Some(command(world.does(Effect::RestartEcsAgent, node, secs + 300)));
+        let seen = world.observe(node, &Look { repair, ..close() }, at(secs + 400));
+        world.repair(node, at(secs + 500));
+        seen.repair
+    };
+    let refused = RepairEnd::Refused(HostRefusal::RuntimeSilent);
+    assert_eq!(ends(Ailment::RuntimeDockerHung, 10), Fact::Known(refused));
+    assert_eq!(ends(Ailment::EcsAgentHung, 2_000), Fact::Known(RepairEnd::Done));
+    assert_eq!(world.ran().len(), 1, "what was refused did not run");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::super::super::Cause;
 use super::super::books::{Books, Sighting};
+use super::super::cut::cut;
 use super::super::signature::{Component, Weight};
 
 /// AWS refuses signatures that are more than five minutes off; a clock that is a minute off is on its way there.
@@ -11,16 +12,16 @@ const A_BIT_OFF_SECS: f64 = 1.0;
 
 /// Looks for a clock that is off by a figure.
 pub(super) fn line(line: &str, books: &mut Books) {
-    let offset = if let Some((_, rest)) = line.split_once("System time") {
+    let offset = if let Some((_, rest)) = cut(line, "System time") {
         // `System time     : 312.1 seconds slow of NTP time`
         rest.split_once(':').filter(|(_, rest)| rest.contains("seconds")).and_then(|(_, rest)| number(rest))
-    } else if let Some((_, rest)) = line.split_once("System clock wrong by") {
+    } else if let Some((_, rest)) = cut(line, "System clock wrong by") {
         number(rest)
-    } else if let Some((_, rest)) = line.split_once("System clock was stepped by") {
+    } else if let Some((_, rest)) = cut(line, "System clock was stepped by") {
         number(rest)
-    } else if let Some((_, rest)) = line.split_once("Can't synchronise: clock off by") {
+    } else if let Some((_, rest)) = cut(line, "Can't synchronise: clock off by") {
         number(rest)
-    } else if let Some((_, rest)) = line.split_once("Phase Offset:") {
+    } else if let Some((_, rest)) = cut(line, "Phase Offset:") {
         // `w32tm /query /status`
         number(rest.trim_start().trim_end_matches('s'))
     } else {

@@ -2,6 +2,7 @@
 
 use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
+use super::super::cut::cut;
 use super::super::signature::{Component, Weight};
 use super::leading_number;
 
@@ -43,7 +44,7 @@ impl Load {
             self.total = leading_number(rest.trim());
         } else if let Some(rest) = trimmed.strip_prefix("MemAvailable:") {
             self.available = leading_number(rest.trim());
-        } else if let Some((rest, of)) = trimmed.split_once("avail Mem").and_then(|_| trimmed.rsplit_once("used.")) {
+        } else if let Some((rest, of)) = cut(trimmed, "avail Mem").and_then(|_| trimmed.rsplit_once("used.")) {
             let _ = rest;
             self.available = leading_number(of.trim());
         } else if trimmed.contains("iB Mem :") {
@@ -71,7 +72,7 @@ impl Load {
             self.tracking(trimmed);
         } else if trimmed.contains("load average:") {
             loaded(trimmed, books);
-        } else if let Some((_, file)) = trimmed.split_once("/proc/pressure/") {
+        } else if let Some((_, file)) = cut(trimmed, "/proc/pressure/") {
             self.pressure = match file.split(|c: char| !c.is_ascii_alphabetic()).next() {
                 Some("cpu") => Some(Pressure::Cpu),
                 Some("io") => Some(Pressure::Disks),
@@ -79,7 +80,7 @@ impl Load {
                 Some(_) | None => None,
             };
         } else if let Some(pressure) = self.pressure
-            && let Some(share) = trimmed.split_once(" avg60=").and_then(|(_, rest)| leading_number(rest))
+            && let Some(share) = cut(trimmed, " avg60=").and_then(|(_, rest)| leading_number(rest))
         {
             self.showed = true;
             pressed(pressure, trimmed.starts_with("full "), share, trimmed, books);
@@ -185,7 +186,7 @@ fn pressed(pressure: Pressure, full: bool, share: f64, line: &str, books: &mut B
 
 /// A load as high as this is high on any machine that has trouble with it; how many processors there are is not known here.
 fn loaded(line: &str, books: &mut Books) {
-    let Some((_, figures)) = line.split_once("load average:") else { return };
+    let Some((_, figures)) = cut(line, "load average:") else { return };
     let figures: Vec<f64> = figures.split(',').filter_map(|word| word.trim().parse().ok()).collect();
     if let [_, five, ..] = figures.as_slice()
         && *five >= 40.0

@@ -156,6 +156,10 @@ fn helping(sighting: Sighting, evidence: &str) -> Sighting {
     if sighting.cause == Cause::IdentityCredentialsExpired && says("the credentials of role ") {
         return sighting.helped(Helps::No, Helps::No);
     }
+    // One application that waits for its disk is no ground to reboot a machine.
+    if sighting.cause == Cause::HostKernelHang && sighting.weight != Weight::Cause && says(" blocked for more than ") {
+        return sighting.helped(Helps::Unknown, Helps::No);
+    }
     match (sighting.cause == Cause::SsmAgentStopped, sighting.cause == Cause::EcsAgentStopped) {
         (false, false) => sighting,
         _ if says("it is not installed") => sighting.helped(Helps::No, Helps::No),
@@ -199,6 +203,17 @@ mod tests {
         assert!(well.findings.iter().all(|finding| finding.severity == Severity::Noise), "{:?}", well.findings);
         assert_eq!(said(&[history]).cause, Cause::Unknown);
         assert_eq!(said(&[]).cause, Cause::Unknown, "it may have been ended before its first look");
+    }
+
+    #[test]
+    fn one_application_that_waits_is_no_ground_for_a_reboot() {
+        let waits = "2 times, last 60 s ago: INFO: task java:4711 blocked for more than 122 seconds.";
+        let of = |severity| {
+            let answer = said(&[("host.kernel-hang", severity, waits)]);
+            (answer.cause, answer.reboot_helps)
+        };
+        assert_eq!(of("symptom"), (Cause::HostKernelHang, Helps::Unknown));
+        assert_eq!(of("cause"), (Cause::HostKernelHang, Helps::Yes));
     }
 
     #[test]

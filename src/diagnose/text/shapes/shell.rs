@@ -1,13 +1,17 @@
 //! What a person typed and what came of it: the command names the target, curl's and timeout's codes say what is wrong.
 
+use super::super::cut::cut;
 use std::collections::VecDeque;
 
 use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
-use super::super::place::Place;
+use super::super::owner::foreign_host;
+use super::super::place::{self, Place};
 use super::super::signature::{Component, Weight};
 use super::unit;
 
+/// What curl ends with where a certificate or the handshake is the trouble: <https://curl.se/libcurl/c/libcurl-errors.html>.
+const TLS: [u32; 8] = [35, 51, 53, 58, 59, 60, 77, 83];
 /// More units are not asked for in one line.
 const UNITS_MAX: usize = 16;
 /// What `systemctl is-active` and `is-enabled` answer.
@@ -37,6 +41,8 @@ enum Target {
     EcsAgent,
     Docker,
     Aws,
+    /// Somebody else's host, by HTTPS: its certificate is its own matter.
+    Other,
 }
 
 /// Reads a person's terminal.
@@ -65,7 +71,11 @@ impl Shell {
         let trimmed = line.trim();
         self.units(trimmed, books);
         link(trimmed, books);
-        if let Some((_, rest)) = trimmed.split_once("curl: (") {
+        if let Some((before, rest)) = cut(trimmed, "curl: (") {
+            // What an application calls is its own matter.
+            if !before.is_empty() && place::stamp(trimmed).place == Some(Place::Application) {
+                return;
+            }
             let code = rest.split_once(')').and_then(|(code, _)| code.parse::<u32>().ok());
             self.target = target(rest).unwrap_or(self.target);
             if let Some(code) = code {
@@ -104,7 +114,7 @@ impl Shell {
         }
         self.asked.clear();
         for command in line.split([';', '|', '&']) {
-            let named = command.split_once(" is-active ").or_else(|| command.split_once(" is-enabled "));
+            let named = cut(command, " is-active ").or_else(|| cut(command, " is-enabled "));
             let units = named.into_iter().flat_map(|(_, units)| units.split_whitespace());
             let units = units.filter(|unit| !unit.starts_with(['-', '#', '>', '2'])).map(str::to_owned);
             self.asked.extend(units.take(UNITS_MAX));
@@ -169,16 +179,14 @@ impl Shell {
         }
     }
 
-    /// Codes of curl: <https://curl.se/libcurl/c/libcurl-errors.html>.
+    /// What a code of curl means for the node.
     fn curl(&self, code: u32, line: &str, books: &mut Books) {
         let (id, cause, component, place) = match (self.target, code) {
             (_, 5) => ("curl.proxy", Cause::NetworkProxy, Component::Agent, Place::Unknown),
             (_, 56) if line.contains("407") || line.contains("from proxy") => {
                 ("curl.proxy", Cause::NetworkProxy, Component::Agent, Place::Unknown)
             }
-            (_, 35 | 51 | 53 | 58 | 59 | 60 | 77 | 83) => {
-                ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown)
-            }
+            (_, code) if TLS.contains(&code) => ("curl.tls", Cause::NetworkTls, Component::Agent, Place::Unknown),
             (_, 6) => ("curl.name", Cause::NetworkDns, Component::Agent, Place::Unknown),
             (Target::Metadata, 7 | 28 | 52 | 56) => {
                 ("curl.metadata", Cause::IdentityImdsUnreachable, Component::Agent, Place::Unknown)
@@ -188,12 +196,20 @@ impl Shell {
             }
             // Refused: the sections of a probe, or the unit, say whether it runs.
             (Target::EcsAgent | Target::Docker, _) => return,
-            (Target::Aws | Target::Unknown, 7 | 28 | 52 | 55 | 56) => {
+            (Target::Aws | Target::Other | Target::Unknown, 7 | 28 | 52 | 55 | 56) => {
                 ("curl.unreachable", Cause::NetworkUnreachable, Component::Agent, Place::Unknown)
             }
-            (Target::Metadata | Target::Aws | Target::Unknown, _) => return,
+            (Target::Metadata | Target::Aws | Target::Other | Target::Unknown, _) => return,
         };
-        let sighting = Sighting::new(id, component, cause, Weight::Cause, line).at(place);
+        let weight = match self.target {
+            Target::Other if TLS.contains(&code) => Weight::Noise,
+            // Nobody knows whose certificate it was.
+            Target::Unknown if TLS.contains(&code) => Weight::Symptom,
+            Target::Unknown | Target::Metadata | Target::EcsAgent | Target::Docker | Target::Aws | Target::Other => {
+                Weight::Cause
+            }
+        };
+        let sighting = Sighting::new(id, component, cause, weight, line).at(place);
         let sighting =
             if cause == Cause::EcsAgentHung { sighting.helped(Helps::Unknown, Helps::Yes) } else { sighting };
         books.note(sighting, None);
@@ -232,6 +248,8 @@ fn target(line: &str) -> Option<Target> {
         Some(Target::Aws)
     } else if names(&["docker ps", "docker info", "docker version", "ctr "]) {
         Some(Target::Docker)
+    } else if foreign_host(line) {
+        Some(Target::Other)
     } else {
         None
     }

@@ -2,6 +2,7 @@
 
 use super::super::super::{Cause, Helps};
 use super::super::books::{Books, Sighting};
+use super::super::cut::cut;
 use super::super::place::Place;
 use super::super::signature::{Component, Weight};
 
@@ -52,7 +53,7 @@ impl Units {
         if let Some(name) = header(trimmed) {
             self.close(Place::Unknown, books);
             self.unit = Unit { owner: Some(owner(name)), evidence: trimmed.to_owned(), ..Unit::default() };
-        } else if let Some((key, value)) = trimmed.split_once(": ").filter(|_| self.unit.owner.is_some()) {
+        } else if let Some((key, value)) = cut(trimmed, ": ").filter(|_| self.unit.owner.is_some()) {
             self.status_line(key.trim(), value.trim());
         } else if let Some((key, value)) =
             trimmed.split_once('=').filter(|(key, _)| key.bytes().all(|b| b.is_ascii_alphanumeric()))
@@ -233,16 +234,16 @@ fn judge(unit: &Unit, owner: Owner, certain: bool, books: &mut Books) {
 fn missing(line: &str, books: &mut Books) -> bool {
     let name = line
         .strip_prefix("Unit ")
-        .and_then(|rest| rest.split_once(" could not be found"))
+        .and_then(|rest| cut(rest, " could not be found"))
         .or_else(|| {
-            line.split_once("Failed to ")
-                .and_then(|(_, rest)| rest.split_once(": Unit "))
-                .and_then(|(_, rest)| rest.split_once(" not found"))
+            cut(line, "Failed to ")
+                .and_then(|(_, rest)| cut(rest, ": Unit "))
+                .and_then(|(_, rest)| cut(rest, " not found"))
         })
         .or_else(|| {
-            line.split_once("Failed to ")
-                .and_then(|(_, rest)| rest.split_once(": Unit "))
-                .and_then(|(_, rest)| rest.split_once(" not loaded"))
+            cut(line, "Failed to ")
+                .and_then(|(_, rest)| cut(rest, ": Unit "))
+                .and_then(|(_, rest)| cut(rest, " not loaded"))
         })
         .map(|(name, _)| name);
     let Some(name) = name else { return false };

@@ -1,0 +1,334 @@
+//! `defib doctor`: whether the deployment itself is well, line by line. It reads, and changes nothing.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::{Global, Ui, exit, paint, template};
+use super::{OnlyArgs, desk};
+use crate::aws::deployment::Deployment;
+use crate::config;
+use crate::incident::Incident;
+use crate::ledger::OVERDUE_SECS;
+use crate::policy::Mode;
+use crate::ports::KillSwitch;
+use crate::time::secs_between;
+
+/// Two sweeps should have driven what is overdue for longer, in seconds.
+const SWEEPS_SECS: i64 = 600;
+
+/// How a part of the deployment fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+    Unknown,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// A line about one part.
+#[derive(Debug, Serialize)]
+struct Line {
+    check: &'static str,
+    verdict: Verdict,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+/// The lines so far.
+#[derive(Debug, Default)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    fn add(&mut self, check: &'static str, verdict: Verdict, text: impl Into<String>, fix: Option<&str>) {
+        self.0.push(Line { check, verdict, text: text.into(), fix: fix.map(ToOwned::to_owned) });
+    }
+
+    fn ok(&mut self, check: &'static str, text: impl Into<String>) {
+        self.add(check, Verdict::Ok, text, None);
+    }
+
+    fn warn(&mut self, check: &'static str, text: impl Into<String>, fix: &str) {
+        self.add(check, Verdict::Warn, text, Some(fix));
+    }
+
+    fn fail(&mut self, check: &'static str, text: impl Into<String>, fix: &str) {
+        self.add(check, Verdict::Fail, text, Some(fix));
+    }
+
+    /// What could not be read is neither good nor bad.
+    fn dark(&mut self, check: &'static str, why: impl Display) {
+        self.add(check, Verdict::Unknown, why.to_string(), None);
+    }
+}
+
+pub(super) async fn run(args: &OnlyArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let deployment = desk::deployment(&args.which, global).await?;
+    let now = config::now();
+    let mut lines = Lines::default();
+    let mode = function(&deployment, &mut lines);
+    documents(&deployment, &mut lines).await;
+    queues(&deployment, &mut lines).await;
+    topic(&deployment, &mut lines).await;
+    rights(&deployment, mode, &mut lines).await;
+    ledger(&deployment, now, &mut lines).await;
+    let failed = lines.0.iter().any(|line| line.verdict == Verdict::Fail);
+    for line in &lines.0 {
+        if ui.is_json() {
+            ui.object(line)?;
+            continue;
+        }
+        let style = match line.verdict {
+            Verdict::Ok => paint::GOOD,
+            Verdict::Warn => paint::WARN,
+            Verdict::Fail => paint::BAD,
+            Verdict::Unknown => paint::FAINT,
+        };
+        ui.line(&format!("  {style}{:7}{style:#} {:12} {}", line.verdict.as_str(), line.check, line.text))?;
+        if let Some(fix) = &line.fix {
+            ui.line(&format!("                       {0}fix: {fix}{0:#}", paint::FAINT))?;
+        }
+    }
+    Ok(if failed { ExitCode::from(exit::FINDINGS) } else { ExitCode::SUCCESS })
+}
+
+/// The function itself, and how far it may go.
+fn function(deployment: &Deployment, lines: &mut Lines) -> Mode {
+    let function = &deployment.function;
+    let state = function.state.as_deref().unwrap_or("Active");
+    let update = function.last_update.as_deref().unwrap_or("Successful");
+    if state == "Active" && update != "Failed" {
+        lines.ok("function", format!("{} is active", function.name));
+    } else {
+        let text = format!("{} is {state}, its last update {update}", function.name);
+        lines.fail("function", text, "look at the stack's events, and deploy it again");
+    }
+    let mode = function.setting("DEFIB_MODE").map_or(Ok(Mode::Observe), str::parse::<Mode>);
+    match mode {
+        Ok(mode @ (Mode::Off | Mode::Observe)) => {
+            let text = format!("mode {mode} allows {}", mode.allows());
+            lines.warn("mode", text, "raise the parameter Mode when a week of reports has earned it");
+        }
+        Ok(mode) => lines.ok("mode", format!("mode {mode} allows {}", mode.allows())),
+        Err(_) => lines.fail("mode", "DEFIB_MODE is none of the modes", "set the parameter Mode, and update the stack"),
+    }
+    mode.unwrap_or(Mode::Observe)
+}
+
+/// The documents that it sends, against those that this version was made with.
+async fn documents(deployment: &Deployment, lines: &mut Lines) {
+    for (check, variable, kind) in
+        [("probe", "DEFIB_PROBE_DOCUMENT", "Defib-Probe-"), ("repair", "DEFIB_REPAIR_DOCUMENT", "Defib-Repair-")]
+    {
+        let Some(name) = deployment.function.setting(variable) else {
+            lines.fail(check, format!("{variable} is not set"), "deploy the stack again");
+            continue;
+        };
+        let ours = template::document_hash(kind);
+        let is_ours = ours.is_some_and(|hash| name.ends_with(hash));
+        match deployment.document(name).await {
+            Ok(status) if status != "Active" => {
+                lines.fail(check, format!("{name} is {status}"), "wait a minute, then deploy the stack again");
+            }
+            Ok(_) if is_ours => lines.ok(check, format!("{name} is active, and of this version")),
+            Ok(_) => lines.warn(
+                check,
+                format!("{name} is active, and not of this version of the command line"),
+                "update the stack from this version's template, or use that version's command line",
+            ),
+            Err(failed) if failed.is_absent() => {
+                lines.fail(check, format!("there is no document {name}"), "deploy the stack again");
+            }
+            Err(failed) => lines.dark(check, failed),
+        }
+    }
+}
+
+/// What brings it events, and what keeps failing.
+async fn queues(deployment: &Deployment, lines: &mut Lines) {
+    let feeds = match deployment.feeds().await {
+        Ok(feeds) => feeds,
+        Err(failed) => return lines.dark("intake", failed),
+    };
+    if feeds.is_empty() {
+        lines.fail("intake", "no queue feeds the function: it hears of no event", "deploy the stack again");
+    }
+    for feed in feeds {
+        let name = feed.queue.rsplit(':').next().unwrap_or_default().to_owned();
+        if feed.state != "Enabled" {
+            lines.fail("intake", format!("{name} is {}", feed.state), "enable the event source mapping");
+        }
+        match deployment.dig(&feed.queue).await {
+            Err(failed) => lines.dark("intake", failed),
+            Ok(dug) => {
+                let (waiting, working) = (dug.intake.visible, dug.intake.in_flight);
+                lines.ok("intake", format!("{name} has {waiting} events waiting and {working} in work"));
+                match dug.dead {
+                    None => lines.fail("dead letters", "the intake has no dead-letter queue", "deploy the stack again"),
+                    Some(dead) if dead.visible + dead.in_flight == 0 => lines.ok("dead letters", "none"),
+                    Some(dead) => lines.fail(
+                        "dead letters",
+                        format!("{} events failed five times each", dead.visible + dead.in_flight),
+                        "read why in the function's log, then send them again: RUNBOOK, Dead letters",
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// Who hears of it.
+async fn topic(deployment: &Deployment, lines: &mut Lines) {
+    let Some(topic) = deployment.function.setting("DEFIB_TOPIC") else {
+        return lines.fail("topic", "DEFIB_TOPIC is not set: nobody is told", "deploy the stack again");
+    };
+    match deployment.listeners(topic).await {
+        Err(failed) => lines.dark("topic", failed),
+        Ok((0, 0)) => lines.fail("topic", "nobody has subscribed to the reports", "subscribe an address to the topic"),
+        Ok((0, pending)) => lines.fail(
+            "topic",
+            format!("{pending} subscriptions wait to be confirmed, and nobody else is told"),
+            "confirm the mail that SNS sent",
+        ),
+        Ok((confirmed, _)) => lines.ok("topic", format!("{confirmed} subscriptions get the reports")),
+    }
+}
+
+/// What the function may do, and what whoever runs this may.
+async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
+    match deployment.may_invoke().await {
+        Ok(()) => lines.ok("invoke", "you may hand requests to the function"),
+        Err(failed) if failed.is_denied() => {
+            lines.warn("invoke", "you may not hand requests to the function", "ask for lambda:InvokeFunction on it");
+        }
+        Err(failed) => lines.dark("invoke", failed),
+    }
+    match deployment.rights(mode).await {
+        Err(failed) => lines.dark("role", failed),
+        Ok(rights) if rights.denied.is_empty() => {
+            lines.ok("role", format!("IAM's simulation allows the {} actions of mode {mode}", rights.asked));
+        }
+        // The simulation knows neither the resources nor all conditions, so that a denial is a hint.
+        Ok(rights) => lines.warn(
+            "role",
+            format!("IAM's simulation denies {}", rights.denied.join(", ")),
+            "look for a boundary or a service control policy; what names its resources may be allowed all the same",
+        ),
+    }
+}
+
+/// What it remembers: whether it works, and what of its doing is not undone.
+async fn ledger(deployment: &Deployment, now: Timestamp, lines: &mut Lines) {
+    let ledger = deployment.ledger();
+    let (standing, all, policy) =
+        tokio::join!(Box::pin(ledger.standing()), Box::pin(ledger.all_incidents()), Box::pin(ledger.remembered()));
+    match &standing {
+        Err(error) => return lines.dark("ledger", desk::unread(*error)),
+        Ok((KillSwitch::Running, _)) => lines.ok("switch", "running"),
+        Ok((KillSwitch::Paused, _)) => lines.warn("switch", "paused: nothing new is begun", "defib resume"),
+        Ok((KillSwitch::Unreadable, _)) => {
+            lines.fail("switch", "the switch cannot be read, which counts as paused", "defib pause, then defib resume");
+        }
+    }
+    if let Ok((_, bulletin)) = &standing {
+        match bulletin.baseline {
+            None => {
+                lines.warn("sweep", "no sweep has ended yet", "wait five minutes, then look at the schedule's rule")
+            }
+            Some(_) => lines.ok("sweep", format!("the last one counted {} nodes", bulletin.fleet)),
+        }
+        breaker(bulletin, lines);
+    }
+    match policy {
+        Err(error) => lines.dark("policy", desk::unread(error)),
+        Ok(remembered) => match remembered.trouble {
+            None => lines.ok("policy", "the document in force is the one that was read last"),
+            Some(_) => lines.fail(
+                "policy",
+                match remembered.fallen {
+                    Some(fallen) => format!("the document cannot be used since {}, so it only observes", fallen.since),
+                    None => "the document could not be read lately".to_owned(),
+                },
+                "defib policy check FILE names the line",
+            ),
+        },
+    }
+    match all {
+        Err(error) => lines.dark("incidents", desk::unread(error)),
+        Ok((all, unread)) => {
+            if unread > 0 {
+                let text = format!("{unread} records were written by a newer version, and are left alone");
+                lines.fail("records", text, "deploy that version again, or use its command line");
+            }
+            incidents(&all, now, lines);
+        }
+    }
+}
+
+fn breaker(bulletin: &crate::storm::Bulletin, lines: &mut Lines) {
+    if bulletin.breaker.trips.is_empty() {
+        lines.ok("breaker", "closed");
+    } else {
+        lines.warn(
+            "breaker",
+            "open: so much is ill, or so little helps, that nothing disruptive is begun",
+            "look for what the nodes share: the digest names it",
+        );
+    }
+}
+
+/// What is under way, what waits for a person, and what is left as we took it.
+fn incidents(all: &[Arc<Incident>], now: Timestamp, lines: &mut Lines) {
+    let open: Vec<&Incident> = all.iter().map(AsRef::as_ref).filter(|incident| !incident.is_closed()).collect();
+    let resting = open.iter().filter(|incident| incident.is_resting()).count();
+    match resting {
+        0 => lines.ok("incidents", format!("{} open, none waits for a person", open.len())),
+        _ => lines.warn(
+            "incidents",
+            format!("{} open, {resting} of them wait for a person", open.len()),
+            "defib incidents, then defib show ID",
+        ),
+    }
+    match all.iter().flat_map(|incident| incident.symptoms.iter().map(|symptom| symptom.at)).max() {
+        Some(at) => lines.ok("last event", format!("{at}, of those that told of trouble")),
+        None => lines.ok("last event", "none has told of trouble in the last ninety days"),
+    }
+    let late = |incident: &&&Incident| {
+        incident.wake_at.is_some_and(|wake| secs_between(wake, now) > OVERDUE_SECS + SWEEPS_SECS)
+    };
+    match open.iter().filter(late).count() {
+        0 => lines.ok("timers", "none is overdue"),
+        late => lines.fail(
+            "timers",
+            format!("{late} incidents should have been looked at long ago"),
+            "look at the sweep's rule, the function's errors and its reserved concurrency",
+        ),
+    }
+    for incident in open {
+        let holds = incident.holds;
+        let held = [(holds.stopped, "stopped"), (holds.draining, "draining"), (holds.standby, "in Standby")];
+        for (_, how) in held.into_iter().filter(|(is_held, _)| *is_held) {
+            lines.warn(
+                "held",
+                format!("{} is {how} by {}", incident.node, incident.id),
+                "it is given back by itself; before the stack is removed, wait for that: RUNBOOK",
+            );
+        }
+    }
+}

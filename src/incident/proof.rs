@@ -1,0 +1,104 @@
+//! What was seen that proves a remedy: the moments and numbers behind "it helped" (DESIGN.md §7).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Remedy;
+use crate::observe::{Observation, Probe, ProbeAnswer};
+
+/// The proof that a remedy helped, as it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "seen", rename_all_fields = "camelCase")]
+pub enum Proof {
+    /// A probe that was sent after the clean-up finds no full disk.
+    DiskFree {
+        /// When it was sent.
+        asked_at: Timestamp,
+    },
+    /// The SSM agent pinged after its restart.
+    SsmPinged {
+        /// When.
+        at: Timestamp,
+        /// When the probe was sent that it answered; none where the host may not be asked any more.
+        asked_at: Option<Timestamp>,
+    },
+    /// The ECS agent is connected and stays it.
+    EcsConnected {
+        /// Since when, as far as we looked.
+        since: Timestamp,
+    },
+    /// The runtime answers, and the ECS agent is connected and stays it.
+    RuntimeAnswers {
+        /// Since when, as far as we looked.
+        since: Timestamp,
+    },
+    /// The host booted after the reboot.
+    Booted {
+        /// When, by the host's own word.
+        at: Timestamp,
+    },
+    /// The host cannot be asked when it booted; its agents are connected again.
+    BackAfterReboot {
+        /// The SSM agent's last ping, where it came after the reboot.
+        pinged_at: Option<Timestamp>,
+    },
+    /// EC2 launched the instance anew after the stop.
+    Launched {
+        /// `LaunchTime`.
+        at: Timestamp,
+    },
+    /// The group is whole without the old instance.
+    GroupWhole {
+        /// Members in service …
+        in_service: u32,
+        /// … of so many that are wanted.
+        desired: u32,
+    },
+}
+
+impl Proof {
+    /// What an observation that proves a remedy shows.
+    ///
+    /// `acted_at`: when the remedy was sent; `stable_since`: the first of the looks that all showed it. None where a fact is
+    /// missing that a proof must have: then it was none.
+    #[must_use]
+    pub fn seen(remedy: Remedy, seen: &Observation, acted_at: Timestamp, stable_since: Timestamp) -> Option<Self> {
+        let host = match seen.probe.known() {
+            Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, .. } }) if *sent_at > acted_at => {
+                Some((*sent_at, *booted_at))
+            }
+            Some(_) | None => None,
+        };
+        let pinged_at = seen.ssm.known().map(|ssm| ssm.last_ping).filter(|at| *at > acted_at);
+        match remedy {
+            Remedy::FreeDisk => host.map(|(asked_at, _)| Self::DiskFree { asked_at }),
+            Remedy::RestartSsmAgent => {
+                pinged_at.map(|at| Self::SsmPinged { at, asked_at: host.map(|(asked_at, _)| asked_at) })
+            }
+            Remedy::RestartEcsAgent => Some(Self::EcsConnected { since: stable_since }),
+            Remedy::RestartRuntime => Some(Self::RuntimeAnswers { since: stable_since }),
+            Remedy::Reboot => Some(match host.filter(|(_, booted_at)| *booted_at > acted_at) {
+                Some((_, at)) => Self::Booted { at },
+                None => Self::BackAfterReboot { pinged_at },
+            }),
+            Remedy::StopStart => seen.ec2.known().map(|ec2| Self::Launched { at: ec2.launched_at }),
+            Remedy::Replace => {
+                seen.asg.known().map(|asg| Self::GroupWhole { in_service: asg.in_service, desired: asg.desired })
+            }
+        }
+    }
+
+    /// The remedy that it proves.
+    #[must_use]
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::DiskFree { .. } => Remedy::FreeDisk,
+            Self::SsmPinged { .. } => Remedy::RestartSsmAgent,
+            Self::EcsConnected { .. } => Remedy::RestartEcsAgent,
+            Self::RuntimeAnswers { .. } => Remedy::RestartRuntime,
+            Self::Booted { .. } | Self::BackAfterReboot { .. } => Remedy::Reboot,
+            Self::Launched { .. } => Remedy::StopStart,
+            Self::GroupWhole { .. } => Remedy::Replace,
+        }
+    }
+}
