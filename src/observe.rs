@@ -22,11 +22,13 @@ mod look;
 mod repair;
 #[cfg(test)]
 pub(crate) mod samples;
+mod sessions;
 
 pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
-pub use look::{Depth, Look, Spare, Succession};
+pub use look::{Depth, Look, Spare, Succession, Successor};
 pub use repair::{HostRefusal, RepairEnd};
+pub use sessions::Sessions;
 
 /// A fact about the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -573,22 +575,6 @@ pub enum ProbeAnswer {
     },
 }
 
-/// Session Manager's sessions on a node, as far as they have not ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct Sessions {
-    /// How many, those included whose client is away: it may come back.
-    pub live: u16,
-    /// Their ids, which begin with who opened them; the first few.
-    pub who: Arc<[ResourceName]>,
-    /// Those of them whose client is away (`Disconnected`).
-    pub left: Arc<[ResourceName]>,
-}
-
-impl Sessions {
-    /// Ids that are kept.
-    pub const KEPT: usize = 8;
-}
-
 /// A change calendar's state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Calendar {
@@ -613,15 +599,6 @@ pub struct Workload {
     pub service: Option<Share>,
     /// The services that have tasks here, daemons aside; the first few.
     pub services: Arc<[ResourceName]>,
-}
-
-/// What came in the place of a node that was replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Successor {
-    /// A container instance has registered in the cluster since, and its agent is connected.
-    pub registered: bool,
-    /// Every service that had tasks on the old node runs as many as it wants.
-    pub at_desired: bool,
 }
 
 /// A service's tasks here and elsewhere.

@@ -101,6 +101,7 @@ plants! {
     NoFence, "no-fence", "A replaced node is deregistered while it still runs.";
     ForgetDrain, "forget-drain", "A drained node is not given back.";
     LeaveStopped, "leave-stopped", "A stopped node is not started again.";
+    StartOnce, "start-once", "A stopped node whose start was refused is left to people.";
     LeaveInStandby, "leave-in-standby", "A node in Standby is not brought back into service.";
     OwnStopIsGone, "own-stop-is-gone", "Our own stop or termination ends the incident as gone.";
     NoSweep, "no-sweep", "The sweep finds nothing.";

@@ -14,6 +14,7 @@ mod chat;
 mod digest;
 mod email;
 mod fault;
+mod left_over;
 mod limits;
 mod links;
 mod machine;

@@ -14,7 +14,7 @@ use defib::diagnose::{Cause, Channel, Diagnosis, Finding, Severity};
 use defib::effect::{Effect, Intent, IntentId, IntentState};
 use defib::event::{CoarseStatus, GoneKind, HealthCheck, SignalKind, SweptAgent};
 use defib::guard::breaker::{Breaker, Tried, Trip, TripReason};
-use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal, WorkloadRefusal};
+use defib::guard::{GroupRefusal, NoWay, Refusal, Resource, Scope, Sight, StopRefusal};
 use defib::incident::{
     Approval, Ask, Attempt, AttemptResult, Ending, Entry, Event, Holds, Incident, IncidentId, Milestone, OperatorWord,
     Outcome, Phase, Place, ProbeSent, Proof, Remedy, Run, SCHEMA, Said, Symptom, Then, record,
@@ -24,10 +24,14 @@ use defib::policy::standing::{Fallen, News as PolicyNews};
 use defib::policy::{Mode, Policy, SessionsRule};
 use defib::ports::{LastIncident, OutboxItem, ReportId};
 use defib::report::{Report, ReportKind};
-use defib::storm::{Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Ghost, Haunt, Row, Situation};
+use defib::storm::{Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Haunt, Row, Situation};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+mod frozen_samples;
+
+use frozen_samples::{ghost, refusals_for_others};
 
 fn at(time: &str) -> Timestamp {
     format!("2026-11-20T{time}Z").parse().unwrap()
@@ -190,30 +194,6 @@ fn refusals() -> Vec<Refusal> {
     all
 }
 
-/// Every refusal for the sake of the group, the zone and the tasks.
-fn refusals_for_others() -> Vec<Refusal> {
-    let mut all = vec![Refusal::UnhealthyStop { group: Arc::from("blue"), unhealthy: 3, size: 10, limit: 2 }];
-    let scope = Scope::ScalingGroup("blue-asg".parse().unwrap());
-    all.push(Refusal::CapacityFloor { scope, of: 10, stay: 9, held: 1, missing: 0 });
-    let zone: defib::node::AvailabilityZone = "us-east-1a".parse().unwrap();
-    all.push(Refusal::ZoneFrozen { zone: zone.clone(), unhealthy: 2, size: 4, percent: 50 });
-    all.push(Refusal::LastInZone { zone, members: 3, unhealthy: 2 });
-    use WorkloadRefusal::{Protected, ServiceMinimum, Standalone, StillThere};
-    for why in [
-        Standalone { count: 1 },
-        Protected { count: 2, until: Some(at("16:00:00")) },
-        Protected { count: 2, until: None },
-        ServiceMinimum { elsewhere: 3, desired: 5, percent: 100 },
-        StillThere { count: 2 },
-    ] {
-        all.push(Refusal::Workload { why });
-    }
-    for until in [Some(at("16:00:00")), None] {
-        all.push(Refusal::CalendarClosed { name: "freeze".parse().unwrap(), until });
-    }
-    all
-}
-
 /// Every ending.
 fn endings() -> Vec<Ending> {
     let mut all: Vec<Ending> = Remedy::ALL.into_iter().map(|remedy| Ending::Helped { remedy }).collect();
@@ -236,16 +216,6 @@ fn endings() -> Vec<Ending> {
         Ending::ClosedBy { by: Arc::from("ops \"night\" shift"), rested: true },
     ]);
     all
-}
-
-/// What is left of an instance that is gone.
-fn ghost() -> Ghost {
-    let arn = "arn:aws:ecs:us-east-1:111122223333:";
-    Ghost {
-        node: "i-0a1b2c3d4e5f60718".parse().unwrap(),
-        cluster: format!("{arn}cluster/blue").parse().unwrap(),
-        container_instance: format!("{arn}container-instance/blue/0123456789abcdef0123456789abcdef").parse().unwrap(),
-    }
 }
 
 /// Every line that a history can hold.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     ANSWER_FRESH_SECS, Blind, Connection, Ec2, Fact, Health, Observation, PROBE_FRESH_SECS, PROBE_LOST_SECS, Probe,
@@ -13,6 +14,7 @@ use crate::time::secs_between;
 
 /// How closely to look.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent question")]
 pub struct Look {
     /// The command that the incident began with, read again for its exact status.
     pub command: Option<CommandId>,
@@ -53,6 +55,15 @@ pub struct Succession {
     pub since: Timestamp,
     /// The services that had tasks on the node.
     pub services: Arc<[ResourceName]>,
+}
+
+/// What came in the place of a node that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Successor {
+    /// A container instance has registered in the cluster since, and its agent is connected.
+    pub registered: bool,
+    /// Every service that had tasks on the old node runs as many as it wants.
+    pub at_desired: bool,
 }
 
 /// How far a close look goes. A remedy that needs more is preceded, in the same pass, by a deeper look at the same node.

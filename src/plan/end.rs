@@ -145,6 +145,8 @@ pub(super) fn resting(
         draft.report(ReportKind::Reminder);
     }
     let stopped = seen.ec2.known().is_some_and(|ec2| ec2.state == InstanceState::Stopped);
+    #[cfg(feature = "plants")]
+    let stopped = stopped && !crate::plants::on(crate::plants::Plant::StartOnce);
     if draft.next.holds.stopped && stopped && (due || starts(&draft) < STARTS_MAX) {
         // A person was told, and capacity may be back: a node that we stopped is not left so (S14).
         return cycle::try_to_start(draft, Remedy::StopStart);

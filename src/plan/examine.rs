@@ -112,20 +112,7 @@ pub(super) fn examine(
     }
     let found = diagnose(seen, health, now);
     if health.is_well() && !host_is_sick(&found) {
-        // By a ping of some minutes ago, where the host would have been asked next: the connection tells.
-        let by_ping = seen.ssm.known().is_some_and(|ssm| ssm.connection.blind() == Some(Blind::NotRead));
-        if by_ping && seen.depth < Depth::Cause {
-            return draft.deeper(Depth::Cause);
-        }
-        return match clients_own_doing(&draft, seen, &found) {
-            Some(Told::Deeper) => draft.deeper(Depth::Remedy),
-            Some(Told::GaveUp) => {
-                draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
-                draft.next.diagnosis = Some(found);
-                draft.end(Ending::SessionGaveUp)
-            }
-            None => draft.end(Ending::SelfHealed),
-        };
+        return well(draft, seen, found);
     }
     // What the host itself said just now outweighs a console; without it, the console is read before anything is decided.
     let host_told = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
@@ -135,14 +122,7 @@ pub(super) fn examine(
     }
     draft.next.looks = draft.next.looks.saturating_add(1);
     if let Err(refusal) = gates::sight(seen) {
-        if let Refusal::CannotSee { blind: Blind::Throttled | Blind::Unavailable, .. } = refusal
-            && draft.next.diagnosis.is_none()
-        {
-            let findings = Arc::from([]);
-            let cause = Cause::ServiceUnavailable;
-            draft.next.diagnosis = Some(Diagnosis { cause, confidence: 60, also: Vec::new(), findings });
-        }
-        return draft.park(refusal);
+        return blinded(draft, refusal);
     }
     record(&mut draft, health, found.clone());
     let shared = common_cause(&mut draft, seen, rails);
@@ -198,6 +178,18 @@ pub(super) fn examine(
         return draft.park(refusal);
     }
     cycle::begin(draft, seen, remedy)
+}
+
+/// Something that must be seen is not: where AWS itself does not answer, that is all that is known.
+fn blinded(mut draft: Draft<'_>, refusal: Refusal) -> Plan {
+    if let Refusal::CannotSee { blind: Blind::Throttled | Blind::Unavailable, .. } = refusal
+        && draft.next.diagnosis.is_none()
+    {
+        let findings = Arc::from([]);
+        let cause = Cause::ServiceUnavailable;
+        draft.next.diagnosis = Some(Diagnosis { cause, confidence: 60, also: Vec::new(), findings });
+    }
+    draft.park(refusal)
 }
 
 /// Whether the node is in no quarantine, or the remedy is one that does not count.
@@ -305,23 +297,24 @@ fn commands_own_fault(draft: &mut Draft<'_>, seen: &Observation, health: Health)
     }
 }
 
-/// What follows where only a refused session told of a node that is well.
-enum Told {
-    /// Whose sessions there are must be seen first.
-    Deeper,
-    /// The client of a session gave up, and that is all.
-    GaveUp,
-}
-
-/// Whether the trouble is the client's of a session: it gave up, so the session is over, and the node is well.
-fn clients_own_doing(draft: &Draft<'_>, seen: &Observation, found: &Diagnosis) -> Option<Told> {
-    if !only_sessions(draft) {
-        return None;
+/// What follows of a node that is well. Where only a refused session told of it, its client may have given up: then the session is over,
+/// and people are told whose doing it is.
+fn well(mut draft: Draft<'_>, seen: &Observation, found: Diagnosis) -> Plan {
+    // By a ping of some minutes ago, where the host would have been asked next: the connection tells.
+    let by_ping = seen.ssm.known().is_some_and(|ssm| ssm.connection.blind() == Some(Blind::NotRead));
+    if by_ping && seen.depth < Depth::Cause {
+        return draft.deeper(Depth::Cause);
+    }
+    if !only_sessions(&draft) {
+        return draft.end(Ending::SelfHealed);
     }
     if found.cause == Cause::SessionClientGaveUp {
-        return Some(Told::GaveUp);
+        draft.note(Event::Diagnosed { cause: found.cause, confidence: found.confidence });
+        draft.next.diagnosis = Some(found);
+        return draft.end(Ending::SessionGaveUp);
     }
-    (seen.depth < Depth::Remedy).then_some(Told::Deeper)
+    // The host says nothing of it; whose sessions there are may.
+    if seen.depth < Depth::Remedy { draft.deeper(Depth::Remedy) } else { draft.end(Ending::SelfHealed) }
 }
 
 /// Whether nothing but refused sessions told of the node.

@@ -11,8 +11,8 @@ use crate::guard::{Refusal, ownership};
 use crate::incident::{self, AttemptResult, Ending, Event, Incident, Milestone, Phase, ProbeSent, Remedy};
 use crate::node::{CommandId, ResourceName};
 use crate::observe::{
-    Blind, Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe, ProbeAnswer,
-    RepairEnd, Standing,
+    Blind, Check, Connection, Fact, Health, HostRefusal, InstanceState, Observation, PROBE_LOST_SECS, Probe,
+    ProbeAnswer, RepairEnd, Standing,
 };
 use crate::policy::Policy;
 use crate::ports::Rails;

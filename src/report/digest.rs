@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::chat::{Content, DESCRIPTION_MAX, Envelope, Metadata};
 use super::email::{item, row};
+use super::left_over::{left_over, removals};
 use super::limits::WHOLE_MAX;
 use super::message::{Message, StackInfo};
 use super::subject::{SMS_MAX, SUBJECT_MAX};
@@ -208,14 +209,6 @@ fn headline(digest: &Digest) -> String {
     }
 }
 
-fn left_over(count: u32) -> (String, &'static str) {
-    if count == 1 {
-        ("1 container instance is".to_owned(), "its EC2 instance is")
-    } else {
-        (format!("{count} container instances are"), "their EC2 instances are")
-    }
-}
-
 fn waits(count: u32) -> String {
     if count == 1 { "1 waits".to_owned() } else { format!("{count} wait") }
 }
@@ -323,28 +316,6 @@ fn table(digest: &Digest, most: usize) -> Option<String> {
         let _ = write!(block, "\n  {hidden} more: defib incidents");
     }
     Some(block)
-}
-
-/// How to remove each container instance that is left over, a command each.
-fn removals(digest: &Digest, most: usize) -> String {
-    let mut block = "To remove them".to_owned();
-    for ghost in digest.ghosts.iter().take(most) {
-        // One line, to be copied as it is.
-        let _ = write!(
-            block,
-            "\n  {}\n  aws ecs deregister-container-instance --region {} --cluster {} --container-instance {} --force",
-            ghost.node,
-            digest.region.as_str(),
-            ghost.cluster.name(),
-            ghost.container_instance.id()
-        );
-    }
-    let hidden = digest.ghosts.len().saturating_sub(most);
-    let hidden = u32::try_from(hidden).unwrap_or(u32::MAX).saturating_add(digest.more);
-    if hidden > 0 {
-        let _ = write!(block, "\n  and {hidden} more");
-    }
-    block
 }
 
 fn node_line(row: &Row) -> String {

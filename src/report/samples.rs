@@ -337,6 +337,17 @@ pub(crate) fn needs_human() -> Tale {
         .rests("18:22:58", Ending::CauseNotOurs)
 }
 
+fn session_gave_up() -> (&'static str, Tale) {
+    (
+        "session_gave_up",
+        batch()
+            .told("14:02:12", SignalKind::SessionRefused)
+            .then("14:07:20", Event::ProbeAnswered { findings: 1, secs: 6 })
+            .then("14:07:20", Event::Diagnosed { cause: Cause::SessionClientGaveUp, confidence: 90 })
+            .closed("14:07:20", Ending::SessionGaveUp),
+    )
+}
+
 /// Every kind of report that there is, by name.
 pub(crate) fn all() -> Vec<(&'static str, Tale)> {
     let silent = || {
@@ -403,14 +414,7 @@ pub(crate) fn all() -> Vec<(&'static str, Tale)> {
                 .then("14:02:12", Event::Looked { ssm: Standing::Well, ecs: Standing::Well })
                 .closed("14:02:12", Ending::ScriptTimedOut),
         ),
-        (
-            "session_gave_up",
-            batch()
-                .told("14:02:12", SignalKind::SessionRefused)
-                .then("14:07:20", Event::ProbeAnswered { findings: 1, secs: 6 })
-                .then("14:07:20", Event::Diagnosed { cause: Cause::SessionClientGaveUp, confidence: 90 })
-                .closed("14:07:20", Ending::SessionGaveUp),
-        ),
+        session_gave_up(),
         (
             "command_rejected",
             script(CoarseStatus::Failed)

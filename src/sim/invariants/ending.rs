@@ -20,6 +20,8 @@ const SLACK_SECS: i64 = 3_600;
 
 /// What was taken and not given back is tried again so soon, in seconds: the looks of a rest are half an hour apart.
 const AGAIN_SECS: i64 = 35 * 60;
+/// What one try to start takes before the rest goes on, in seconds.
+const STARTS_SECS: i64 = 300;
 
 impl Inspector {
     /// Checks everything that must hold in the end. `troubled` is what a sweep would list now, `messages` wait in the queue.
@@ -136,6 +138,7 @@ impl Inspector {
         let Some(ending) = incident.ending() else { return };
         self.never_left_stopped(account, incident, now);
         if !incident.is_closed() {
+            self.started_again_at_rest(account, incident, now);
             return self.tried_again_at_rest(account, incident, now);
         }
         // Who took it last: a later incident of the node gives back what it took itself.
@@ -160,6 +163,24 @@ impl Inspector {
                     format!("{} ended as {outcome}, still {what}", incident.id)
                 });
             }
+        }
+    }
+
+    /// S14: a report alone is not enough; what we stopped and a person was told of is started again at every look of the rest.
+    fn started_again_at_rest(&mut self, account: &Account, incident: &Incident, now: Timestamp) {
+        let Phase::Resting { since, .. } = &incident.phase else { return };
+        let stands = account.world.truth(incident.node).is_some_and(|truth| truth.state == InstanceState::Stopped);
+        let moves = |sent: &&Sent| sent.incident == incident.id && matches!(sent.effect, Effect::Stop | Effect::Start);
+        let ours = account.sent.iter().rev().find(|sent| moves(sent) && sent.landed);
+        // Whom people have started meanwhile is theirs, also where they stopped it again.
+        if !stands || !incident.holds.stopped || ours.is_none_or(|sent| sent.effect == Effect::Start) {
+            return;
+        }
+        let last = account.sent.iter().rev().find(moves).map_or(*since, |sent| sent.at);
+        if secs_between(last, now) > AGAIN_SECS + STARTS_SECS {
+            self.broken("S14", now, Some(incident.node), || {
+                format!("{} rests, the node stopped, and nobody has tried to start it since {last}", incident.id)
+            });
         }
     }
 
