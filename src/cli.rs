@@ -110,7 +110,7 @@ enum Command {
     /// Release the kill switch.
     Resume(operate::OnlyArgs),
     /// Look over the deployment itself: OK, WARN or FAIL a line, each FAIL with its fix.
-    Doctor(operate::OnlyArgs),
+    Doctor(operate::DoctorArgs),
     Soak(soak::SoakArgs),
     Duel(duel::DuelArgs),
     Policy(policy::PolicyArgs),

@@ -11,7 +11,7 @@ use super::{Global, Ui};
 #[cfg(feature = "operate")]
 mod ask;
 #[cfg(feature = "operate")]
-mod desk;
+pub(super) mod desk;
 #[cfg(feature = "operate")]
 mod doctor;
 #[cfg(feature = "operate")]
@@ -102,6 +102,16 @@ pub(super) struct MuteArgs {
     which: Which,
 }
 
+/// A deployment, or what is left of one.
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    /// The table of a deployment whose function is gone: what it still holds is listed all the same.
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    #[command(flatten)]
+    which: Which,
+}
+
 /// No more than the deployment.
 #[derive(Debug, clap::Args)]
 pub(super) struct OnlyArgs {
@@ -123,7 +133,7 @@ pub(super) enum Wanted<'a> {
     Clear(&'a NodeArgs),
     Pause(&'a OnlyArgs),
     Resume(&'a OnlyArgs),
-    Doctor(&'a OnlyArgs),
+    Doctor(&'a DoctorArgs),
 }
 
 /// A span of time as people write it: a number with s, m, h or d.

@@ -3,11 +3,11 @@
 use anyhow::{Context, bail};
 
 use super::super::Global;
+use super::super::operate::desk;
 use super::{ExplainArgs, Subject, TagLine};
 use crate::aws::deployment::{Deployment, NoDeployment};
-use crate::aws::{Clients, Documents, Nodes};
 use crate::config::{self, Settings};
-use crate::node::{Home, NodeId};
+use crate::node::NodeId;
 use crate::observe::{Look, Tags};
 use crate::policy::layers::Tagged;
 use crate::policy::yaml;
@@ -24,14 +24,8 @@ async fn read(args: &ExplainArgs, global: &Global) -> anyhow::Result<(Subject, V
         Some(Err(_)) => bail!("on AWS a node is named by its id, as i-0a1b2c3d4e5f60718 or mi-0a1b2c3d4e5f60718"),
         None => bail!("name the node that is meant"),
     };
-    let region = global.region.as_ref().map(ToString::to_string);
-    let (profile, endpoint) = (global.profile.as_deref(), global.endpoint_url.as_deref());
-    let shared = Box::pin(Clients::shared_for(profile, region.as_deref(), endpoint)).await;
-    let region = shared.region().context("no region: give one with --region or AWS_REGION")?.as_ref().parse()?;
-    let home = Home { account: global.account.unwrap_or("000000000000".parse()?), region };
-    // Nothing is sent, so that no document is needed.
-    let documents = Documents { probe: "Defib-Probe".parse()?, repair: "Defib-Repair".parse()? };
-    let nodes = Nodes::new(Clients::of(&shared), home, documents, config::now);
+    let shared = desk::shared(global).await?;
+    let nodes = desk::nodes(&shared, global)?;
     let seen = Box::pin(nodes.observe(node, &Look::default(), config::now())).await;
     let mut notes = Vec::new();
     if seen.ec2.known().is_none() && seen.ssm.known().is_none() {

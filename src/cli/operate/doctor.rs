@@ -1,5 +1,6 @@
 //! `defib doctor`: whether the deployment itself is well, line by line. It reads, and changes nothing.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,15 +9,23 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::{Global, Ui, exit, paint, template};
-use super::{OnlyArgs, desk};
+use super::{DoctorArgs, desk};
 use crate::aws::deployment::Deployment;
+use crate::aws::ledger::Ledger;
+use crate::aws::table::Table;
+use crate::aws::{Clients, Nodes};
 use crate::config;
-use crate::incident::Incident;
+use crate::incident::held::{Sighting, held, left_over};
+use crate::incident::{Ending, Incident, Outcome};
 use crate::ledger::OVERDUE_SECS;
+use crate::node::NodeId;
+use crate::observe::Look;
 use crate::policy::Mode;
 use crate::ports::KillSwitch;
 use crate::time::secs_between;
 
+/// So many nodes are asked for at most.
+const ASKED_MAX: usize = 50;
 /// Two sweeps should have driven what is overdue for longer, in seconds.
 const SWEEPS_SECS: i64 = 600;
 
@@ -78,16 +87,28 @@ impl Lines {
     }
 }
 
-pub(super) async fn run(args: &OnlyArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let deployment = desk::deployment(&args.which, global).await?;
-    let now = config::now();
+pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let shared = desk::shared(global).await?;
+    let (now, clients) = (config::now(), Clients::of(&shared));
     let mut lines = Lines::default();
-    let mode = function(&deployment, &mut lines);
-    documents(&deployment, &mut lines).await;
-    queues(&deployment, &mut lines).await;
-    topic(&deployment, &mut lines).await;
-    rights(&deployment, mode, &mut lines).await;
-    ledger(&deployment, now, &mut lines).await;
+    let kept = match (desk::find(&args.which, &shared).await, &args.table) {
+        (Ok(deployment), None) => {
+            let mode = function(&deployment, &mut lines);
+            documents(&deployment, &mut lines).await;
+            queues(&deployment, &mut lines).await;
+            topic(&deployment, &mut lines).await;
+            rights(&deployment, mode, &mut lines).await;
+            deployment.ledger()
+        }
+        // Of a stack that is gone its table tells what it held.
+        (_, Some(table)) => {
+            lines.add("function", Verdict::Unknown, format!("not looked at: the table {table} alone"), None);
+            Ledger::new(Table::new(clients.dynamodb.clone(), table.as_str().into()))
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
+    let nodes = desk::nodes(&shared, global)?;
+    ledger(&kept, &nodes, now, &mut lines).await;
     let failed = lines.0.iter().any(|line| line.verdict == Verdict::Fail);
     for line in &lines.0 {
         if ui.is_json() {
@@ -234,8 +255,7 @@ async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
 }
 
 /// What it remembers: whether it works, and what of its doing is not undone.
-async fn ledger(deployment: &Deployment, now: Timestamp, lines: &mut Lines) {
-    let ledger = deployment.ledger();
+async fn ledger(ledger: &Ledger, nodes: &Nodes, now: Timestamp, lines: &mut Lines) {
     let (standing, all, policy) =
         tokio::join!(Box::pin(ledger.standing()), Box::pin(ledger.all_incidents()), Box::pin(ledger.remembered()));
     match &standing {
@@ -277,6 +297,7 @@ async fn ledger(deployment: &Deployment, now: Timestamp, lines: &mut Lines) {
                 lines.fail("records", text, "deploy that version again, or use its command line");
             }
             incidents(&all, now, lines);
+            Box::pin(taken(&all, nodes, now, lines)).await;
         }
     }
 }
@@ -320,15 +341,32 @@ fn incidents(all: &[Arc<Incident>], now: Timestamp, lines: &mut Lines) {
             "look at the sweep's rule, the function's errors and its reserved concurrency",
         ),
     }
-    for incident in open {
+}
+
+/// What is left of our doing: nodes that are held, by the records and by what AWS shows, and registrations of nodes that are gone.
+async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut Lines) {
+    let holds = |incident: &&Arc<Incident>| {
         let holds = incident.holds;
-        let held = [(holds.stopped, "stopped"), (holds.draining, "draining"), (holds.standby, "in Standby")];
-        for (_, how) in held.into_iter().filter(|(is_held, _)| *is_held) {
-            lines.warn(
-                "held",
-                format!("{} is {how} by {}", incident.node, incident.id),
-                "it is given back by itself; before the stack is removed, wait for that: RUNBOOK",
-            );
-        }
+        let ended = incident.ending().map(Ending::outcome);
+        holds.stopped || holds.standby || holds.draining || ended == Some(Outcome::Replaced)
+    };
+    let asked: BTreeSet<NodeId> = all.iter().rev().filter(holds).map(|incident| incident.node).take(ASKED_MAX).collect();
+    let mut sightings = Vec::new();
+    for node in asked {
+        let seen = Box::pin(nodes.observe(node, &Look::default(), now)).await;
+        sightings.push(Sighting::of(&seen));
+    }
+    let records = || all.iter().map(AsRef::as_ref);
+    for one in held(records(), &sightings) {
+        let by_hand = if one.driven {
+            format!("wait: it is given back by itself; else {}", one.by_hand)
+        } else {
+            one.by_hand.clone()
+        };
+        let verdict = if one.driven { Verdict::Warn } else { Verdict::Fail };
+        lines.add("held", verdict, one.to_string(), Some(&by_hand));
+    }
+    for ghost in left_over(&sightings, records()) {
+        lines.warn("left over", ghost.to_string(), &ghost.by_hand);
     }
 }

@@ -263,7 +263,7 @@ fn a_start_is_tried_again_after_a_minute_and_told_of_at_its_deadline_whatever_ke
         let plan = case.plan(stopped);
         let Phase::Treating { deadline, .. } = plan.next.phase else { panic!("{:?}", plan.next.phase) };
         assert_eq!((effect(&plan), deadline), (Some(Effect::Start), after(case.now, 1)));
-        assert_eq!(plan.next.wake_at, Some(after(case.now, LOOK)));
+        assert_eq!(plan.next.wake_at, Some(after(case.now, 75)));
     }
     for state in [InstanceState::Stopped, InstanceState::Pending, InstanceState::Stopping] {
         let told = starting(61, landed, 0).plan(machine(state));
