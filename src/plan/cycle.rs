@@ -445,6 +445,10 @@ fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
     let until = if state.is_some() { deadline } else { after(deadline, START_TELL_SECS) };
     // Whatever it is that keeps it: it does not run, and that is our doing. A person is told, and the tries go on (S14).
     if now >= until && !lately {
+        // Nobody has looked for so long that another try goes first; whether it helped is told right after it.
+        if state == Some(InstanceState::Stopped) && secs_between(intent.committed_at, now) > START_TELL_SECS {
+            return start(draft, remedy, deadline);
+        }
         return draft.finish(Ending::DoesNotStart);
     }
     if state != Some(InstanceState::Stopped) {
@@ -469,7 +473,7 @@ fn start_due(draft: &Draft<'_>, last: &Intent) -> Timestamp {
             Event::Done(Effect::Start) | Event::Refused(Effect::Start) | Event::Burned(Effect::Start) => {
                 sent = sent.saturating_add(1);
             }
-            Event::Expired(Effect::Start) if sent == 0 => return draft.now,
+            Event::Expired(Effect::Start) if sent == 0 => return last.committed_at,
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use aws_config::SdkConfig;
 
 use super::super::Global;
 use super::Which;
-use crate::aws::{Clients, Documents, Nodes};
 use crate::aws::deployment::{Deployment, NoDeployment};
+use crate::aws::{Clients, Documents, Nodes};
 use crate::config;
 use crate::node::Home;
 use crate::ports::PortError;

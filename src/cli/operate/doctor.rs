@@ -350,7 +350,8 @@ async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut
         let ended = incident.ending().map(Ending::outcome);
         holds.stopped || holds.standby || holds.draining || ended == Some(Outcome::Replaced)
     };
-    let asked: BTreeSet<NodeId> = all.iter().rev().filter(holds).map(|incident| incident.node).take(ASKED_MAX).collect();
+    let asked: BTreeSet<NodeId> =
+        all.iter().rev().filter(holds).map(|incident| incident.node).take(ASKED_MAX).collect();
     let mut sightings = Vec::new();
     for node in asked {
         let seen = Box::pin(nodes.observe(node, &Look::default(), now)).await;

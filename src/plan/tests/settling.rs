@@ -146,7 +146,9 @@ fn a_start_is_tried_until_it_works_and_loudly_given_up() {
         case = waits.wait(secs).look(stopped);
         assert_eq!(case.effect(), Some(Effect::Start), "{secs}");
     }
-    let given_up = case.answered(&Performed::Refused).wait(3_600).look(stopped);
+    let late = case.answered(&Performed::Refused).wait(3_600).look(stopped);
+    assert_eq!(late.effect(), Some(Effect::Start), "nobody looked for an hour: a try goes before the word");
+    let given_up = late.answered(&Performed::Refused).wait(60).look(stopped);
     assert_eq!(given_up.incident.ending(), Some(&Ending::DoesNotStart));
     assert_eq!(given_up.reports(), [ReportKind::NeedsHuman]);
     let performed: Vec<Remedy> = given_up.incident.performed().collect();
@@ -158,6 +160,7 @@ fn what_does_not_start_is_tried_at_every_look_of_a_day_and_then_once_a_day() {
     let stopped = |seen: Seen| dead(seen).state(InstanceState::Stopped);
     let mut case = treated(Effect::Start).with(|incident| incident.holds.stopped = true);
     case = case.answered(&Performed::Refused).wait(3_600).look(stopped);
+    case = case.answered(&Performed::Refused).wait(60).look(stopped);
     let (mut tries, mut messages) = (0, case.reports().len());
     for _ in 0..4 * 48 {
         case = case.wait(1_800).look(stopped);

@@ -269,6 +269,10 @@ fn a_start_is_tried_again_after_a_minute_and_told_of_at_its_deadline_whatever_ke
         let told = starting(61, landed, 0).plan(machine(state));
         assert_eq!((told.next.ending(), told.next.holds.stopped), (Some(&Ending::DoesNotStart), true), "{state:?}");
     }
+    let late = starting(601, refused, -1).plan(stopped);
+    assert_eq!(effect(&late), Some(Effect::Start), "nobody looked for ten minutes: a try goes before the word");
+    let told = starting(600, refused, -1).plan(stopped);
+    assert_eq!((effect(&told), told.next.ending()), (None, Some(&Ending::DoesNotStart)));
     let unseen = |seen: Seen| dead(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Throttled));
     assert!(waits(&starting(61, landed, -599), unseen), "it may run by now");
     assert_eq!(starting(61, landed, -600).plan(unseen).next.ending(), Some(&Ending::DoesNotStart));

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Inspector;
 use crate::effect::Effect;
 use crate::event::Signal;
-use crate::incident::{Ending, Incident, Outcome, Phase};
+use crate::incident::{Ending, Event, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
 use crate::sim::account::{Account, Sent};
 use crate::sim::ailment::Ailment;
@@ -176,7 +176,13 @@ impl Inspector {
         if !stands || !incident.holds.stopped || ours.is_none_or(|sent| sent.effect == Effect::Start) {
             return;
         }
-        let last = account.sent.iter().rev().find(moves).map_or(*since, |sent| sent.at);
+        let sent = account.sent.iter().rev().find(moves).map_or(*since, |sent| sent.at);
+        // Whose process died before it sent the start has tried: the intent was saved, and nobody knows more.
+        let given_up = incident.history.iter().rev().find_map(|entry| match entry.event {
+            Event::Burned(Effect::Start) => Some(entry.at),
+            _ => None,
+        });
+        let last = given_up.map_or(sent, |at| at.max(sent));
         if secs_between(last, now) > AGAIN_SECS + STARTS_SECS {
             self.broken("S14", now, Some(incident.node), || {
                 format!("{} rests, the node stopped, and nobody has tried to start it since {last}", incident.id)
