@@ -161,7 +161,8 @@ impl Nodes {
             // The same pass has read the instance, so its row is known.
             let stop = match self.instance_row_since(node, AGAIN_SECS, now).await.0 {
                 Fact::Known(row) => {
-                    let gates = self.stop_gates((true, look.rehearse), node, Some(&row), Further::default(), now).await;
+                    let asked = (true, look.rehearse);
+                    let gates = Box::pin(self.stop_gates(asked, node, Some(&row), Further::default(), now)).await;
                     gates.and_then(|gates| ec2::instance(&row, gates).known().map(|ec2| ec2.stop).ok_or(Blind::Empty))
                 }
                 Fact::Absent => Err(Blind::Empty),

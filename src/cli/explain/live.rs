@@ -25,8 +25,8 @@ async fn read(args: &ExplainArgs, global: &Global) -> anyhow::Result<(Subject, V
         None => bail!("name the node that is meant"),
     };
     let shared = desk::shared(global).await?;
-    let nodes = desk::nodes(&shared, global)?;
-    let seen = Box::pin(nodes.observe(node, &Look::default(), config::now())).await;
+    let account = desk::nodes(&shared, global)?;
+    let seen = Box::pin(account.observe(node, &Look::default(), config::now())).await;
     let mut notes = Vec::new();
     if seen.ec2.known().is_none() && seen.ssm.known().is_none() {
         notes
@@ -57,7 +57,7 @@ async fn read(args: &ExplainArgs, global: &Global) -> anyhow::Result<(Subject, V
                     }
                 }
                 Err(_) => {
-                    notes.push("the ledger did not say which document is in force: this holds without one".to_owned())
+                    notes.push("the ledger did not say which document is in force: this holds without one".to_owned());
                 }
             }
         }

@@ -269,7 +269,7 @@ async fn ledger(ledger: &Ledger, nodes: &Nodes, now: Timestamp, lines: &mut Line
     if let Ok((_, bulletin)) = &standing {
         match bulletin.baseline {
             None => {
-                lines.warn("sweep", "no sweep has ended yet", "wait five minutes, then look at the schedule's rule")
+                lines.warn("sweep", "no sweep has ended yet", "wait five minutes, then look at the schedule's rule");
             }
             Some(_) => lines.ok("sweep", format!("the last one counted {} nodes", bulletin.fleet)),
         }

@@ -153,10 +153,10 @@ fn tell(incident: &Incident, ui: &Ui) -> std::io::Result<()> {
         ui.line(&format!("  {0}waits for{0:#} {waits_for}", paint::WARN))?;
     }
     let holds = incident.holds;
-    let held = [(holds.draining, "drained"), (holds.standby, "in Standby"), (holds.stopped, "stopped")];
-    let held: Vec<&str> = held.iter().filter(|(is_held, _)| *is_held).map(|(_, word)| *word).collect();
-    if !held.is_empty() {
-        ui.line(&format!("  {0}by our hand it is{0:#} {1}", paint::WARN, held.join(" and ")))?;
+    let taken = [(holds.draining, "drained"), (holds.standby, "in Standby"), (holds.stopped, "stopped")];
+    let taken: Vec<&str> = taken.iter().filter(|(is_held, _)| *is_held).map(|(_, word)| *word).collect();
+    if !taken.is_empty() {
+        ui.line(&format!("  {0}by our hand it is{0:#} {1}", paint::WARN, taken.join(" and ")))?;
     }
     if let Some(wake_at) = incident.wake_at {
         ui.line(&format!("  looked at again at {wake_at}"))?;
