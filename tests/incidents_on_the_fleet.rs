@@ -101,7 +101,7 @@ const STOP_START: Story = Story { name: "a stop and start", fault: "platform.har
 const STOP_START_IN_CLUSTER: Story = Story {
     name: "a stop and start of a container instance with tasks",
     place: Place::Cluster,
-    calls_max: 80,
+    calls_max: 84,
     ..STOP_START
 };
 
@@ -112,7 +112,7 @@ const REPLACE: Story = Story {
     mode: Mode::Replace,
     agent: SweptAgent::Ecs,
     ends: Outcome::Replaced,
-    calls_max: 24,
+    calls_max: 28,
 };
 
 const DISK: Story = Story {

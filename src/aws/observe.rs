@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use self::census::Census;
 use self::ec2::Further;
+use self::rehearsal::Rehearsal;
 use super::cache::{AROUND_SECS, CENSUS_SECS};
 use super::nodes::Nodes;
 use crate::diagnose::Agents;
@@ -161,7 +162,8 @@ impl Nodes {
             // The same pass has read the instance, so its row is known.
             let stop = match self.instance_row_since(node, AGAIN_SECS, now).await.0 {
                 Fact::Known(row) => {
-                    let asked = (true, look.rehearse);
+                    let is_member = seen.ecs != Fact::Absent || seen.asg != Fact::Absent;
+                    let asked = (true, Rehearsal::of(look.rehearse, is_member));
                     let gates = Box::pin(self.stop_gates(asked, node, Some(&row), Further::default(), now)).await;
                     gates.and_then(|gates| ec2::instance(&row, gates).known().map(|ec2| ec2.stop).ok_or(Blind::Empty))
                 }
@@ -307,7 +309,7 @@ impl Nodes {
             if_asked(deep, self.calendar(look.calendar.as_ref(), now)),
             self.identity_if(row, silent, now),
             if_asked(tells_cause, self.console(node, now)),
-            self.stop_gates((look.depth == Depth::All, look.rehearse), node, row, further, now),
+            self.stop_gates((look.depth == Depth::All, Rehearsal::of(look.rehearse, true)), node, row, further, now),
         );
         seen.asg = self.asg(node, tagged, look, silent.ssm, now).await;
         // The checks lag behind by minutes anyway; those of a census are as good.
@@ -421,7 +423,7 @@ impl Nodes {
     /// What stands in the way of a stop; where nobody asked, only what is known already.
     async fn stop_gates(
         &self,
-        (asked, rehearse): (bool, bool),
+        (asked, rehearse): (bool, Rehearsal),
         node: NodeId,
         row: Option<&Instance>,
         known: Further,

@@ -22,6 +22,28 @@ const NOT_ALLOWED: &str = "UnauthorizedOperation";
 /// The error of a start of what runs already: IAM has allowed it by then.
 const WRONG_STATE: &str = "IncorrectInstanceState";
 
+/// What is rehearsed before an instance is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rehearsal {
+    /// Nothing.
+    None,
+    /// That it may be started again.
+    Start,
+    /// That it may be stopped, and started again.
+    Both,
+}
+
+impl Rehearsal {
+    /// What a look asks for, by whether the node is taken out of a cluster or a group before it is stopped.
+    pub(super) fn of(rehearse: bool, is_taken_out: bool) -> Self {
+        match (rehearse, is_taken_out) {
+            (false, _) => Self::None,
+            (true, false) => Self::Start,
+            (true, true) => Self::Both,
+        }
+    }
+}
+
 impl Nodes {
     /// Whether a volume is encrypted under a key that the stack does not name. A volume says under which key, and not whose that is: the key
     /// that AWS manages (`aws/ebs`) is to be named as well.
@@ -56,9 +78,15 @@ impl Nodes {
         volume.encrypted() == Some(true) && !named
     }
 
-    /// Whether AWS would refuse a stop, and a start after it; neither where nobody asks.
-    pub(super) async fn rehearsal_if(&self, asked: bool, node: NodeId, now: Timestamp) -> Result<(bool, bool), Blind> {
-        if !asked {
+    /// Whether AWS would refuse a stop, and a start after it; neither where nobody asks. Of a node that is taken out of nothing before
+    /// it is stopped only the start is asked for: a stop that is refused has then done no harm.
+    pub(super) async fn rehearsal_if(
+        &self,
+        asked: Rehearsal,
+        node: NodeId,
+        now: Timestamp,
+    ) -> Result<(bool, bool), Blind> {
+        if asked == Rehearsal::None {
             return Ok((false, false));
         }
         if let Some(known) = self.cache.rehearsals.get(&node, now, AROUND_SECS) {
@@ -66,8 +94,12 @@ impl Nodes {
         }
         let stop = self.clients.ec2.stop_instances().instance_ids(node.to_string()).dry_run(true);
         let start = self.clients.ec2.start_instances().instance_ids(node.to_string()).dry_run(true);
-        let (stop, start) = tokio::join!(stop.send(), start.send());
-        let denied = (is_denied("StopInstances", stop)?, is_denied("StartInstances", start)?);
+        let denied = if asked == Rehearsal::Start {
+            (false, is_denied("StartInstances", start.send().await)?)
+        } else {
+            let (stop, start) = tokio::join!(stop.send(), start.send());
+            (is_denied("StopInstances", stop)?, is_denied("StartInstances", start)?)
+        };
         self.cache.rehearsals.put(node, now, denied);
         Ok(denied)
     }

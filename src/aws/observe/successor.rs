@@ -17,11 +17,14 @@ impl Nodes {
         if !seen.group_is_whole() {
             return Fact::Unknown(Blind::NotRead);
         }
-        let (registered, at_desired) =
-            tokio::join!(self.has_registered_since(cluster, asked.since), self.at_desired(cluster, asked));
-        match (registered, at_desired) {
-            (Ok(registered), Ok(at_desired)) => Fact::Known(Successor { registered, at_desired }),
-            (Err(blind), _) | (_, Err(blind)) => Fact::Unknown(blind),
+        match self.has_registered_since(cluster, asked.since).await {
+            // Before somebody is there for them the services need not be asked for.
+            Ok(false) => Fact::Known(Successor { registered: false, at_desired: false }),
+            Ok(true) => match self.at_desired(cluster, asked).await {
+                Ok(at_desired) => Fact::Known(Successor { registered: true, at_desired }),
+                Err(blind) => Fact::Unknown(blind),
+            },
+            Err(blind) => Fact::Unknown(blind),
         }
     }
 
