@@ -101,7 +101,7 @@ const STOP_START: Story = Story { name: "a stop and start", fault: "platform.har
 const STOP_START_IN_CLUSTER: Story = Story {
     name: "a stop and start of a container instance with tasks",
     place: Place::Cluster,
-    calls_max: 84,
+    calls_max: 88,
     ..STOP_START
 };
 

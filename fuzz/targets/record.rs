@@ -45,6 +45,7 @@ fn looks(incident: &Incident) -> [Observation; 2] {
         sessions: Fact::Unknown(Blind::Throttled),
         busy: Fact::Unknown(Blind::Throttled),
         workload: Fact::Unknown(Blind::Throttled),
+        successor: Fact::Unknown(Blind::Throttled),
         calendar: Fact::Unknown(Blind::Throttled),
         identity: blind.clone(),
         network: blind.clone(),

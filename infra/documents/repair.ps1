@@ -127,8 +127,9 @@ try {
             foreach ($hours in 24, 1) {
                 $before = (Get-Date).AddHours(-$hours)
                 Remove-Old "logs rotated more than $hours h ago" $logs $before
-                # A command that runs may have begun long ago, so the younger ones stay in any case.
-                if ($hours -eq 24) { Remove-Old "output of commands of more than $hours h ago" @($commands) $before }
+                # A command that runs may have begun long ago: then nobody's output is taken.
+                $running = Get-ChildItem -Path "$env:ProgramData\Amazon\SSM\InstanceData\*\document\state\current\*" -ErrorAction SilentlyContinue
+                if ($hours -eq 24 -and @($running).Count -le 1) { Remove-Old "output of commands of more than $hours h ago" @($commands) $before }
                 if ((Get-UsedPercent) -lt 97) { break }
             }
             Write-Output "free on ${env:SystemDrive}: $free bytes before, $((Get-PSDrive -Name $env:SystemDrive.TrimEnd(':')).Free) bytes after"
@@ -168,6 +169,7 @@ Start-Service -Name AmazonSSMAgent
                 $asked.Kill()
                 Stop-WithRefusal 13 'docker does not answer: the ECS agent was not restarted'
             }
+            if ($asked.ExitCode -ne 0) { Stop-WithRefusal 13 'docker answers with an error: the ECS agent was not restarted' }
             Stop-InTime AmazonECS 30
             Start-EcsAgent 'its tasks keep running'
         }
@@ -175,7 +177,10 @@ Start-Service -Name AmazonSSMAgent
             Enable-Service docker
             Stop-InTime docker 60
             Start-Service -Name docker
-            Write-Output "docker after: $((Get-Service -Name docker).Status)"
+            Start-Sleep -Seconds 5
+            $after = (Get-Service -Name docker).Status
+            Write-Output "docker after: $after"
+            if ($after -ne 'Running') { Stop-WithRefusal 1 'docker did not stay up' }
             # A service that depends on docker stops with it and is not started with it.
             $agent = Get-Start AmazonECS
             if ($agent -and $agent.StartMode -eq 'Auto') { Start-EcsAgent 'it started after docker' }

@@ -184,12 +184,14 @@ gave() {
     say "$1: $kib KiB and $inodes inodes"
 }
 
-# rotated MINUTES: deletes logs that were rotated longer ago. What an auditor may ask for stays: the audit log, and who logged in.
+# rotated MINUTES: deletes logs that were rotated, and archives beside them, longer ago. What an auditor may ask for stays: the audit
+# log, who logged in and who became whom. A log with a date for its name may still be written to, so that one stays for a day.
 rotated() {
     within 40 find /var/log -xdev \( -path /var/log/audit -o -path /var/log/amazon/ssm/audits \) -prune -o -type f \
         \( -name '*.gz' -o -name '*.xz' -o -name '*.bz2' -o -name '*.zst' -o -name '*.[1-9]' -o -name '*.[1-9][0-9]' \
-        -o -name '*.log.[0-9]*' -o -name '*-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' \) \
-        ! -name 'wtmp*' ! -name 'btmp*' ! -name 'lastlog*' -mmin "+$1" -exec rm -f -- {} + 2>/dev/null
+        -o \( -mmin +1440 \( -name '*.log.[0-9]*' -o -name '*-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' \) \) \) \
+        ! -name 'wtmp*' ! -name 'btmp*' ! -name 'lastlog*' ! -name 'secure*' ! -name 'auth.log*' ! -name 'sudo*' \
+        -mmin "+$1" -exec rm -f -- {} + 2>/dev/null
 }
 
 # commands MINUTES: deletes what is left of commands that began longer ago and have ended. A command that runs has its folder's name

@@ -36,7 +36,7 @@ pub(super) struct FixArgs {
     /// The node: `i-…` or `mi-…`.
     #[arg(value_name = "NODE")]
     node: NodeId,
-    /// Begin with this remedy instead of the next one; one that the cause does not call for is never taken.
+    /// Begin with this remedy instead of the next one; refused where the cause does not call for it, or it had its tries.
     #[arg(long, value_name = "R")]
     remedy: Option<Remedy>,
     /// Hand the plan to the function. It looks again, and refuses when the plan is not this one any more.

@@ -80,10 +80,16 @@ fn what(bytes: &[u8]) -> anyhow::Result<Given> {
         from = to;
         number = number.saturating_add(1);
         match kind(object) {
-            Kind::Event if number == 1 => return Ok(Given::Event),
+            Kind::Event if number == 1 => {
+                if bytes.get(to..).is_some_and(|rest| !rest.trim_ascii().is_empty()) {
+                    bail!("more follows the event; replay events in files of their own");
+                }
+                return Ok(Given::Event);
+            }
             Kind::Event => bail!("number {number} is an event among incidents; replay events in files of their own"),
             Kind::Incident => incidents.push(read(object, number)?),
             Kind::Within(inner) => incidents.push(read(inner.to_string().as_bytes(), number)?),
+            Kind::Evidence => {}
             Kind::Other(what) => bail!(
                 "number {number} is {what}; expected an incident as `defib show ID --json` prints it, or an EventBridge event"
             ),
@@ -96,8 +102,16 @@ fn what(bytes: &[u8]) -> anyhow::Result<Given> {
 }
 
 fn read(object: &[u8], number: usize) -> anyhow::Result<Incident> {
-    record::read(object).with_context(|| format!("number {number} cannot be used"))
+    let incident = record::read(object).with_context(|| format!("number {number} cannot be used"))?;
+    // Sums of time end with the year 9999, and a rehearsal goes on from here.
+    if !(YEARS.0..=YEARS.1).contains(&incident.first_seen.as_second()) {
+        bail!("number {number} cannot be used: its firstSeen is the moment of no incident");
+    }
+    Ok(incident)
 }
+
+/// The years 2006 and 9000, in seconds: before the first instance there was no incident.
+const YEARS: (i64, i64) = (1_136_073_600, 221_845_392_000);
 
 /// What one JSON value of a file is.
 enum Kind {
@@ -105,12 +119,14 @@ enum Kind {
     /// It carries the incident in a field.
     Within(Value),
     Event,
+    /// What `defib show --json --evidence` prints beside the record.
+    Evidence,
     Other(&'static str),
 }
 
 fn kind(object: &[u8]) -> Kind {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice::<Value>(object) else {
-        return Kind::Other("no JSON object");
+        return Kind::Other("no JSON object (of several incidents give one a line)");
     };
     let has = |name: &str| fields.contains_key(name);
     if has("schema") && (has("phase") || has("history")) {
@@ -119,6 +135,8 @@ fn kind(object: &[u8]) -> Kind {
         Kind::Event
     } else if fields.get("incident").is_some_and(|inner| inner.get("schema").is_some()) {
         fields.remove("incident").map_or(Kind::Other("no incident"), Kind::Within)
+    } else if has("before") && has("console") {
+        Kind::Evidence
     } else if has("incident_id") || has("incidentId") {
         Kind::Other("what was told of an incident, not its record")
     } else {
@@ -404,7 +422,12 @@ mod tests {
             assert!(error.contains(words), "{text}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(matches!(what(b"{\"detail-type\": 3}").unwrap(), Given::Event));
+        assert!(matches!(what(b"{\"detail-type\": 3}\n").unwrap(), Given::Event));
+        assert!(what(b"{\"detail-type\": 3} {}").is_err(), "more than one event");
+        let with_evidence = format!("{}\n{{\"before\": \"reboot\", \"console\": null}}", stored());
+        assert!(matches!(what(with_evidence.as_bytes()).unwrap(), Given::Incidents(incidents) if incidents.len() == 1));
+        let far = stored().replace("\"firstSeen\":\"2026", "\"firstSeen\":\"9999");
+        assert!(far != stored() && format!("{:#}", what(far.as_bytes()).unwrap_err()).contains("firstSeen"));
         let mixed = format!("{}\n{{\"detail-type\": 3}}", stored());
         assert!(what(mixed.as_bytes()).is_err(), "an event among incidents");
     }

@@ -63,6 +63,8 @@ pub enum Turn {
     Next,
     /// When those before it have not helped.
     Later,
+    /// Passed over, for a later one is taken first.
+    Skipped,
     /// Not while the mode and the policy are what they are.
     Forbidden,
     /// Never: it cannot be carried out on this node, was tried, or what it restarts is well.
@@ -76,6 +78,7 @@ impl Turn {
         match self {
             Self::Next => "next",
             Self::Later => "later",
+            Self::Skipped => "skipped",
             Self::Forbidden => "forbidden",
             Self::Never => "never",
         }
@@ -170,7 +173,7 @@ pub fn preview(
         rungs: Vec::new(),
         refusal: None,
     };
-    if health.is_well() && loaded.incident.is_none() {
+    if health.is_well() {
         operator::known(seen)?;
         return Ok(preview);
     }
@@ -189,14 +192,21 @@ pub fn preview(
         Choice::NotOurs | Choice::Exhausted | Choice::Look(_) => None,
     };
     let may = |remedy| mode::check(reach, remedy).and(mode::check_cause(&policy, found.cause, remedy)).is_ok();
+    if let Some(asked) = asked.filter(|asked| next != Some(*asked)) {
+        let instead = next.map_or_else(|| "none".to_owned(), |next| next.to_string());
+        return Err(format!(
+            "{asked} is not for {} on this node, or had its tries; without --remedy the next one is {instead}",
+            found.cause
+        ));
+    }
     let can = |remedy| ladder::possible(&draft.next, seen, health, found.cause, &policy, remedy);
     preview.rungs = ladder::rungs(found.cause, health)
         .iter()
         .map(|&remedy| {
             let turn = match next {
                 Some(next) if remedy == next => Turn::Next,
-                Some(next) if remedy < next => Turn::Never,
                 Some(_) | None if !can(remedy) => Turn::Never,
+                Some(next) if remedy < next => Turn::Skipped,
                 Some(_) | None if !may(remedy) => Turn::Forbidden,
                 Some(_) | None => Turn::Later,
             };

@@ -95,7 +95,7 @@ impl Rehearsal {
     /// Sets the scene for events of one account and region.
     #[must_use]
     pub fn of_events(home: &Home, signals: &[Signal], fault: Option<Ailment>, policy: Policy, seed: u64) -> Self {
-        let start = signals.iter().map(|signal| signal.at).min().unwrap_or_else(tour_start).max(earliest());
+        let start = signals.iter().map(|signal| signal.at).min().unwrap_or_else(tour_start).clamp(earliest(), latest());
         let mut rehearsal = Self::new(home.clone(), policy, seed, start, HORIZON_SECS);
         // Commands first: a node whose fault is its command must not send others of its own.
         let is_command = |signal: &&Signal| matches!(signal.kind, SignalKind::CommandTrouble { .. });
@@ -445,6 +445,11 @@ pub fn tour_start() -> Timestamp {
 /// Before this, an event's time is not one that AWS can have sent: EC2 opened in 2006.
 fn earliest() -> Timestamp {
     Timestamp::from_second(1_136_073_600).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// What is told of a later year is played in this one: sums of time end with the year 9999, and a rehearsal goes on from its start.
+fn latest() -> Timestamp {
+    Timestamp::from_second(221_845_392_000).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! ECS's view of a node, and where its container instance is.
 
 use aws_sdk_ecs::types::{
-    ClusterField, ContainerInstance, ContainerInstanceField, InstanceHealthCheckResult, InstanceHealthCheckState,
-    InstanceHealthCheckType,
+    ClusterField, ContainerInstance, ContainerInstanceField, DesiredStatus, InstanceHealthCheckResult,
+    InstanceHealthCheckState, InstanceHealthCheckType,
 };
 use jiff::Timestamp;
 
+use super::workload::TASKS_A_CALL;
 use crate::aws::cache::{AROUND_SECS, CENSUS_SECS, PLACE_SECS};
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
@@ -57,23 +58,27 @@ impl Nodes {
 
     /// Where a node's container instance is; none: in no cluster. The last census knows, or the clusters are searched.
     async fn place(&self, node: NodeId, look: &Look, now: Timestamp) -> Result<Option<Place>, Blind> {
-        if let Some(known) = self.cache.places.get(&node, now, PLACE_SECS) {
-            return Ok(known);
+        // Who was in no cluster may have come into one: a decision goes by what the census of this look says.
+        let holds = if look.close { AROUND_SECS } else { CENSUS_SECS };
+        match self.cache.places.get(&node, now, PLACE_SECS) {
+            Some(Some(place)) => return Ok(Some(place)),
+            Some(None) if self.cache.places.get(&node, now, holds).is_some() => return Ok(None),
+            Some(None) | None => {}
         }
         // A search asks every cluster, and who was in none hardly comes into one while its incident lasts.
         if !look.close && self.cache.places.get(&node, now, NOWHERE_SECS) == Some(None) {
             return Ok(None);
         }
-        let counted = self.cache.census(now, CENSUS_SECS).map(|census| census.place(node));
-        let found = match counted {
-            Some(Fact::Known(place)) => Some(place),
-            Some(Fact::Absent) => None,
-            Some(Fact::Unknown(_)) | None => {
+        let counted = self.cache.census(now, holds).map(|census| (census.place(node), census.at));
+        let (found, at) = match counted {
+            Some((Fact::Known(place), at)) => (Some(place), at),
+            Some((Fact::Absent, at)) => (None, at),
+            Some((Fact::Unknown(_), _)) | None => {
                 let clusters = self.clusters().await?;
-                self.search(node, &clusters, now).await?
+                (self.search(node, &clusters, now).await?, now)
             }
         };
-        self.cache.places.put(node, now, found.clone());
+        self.cache.places.put(node, at, found.clone());
         Ok(found)
     }
 
@@ -106,6 +111,10 @@ impl Nodes {
             };
             // An old agent registers a second one for the same instance: the newest comes last, and either shows the node.
             let arns = output.container_instance_arns.ok_or(Blind::Empty)?;
+            // The rest of the list may hold it.
+            if arns.is_empty() && output.next_token.is_some_and(|token| !token.is_empty()) {
+                return Err(Blind::Empty);
+            }
             if let Some(arn) = arns.last().and_then(|arn| arn.parse().ok()) {
                 let place = (cluster.clone(), arn);
                 self.cache.places.put(node, now, Some(place.clone()));
@@ -140,9 +149,32 @@ impl Nodes {
             Some(row) if row.ec2_instance_id() != Some(node.to_string().as_str()) => Ok(None),
             Some(row) => {
                 self.cache.places.put(node, now, Some(place.clone()));
-                Ok(Some(registered(row, place.clone(), tags?)))
+                let mut seen = registered(row, place.clone(), tags?);
+                // Its counts leave out tasks that are told to stop and have not: their connections still live.
+                if seen.status == EcsStatus::Draining && seen.tasks == 0 {
+                    seen.tasks = self.stopping(&seen).await?;
+                }
+                Ok(Some(seen))
             }
         }
+    }
+
+    /// Tasks on a container instance that are told to stop, and have not stopped.
+    ///
+    /// `runningTasksCount` and `pendingTasksCount` know nothing of `DEACTIVATING`, `STOPPING` and `DEPROVISIONING`
+    /// ([life cycle](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html)). Not verified on a
+    /// real account.
+    async fn stopping(&self, ecs: &Ecs) -> Result<u32, Blind> {
+        let cluster = ecs.cluster.as_str();
+        let arns = self.task_arns(ecs, Some(DesiredStatus::Stopped)).await?;
+        let mut stopping = 0;
+        for some in arns.chunks(TASKS_A_CALL) {
+            let request = self.clients.ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
+            let output = request.send().await.map_err(|error| Fault::of("DescribeTasks", &error).blind())?;
+            let rows = output.tasks.ok_or(Blind::Empty)?;
+            stopping += rows.iter().filter(|task| task.last_status() != Some("STOPPED")).count();
+        }
+        Ok(u32::try_from(stopping).unwrap_or(u32::MAX))
     }
 
     /// The same with its cluster's tags as they are now, once a decision may follow.

@@ -33,7 +33,12 @@ impl Nodes {
         let request = self.clients.ecs.list_container_instances().cluster(cluster.as_str());
         let request = request.status(ContainerInstanceStatus::Active).filter(registered_since(since));
         let output = request.send().await.map_err(|error| Fault::of("ListContainerInstances", &error).blind())?;
-        Ok(!output.container_instance_arns.ok_or(Blind::Empty)?.is_empty())
+        let arns = output.container_instance_arns.ok_or(Blind::Empty)?;
+        // The rest of the list may hold one.
+        if arns.is_empty() && output.next_token.is_some_and(|token| !token.is_empty()) {
+            return Err(Blind::Empty);
+        }
+        Ok(!arns.is_empty())
     }
 
     /// Whether every service that had tasks on the node runs as many as it wants. One that is gone since wants none.

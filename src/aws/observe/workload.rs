@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aws_sdk_ecs::types::{DeploymentConfiguration, ProtectedTask, SchedulingStrategy, Service, Task};
+use aws_sdk_ecs::types::{DeploymentConfiguration, DesiredStatus, ProtectedTask, SchedulingStrategy, Service, Task};
 use jiff::Timestamp;
 
 use crate::aws::cache::AROUND_SECS;
@@ -16,7 +16,7 @@ use crate::observe::{Blind, Ecs, EcsStatus, Fact, Share, Workload};
 /// What a task's group begins with when a service started it.
 const SERVICE: &str = "service:";
 /// ECS's own limits: tasks a description, services a description.
-const TASKS_A_CALL: usize = 100;
+pub(super) const TASKS_A_CALL: usize = 100;
 const SERVICES_A_CALL: usize = 10;
 /// `minimumHealthyPercent` where nobody set it.
 const MINIMUM_PERCENT: i32 = 100;
@@ -48,7 +48,7 @@ impl Nodes {
 
     async fn tasks_on(&self, ecs: &Ecs) -> Result<Workload, Blind> {
         let cluster = ecs.cluster.as_str();
-        let arns = self.task_arns(ecs).await?;
+        let arns = self.task_arns(ecs, None).await?;
         let (mut tasks, mut protected) = (Vec::new(), Vec::new());
         for some in arns.chunks(TASKS_A_CALL) {
             let request = self.clients.ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
@@ -89,12 +89,14 @@ impl Nodes {
         Ok(workload(&tasks, &protected, &services))
     }
 
-    async fn task_arns(&self, ecs: &Ecs) -> Result<Vec<String>, Blind> {
+    /// The tasks on a container instance that shall run, or that have this desired status.
+    pub(super) async fn task_arns(&self, ecs: &Ecs, desired: Option<DesiredStatus>) -> Result<Vec<String>, Blind> {
         let (mut arns, mut token) = (Vec::new(), None);
         // A container instance holds far fewer.
         while arns.len() < 2_000 {
             let request = self.clients.ecs.list_tasks().cluster(ecs.cluster.as_str());
             let request = request.container_instance(ecs.arn.as_str()).set_next_token(token.take());
+            let request = request.set_desired_status(desired.clone());
             let output = request.send().await.map_err(|error| Fault::of("ListTasks", &error).blind())?;
             arns.extend(output.task_arns.ok_or(Blind::Empty)?);
             token = output.next_token.filter(|token| !token.is_empty());

@@ -96,6 +96,7 @@ fn tell(plan: &Value, ui: &Ui) -> anyhow::Result<()> {
         let (style, turn) = match of("turn").as_str() {
             "next" => (paint::DID, "next"),
             "later" => (paint::FAINT, "if that does not help"),
+            "skipped" => (paint::FAINT, "passed over"),
             "forbidden" => (paint::FAINT, "not in this mode, or not by the policy"),
             _ => (paint::FAINT, "not on this node, or tried already"),
         };

@@ -1,7 +1,7 @@
 //! What an operator is shown before a repair, and what his approval is bound to.
 
 use super::*;
-use crate::plan::preview::Turn::{Forbidden, Later, Never, Next};
+use crate::plan::preview::Turn::{Forbidden, Later, Never, Next, Skipped};
 use crate::plan::preview::{PlanId, Preview, Turn};
 
 fn shown(case: &Case, mode: Mode, asked: Option<Remedy>, tell: impl FnOnce(Seen) -> Seen) -> Result<Preview, String> {
@@ -60,10 +60,15 @@ fn a_well_node_has_an_empty_preview_and_an_unknown_one_none() {
 #[test]
 fn an_asked_remedy_comes_first_in_the_preview() {
     let preview = shown(&silent(), Mode::Replace, Some(Remedy::Replace), |seen| dead(seen).in_group()).unwrap();
-    assert_eq!(turns(&preview), [(Remedy::Reboot, Never), (Remedy::Replace, Next)]);
+    assert_eq!(turns(&preview), [(Remedy::Reboot, Skipped), (Remedy::Replace, Next)]);
     let plain = shown(&silent(), Mode::Replace, None, |seen| dead(seen).in_group()).unwrap();
     assert_eq!(turns(&plain), [(Remedy::Reboot, Next), (Remedy::Replace, Later)]);
     assert_ne!(plain.id(), preview.id());
+    let futile = shown(&silent(), Mode::Replace, Some(Remedy::RestartRuntime), |seen| dead(seen).in_group());
+    assert!(
+        futile.unwrap_err().ends_with("without --remedy the next one is reboot"),
+        "never another one than was asked for"
+    );
     let lower = shown(&silent(), Mode::Cycle, None, |seen| dead(seen).in_group()).unwrap();
     assert_eq!(turns(&lower), [(Remedy::Reboot, Next), (Remedy::Replace, Forbidden)]);
 }
