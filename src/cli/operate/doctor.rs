@@ -274,15 +274,11 @@ async fn ledger(ledger: &Ledger, nodes: &Nodes, now: Timestamp, lines: &mut Line
         }
     }
     if let Ok((_, bulletin)) = &standing {
-        match bulletin.baseline {
-            None => {
-                lines.warn("sweep", "no sweep has ended yet", "wait five minutes, then look at the schedule's rule");
-            }
-            Some(_) => {
-                let text =
-                    format!("it has counted {} nodes; the alarm sweep-missing tells when it ends", bulletin.fleet);
-                lines.ok("sweep", text);
-            }
+        if bulletin.baseline.is_some() {
+            let text = format!("it has counted {} nodes; the alarm sweep-missing tells when it ends", bulletin.fleet);
+            lines.ok("sweep", text);
+        } else {
+            lines.warn("sweep", "no sweep has ended yet", "wait five minutes, then look at the schedule's rule");
         }
         breaker(bulletin, lines);
     }
