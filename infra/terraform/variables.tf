@@ -90,7 +90,7 @@ variable "ecs_cluster_arns" {
 }
 
 variable "volume_key_arns" {
-  description = "ARNs of the customer keys of encrypted volumes. EC2 needs a grant for them to start an instance again, so a node with a volume under another customer key is not stopped. Empty names none."
+  description = "ARNs of the keys of encrypted volumes. EC2 needs a grant for a customer key to start an instance again, so a node with a volume under a key that is not named here is not stopped; the key that AWS manages (aws/ebs) is to be named, too. Empty names none."
   type        = list(string)
   default     = []
   nullable    = false
