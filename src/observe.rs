@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
 use crate::node::{
-    AutoScalingGroupName, AvailabilityZone, ClusterArn, CommandId, ContainerInstanceArn, DisplayName, DocumentName,
-    NodeId, ResourceName,
+    AutoScalingGroupName, ClusterArn, CommandId, ContainerInstanceArn, DocumentName, NodeId, ResourceName,
 };
 use crate::policy::Mode;
 use crate::time::secs_between;
 
+mod ec2;
 mod factors;
 mod health;
 mod look;
@@ -24,6 +24,7 @@ mod repair;
 pub(crate) mod samples;
 mod sessions;
 
+pub use ec2::{Check, Ec2, EventKind, InstanceState, Scheduled, StatusChecks, StopGates};
 pub use factors::{Common, Factor, Factors};
 pub use health::{ANSWER_FRESH_SECS, Health, PING_STALE_SECS, PROBE_FRESH_SECS, PROBE_LOST_SECS, Standing};
 pub use look::{Depth, Look, Spare, Succession, Successor};
@@ -195,107 +196,6 @@ impl Observation {
 /// Findings of one channel; empty when it was looked at and nothing was found.
 pub type Findings = Arc<[Finding]>;
 
-/// EC2's view of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Ec2 {
-    /// The instance's state.
-    pub state: InstanceState,
-    /// `LaunchTime`: changes with a stop and start, not with a reboot.
-    pub launched_at: Timestamp,
-    /// The system status check: the hardware below.
-    pub system_check: Check,
-    /// The instance status check: the operating system.
-    pub instance_check: Check,
-    /// The check of attached EBS volumes; undecided where it was not read.
-    pub volumes_check: Check,
-    /// What AWS has scheduled for it, the event that matters most; none: nothing, or nobody asked.
-    pub scheduled: Option<Scheduled>,
-    /// The `Name` tag.
-    pub name: Option<DisplayName>,
-    /// Where it runs.
-    pub zone: AvailabilityZone,
-    /// Defib's tags.
-    pub tags: Tags,
-    /// Who else repairs this instance.
-    pub manager: Option<Manager>,
-    /// What stands in the way of a stop and start.
-    pub stop: StopGates,
-}
-
-/// `InstanceState` of EC2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InstanceState {
-    /// Starting.
-    Pending,
-    /// Running; a reboot does not leave this state.
-    Running,
-    /// On its way down.
-    Stopping,
-    /// Stopped, and can be started.
-    Stopped,
-    /// On its way out.
-    ShuttingDown,
-    /// Gone for good.
-    Terminated,
-}
-
-/// A status check of EC2, or a health check of ECS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Check {
-    /// Passed.
-    Ok,
-    /// Failed.
-    Impaired,
-    /// Not decided: initializing, insufficient data, or not applicable.
-    Undecided,
-}
-
-/// What `DescribeInstanceStatus` says of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatusChecks {
-    /// `SystemStatus`.
-    pub system: Check,
-    /// `InstanceStatus`.
-    pub instance: Check,
-    /// `AttachedEbsStatus`.
-    pub volumes: Check,
-    /// Of `Events`, the open one that matters most.
-    pub scheduled: Option<Scheduled>,
-}
-
-impl StatusChecks {
-    /// Nothing is decided, and nothing planned.
-    pub const UNDECIDED: Self =
-        Self { system: Check::Undecided, instance: Check::Undecided, volumes: Check::Undecided, scheduled: None };
-}
-
-/// A scheduled event that is still to come, or in progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Scheduled {
-    /// What will be done.
-    pub kind: EventKind,
-    /// `NotBefore`.
-    pub not_before: Option<Timestamp>,
-}
-
-/// `Code` of a scheduled event, what ends the instance before what interrupts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EventKind {
-    /// `instance-retirement`.
-    Retirement,
-    /// `instance-stop`.
-    Stop,
-    /// `instance-reboot`, `system-reboot`.
-    Reboot,
-    /// `system-maintenance`.
-    Maintenance,
-    /// What is not known yet.
-    Other,
-}
-
 /// What Defib's tags on a resource say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Tags {
@@ -332,30 +232,6 @@ impl Manager {
             Self::EcsManagedInstances => "ECS Managed Instances",
         }
     }
-}
-
-/// What makes a stop and start impossible or harmful (facts/aws.md §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools, reason = "each is one independent answer of DescribeInstances")]
-pub struct StopGates {
-    /// The root device is an instance store: a stop is refused, a shutdown terminates.
-    pub instance_store_root: bool,
-    /// Data volumes on an instance store: a stop erases them.
-    pub instance_store_data: bool,
-    /// A Spot instance: a stop is refused, or the request is reopened elsewhere.
-    pub spot: bool,
-    /// `DisableApiStop`.
-    pub stop_protected: bool,
-    /// A public address that is not an Elastic IP: it changes.
-    pub public_address_changes: bool,
-    /// An Elastic IP: a stop and start keeps it, and it belongs to nobody once the instance is terminated.
-    pub elastic_address: bool,
-    /// A volume is encrypted under a key that the stack does not name: without a grant for it the instance does not start again.
-    pub volume_key: bool,
-    /// A `DryRun` of the stop was refused.
-    pub stop_denied: bool,
-    /// A `DryRun` of the start was refused: what stops would stay stopped.
-    pub start_denied: bool,
 }
 
 /// Systems Manager's view of a node.

@@ -30,6 +30,7 @@ use jiff::Timestamp;
 
 mod besides;
 mod elements;
+mod forged;
 mod gates;
 mod scenario;
 mod shrink;

@@ -273,10 +273,11 @@ impl Node {
         }
     }
 
-    /// The same, while the services that know its agents do not answer.
+    /// The same, while the services that know its agents answer with nothing. Throttled they would be the cause by themselves
+    /// (`service.unavailable`), and no remedy would hang on whether unknown counts as dead.
     pub(crate) fn look_blindly(&self, look: &Look, now: Timestamp) -> Observation {
         let mut seen = self.look(look, now);
-        let why = Blind::Throttled;
+        let why = Blind::Empty;
         (seen.ssm, seen.ecs, seen.probe) = (Fact::Unknown(why), Fact::Unknown(why), Fact::Unknown(why));
         seen
     }
