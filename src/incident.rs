@@ -125,7 +125,6 @@ impl Incident {
                 tasks: 0,
                 public_address_changes: false,
                 stop: StopGates::default(),
-                elastic_address: false,
                 services: Arc::default(),
                 factors: Arc::from([]),
             },
@@ -215,7 +214,6 @@ impl Incident {
             self.place.name.clone_from(&ec2.name);
             self.place.public_address_changes = ec2.stop.public_address_changes;
             self.place.stop = ec2.stop;
-            self.place.elastic_address = ec2.stop.elastic_address;
         }
         if let Some(ssm) = seen.ssm.known() {
             self.place.platform = ssm.platform;

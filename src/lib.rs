@@ -19,6 +19,7 @@ pub mod effect;
 pub mod engine;
 pub mod event;
 pub mod guard;
+mod hash;
 pub mod incident;
 pub mod ledger;
 pub mod node;

@@ -283,7 +283,6 @@ fn incident(phase: Phase) -> Incident {
             tasks: 11,
             public_address_changes: true,
             stop: StopGates::default(),
-            elastic_address: true,
             services: Arc::from(["web".parse().unwrap()]),
             factors: Arc::from([Factor::Subnet("subnet-0a1b".parse().unwrap())]),
         },

@@ -7,9 +7,7 @@ use jiff::Timestamp;
 use super::{GroupRefusal, NoWay, Refusal, Sight, StopRefusal};
 use crate::effect::Effect;
 use crate::incident::{Incident, Remedy};
-use crate::observe::{
-    ANSWER_FRESH_SECS, Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Probe, ProbeAnswer, Standing,
-};
+use crate::observe::{Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Standing, StopGates};
 use crate::policy::{AddressRule, Policy, SessionsRule};
 use crate::time::{after, secs_between};
 
@@ -60,8 +58,7 @@ pub fn sight(seen: &Observation) -> Result<(), Refusal> {
     seen_at_all(&seen.ec2, Sight::Ec2)?;
     seen_at_all(&seen.ssm, Sight::Ssm)?;
     // What the host answered just now says more than its connection, which then stays unread.
-    let answered = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
-        if secs_between(*sent_at, seen.at) <= ANSWER_FRESH_SECS);
+    let answered = seen.host_answered(seen.at);
     // Nor is it needed at no deeper look than this, where the host is asked next.
     let spared = |fact: Option<Blind>| seen.depth == Depth::Agents && fact == Some(Blind::NotRead);
     if let Some(ssm) = seen.ssm.known()
@@ -125,6 +122,23 @@ pub fn other_work(seen: &Observation, health: Health) -> Result<(), Refusal> {
     }
 }
 
+/// Whether nothing of an instance's own makes a stop and start impossible or harmful (facts/aws.md §4), whatever the policy says.
+///
+/// # Errors
+/// The refusal, with the first reason.
+pub fn stop(gates: StopGates) -> Result<(), Refusal> {
+    let reasons = [
+        (gates.instance_store_root, StopRefusal::InstanceStoreRoot),
+        (gates.instance_store_data, StopRefusal::InstanceStoreData),
+        (gates.spot, StopRefusal::Spot),
+        (gates.stop_protected, StopRefusal::StopProtected),
+        (gates.volume_key, StopRefusal::VolumeKey),
+        (gates.stop_denied, StopRefusal::StopDenied),
+        (gates.start_denied, StopRefusal::StartDenied),
+    ];
+    reasons.into_iter().find(|(stands, _)| *stands).map_or(Ok(()), |(_, why)| Err(Refusal::Stop { why }))
+}
+
 /// Whether a remedy can be carried out on this kind of node at all, as it answers now.
 ///
 /// # Errors
@@ -144,25 +158,7 @@ pub fn way(seen: &Observation, health: Health, remedy: Remedy) -> Result<(), Ref
     match remedy {
         Remedy::StopStart => {
             planted!(IgnoreStopGates => return Ok(()));
-            let stop = |why| Err(Refusal::Stop { why });
-            let gates = ec2.stop;
-            if gates.instance_store_root {
-                stop(StopRefusal::InstanceStoreRoot)
-            } else if gates.instance_store_data {
-                stop(StopRefusal::InstanceStoreData)
-            } else if gates.spot {
-                stop(StopRefusal::Spot)
-            } else if gates.stop_protected {
-                stop(StopRefusal::StopProtected)
-            } else if gates.volume_key {
-                stop(StopRefusal::VolumeKey)
-            } else if gates.stop_denied {
-                stop(StopRefusal::StopDenied)
-            } else if gates.start_denied {
-                stop(StopRefusal::StartDenied)
-            } else {
-                Ok(())
-            }
+            stop(ec2.stop)
         }
         Remedy::Replace => match &seen.asg {
             Fact::Known(_) => Ok(()),

@@ -126,7 +126,7 @@ pub struct Held {
     /// When that incident wants to be looked at next. While a function works, it gives back by itself; where this is long past,
     /// nobody works any more, and where the incident rests or is closed, a person must give it back.
     pub wake_at: Option<Timestamp>,
-    /// The incident is still worked on: neither closed nor at rest.
+    /// The incident is neither closed nor at rest, so that a working function gives back by itself (also one that waits for its turn).
     pub driven: bool,
     /// AWS shows it so; false: nobody could read that.
     pub confirmed: bool,
@@ -168,7 +168,7 @@ pub struct LeftOver {
     pub by_hand: String,
 }
 
-/// What is wrong with a ghost.
+/// What is wrong with what is left over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeftOverReason {
@@ -247,14 +247,17 @@ fn taken_at(incident: &Incident, hold: Hold) -> Option<Timestamp> {
 }
 
 fn by_hand(incident: &Incident, hold: Hold) -> String {
-    let node = incident.node;
+    let (node, region) = (incident.node, &incident.place.region);
     // A name that a shell would read as something else is left for the reader to fill in.
     let plain = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let group = || incident.place.group.as_ref().map(AutoScalingGroupName::as_str).filter(plain).unwrap_or("GROUP");
     match hold {
-        Hold::Stopped => format!("aws ec2 start-instances --instance-ids {node}"),
+        Hold::Stopped => format!("aws ec2 start-instances --region {region} --instance-ids {node}"),
         Hold::Standby => {
-            format!("aws autoscaling exit-standby --instance-ids {node} --auto-scaling-group-name {}", group())
+            format!(
+                "aws autoscaling exit-standby --region {region} --instance-ids {node} --auto-scaling-group-name {}",
+                group()
+            )
         }
         Hold::Draining => {
             let (cluster, arn) = match &incident.place.container_instance {
@@ -262,7 +265,7 @@ fn by_hand(incident: &Incident, hold: Hold) -> String {
                 None => ("CLUSTER", "CONTAINER_INSTANCE"),
             };
             format!(
-                "aws ecs update-container-instances-state --cluster {cluster} --container-instances {arn} --status ACTIVE"
+                "aws ecs update-container-instances-state --region {region} --cluster {cluster} --container-instances {arn} --status ACTIVE"
             )
         }
     }
@@ -278,14 +281,19 @@ pub fn left_over<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item =
     // Outside EC2 nobody can tell whether a machine is still there.
     for sighting in sightings.iter().filter(|sighting| sighting.node.is_instance()) {
         let Some((cluster, container_instance)) = &sighting.container_instance else { continue };
-        let gone = judged(&sighting.state, |state| state == InstanceState::Terminated);
-        let gone = if sighting.state == Fact::Absent { Some(true) } else { gone };
-        let runs = judged(&sighting.state, |state| state == InstanceState::Running);
+        let (gone, runs) = match &sighting.state {
+            Fact::Absent | Fact::Known(InstanceState::Terminated) => (true, false),
+            Fact::Known(InstanceState::Running) => (false, true),
+            Fact::Known(
+                InstanceState::Pending | InstanceState::Stopping | InstanceState::Stopped | InstanceState::ShuttingDown,
+            )
+            | Fact::Unknown(_) => (false, false),
+        };
         let registered = judged(&sighting.ecs, |status| status != EcsStatus::Inactive);
-        let why = match (registered, gone, runs) {
-            (Some(true), Some(true), _) => LeftOverReason::InstanceGone,
-            (Some(false), _, Some(true)) => LeftOverReason::Deregistered,
-            _ => continue,
+        let why = match registered {
+            Some(true) if gone => LeftOverReason::InstanceGone,
+            Some(false) if runs => LeftOverReason::Deregistered,
+            Some(_) | None => continue,
         };
         let arn = container_instance.id();
         let name = cluster.name();
@@ -301,7 +309,8 @@ pub fn left_over<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item =
             incident: incidents.iter().filter(ended).map(|incident| incident.id).max(),
             by_hand: match why {
                 LeftOverReason::InstanceGone => {
-                    format!("aws ecs deregister-container-instance --cluster {name} --container-instance {arn} --force")
+                    let region = cluster.as_str().split(':').nth(3).unwrap_or("REGION");
+                    format!("aws ecs deregister-container-instance --region {region} --cluster {name} --container-instance {arn} --force")
                 }
                 LeftOverReason::Deregistered => format!(
                     "restart its ECS agent once /var/lib/ecs/data/agent.db is moved aside, or replace {}",

@@ -39,15 +39,12 @@ pub struct Place {
     pub platform: Platform,
     /// Tasks on it when it was last seen.
     pub tasks: u32,
-    /// It has a public address that a stop and start changes.
+    /// It has a public address that a stop and start changes. Of its own beside `stop`, since older records have only this.
     #[serde(default)]
     pub public_address_changes: bool,
     /// What forbids to stop and start it.
     #[serde(default, skip_serializing_if = "nothing_bars")]
     pub stop: StopGates,
-    /// It has an Elastic IP, which a replacement leaves behind.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub elastic_address: bool,
     /// The services that had tasks on it, the first few.
     #[serde(default, skip_serializing_if = "no_services")]
     pub services: Arc<[ResourceName]>,

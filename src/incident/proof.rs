@@ -93,7 +93,10 @@ impl Proof {
                 Some((_, at, now)) if boot.is_some() && now.is_some() && boot != now => {
                     Self::Booted { at, new_id: true }
                 }
-                Some((_, at, _)) if at > acted_at => Self::Booted { at, new_id: false },
+                // The clock counts only where the ids of both boots are not known; equal ones are the same boot.
+                Some((_, at, now)) if at > acted_at && (boot.is_none() || now.is_none()) => {
+                    Self::Booted { at, new_id: false }
+                }
                 Some(_) | None => Self::BackAfterReboot { pinged_at },
             }),
             Remedy::StopStart => seen.ec2.known().map(|ec2| Self::Launched { at: ec2.launched_at }),

@@ -130,15 +130,19 @@ impl Observation {
             if secs_between(*sent_at, self.at) <= PROBE_LOST_SECS)
     }
 
+    /// Whether the host answered our probe so lately that this outweighs what is read from elsewhere.
+    #[must_use]
+    pub fn host_answered(&self, now: Timestamp) -> bool {
+        matches!(self.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
+            if secs_between(*sent_at, now) <= ANSWER_FRESH_SECS)
+    }
+
     /// Whether the SSM agent's connection may stay unread: the host has answered our probe just now, or is sent one next whatever the
     /// connection is; or the agent has not pinged for long, which makes it suspect either way. `answers` says whether it pinged lately.
     #[must_use]
     pub fn may_spare_connection(&self, answers: bool, look: &Look, now: Timestamp) -> bool {
         let age_secs = self.probe.known().map(|probe| secs_between(probe.sent_at, now));
-        let told = match self.probe.known() {
-            Some(Probe { answer: ProbeAnswer::Answered { .. }, .. }) => age_secs <= Some(ANSWER_FRESH_SECS),
-            Some(Probe { answer: ProbeAnswer::Pending | ProbeAnswer::Undelivered, .. }) | None => false,
-        };
+        let told = self.host_answered(now);
         // A probe that is as old as this says nothing any more.
         let over = look.probe.is_none() || age_secs > Some(PROBE_FRESH_SECS);
         if !look.close {

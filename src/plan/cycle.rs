@@ -30,8 +30,9 @@ const FENCE_SECS: i64 = 20 * 60;
 const GIVE_BACK_SECS: i64 = 3_600;
 /// Between two looks at a state that is changing, in seconds.
 const LOOK_SECS: i64 = 15;
-/// When to look first whether an instance has stopped, and whether it runs again, in seconds: a sick one takes a minute and more.
+/// When to look first whether an instance has stopped, in seconds: a sick one takes a minute and more.
 const STOP_LOOK_SECS: i64 = 90;
+/// When to look first whether it runs again, in seconds: for the same reason.
 const START_LOOK_SECS: i64 = 75;
 /// When to look first whether it is terminated, in seconds: nobody waits for that but its registration.
 const FENCE_LOOK_SECS: i64 = 120;
@@ -390,7 +391,7 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
         Some(InstanceState::Stopped) => {
             draft.note(Event::Reached(Milestone::Stopped));
             planted!(LeaveStopped => return draft.finish(Ending::DoesNotStart));
-            start_again(draft, remedy)
+            start_again(draft)
         }
         // It ran so long after the call: the call was lost, or somebody started it. A look from right after the call proves
         // nothing, however late it is weighed.
@@ -404,7 +405,15 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
         }
         // Stuck on its way down, or not to be seen for so long.
         Some(InstanceState::Stopping) | None if now >= deadline => draft.finish(Ending::DoesNotStart),
-        _ => {
+        // What others terminate meanwhile is judged before this.
+        Some(
+            InstanceState::Running
+            | InstanceState::Pending
+            | InstanceState::Stopping
+            | InstanceState::ShuttingDown
+            | InstanceState::Terminated,
+        )
+        | None => {
             let wake = draft.in_secs(later_secs(&draft, &intent));
             draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
         }
@@ -412,21 +421,21 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
 }
 
 /// Starts what we stopped.
-pub(super) fn start_again(draft: Draft<'_>, remedy: Remedy) -> Plan {
+pub(super) fn start_again(draft: Draft<'_>) -> Plan {
     let deadline = after(draft.now, START_TELL_SECS);
-    start(draft, remedy, deadline)
+    start(draft, deadline)
 }
 
 /// The same, once, of what a person was told of already.
-pub(super) fn try_to_start(draft: Draft<'_>, remedy: Remedy) -> Plan {
+pub(super) fn try_to_start(draft: Draft<'_>) -> Plan {
     let deadline = after(draft.now, START_TRY_SECS);
-    start(draft, remedy, deadline)
+    start(draft, deadline)
 }
 
-fn start(mut draft: Draft<'_>, remedy: Remedy, deadline: Timestamp) -> Plan {
+fn start(mut draft: Draft<'_>, deadline: Timestamp) -> Plan {
     let intent = draft.intend(Effect::Start);
     let wake = draft.in_secs(START_LOOK_SECS);
-    draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+    draft.go(Phase::Treating { intent, remedy: Remedy::StopStart, deadline }, Some(wake))
 }
 
 fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: Timestamp) -> Plan {
@@ -447,7 +456,7 @@ fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
     if now >= until && !lately {
         // Nobody has looked for so long that another try goes first; whether it helped is told right after it.
         if state == Some(InstanceState::Stopped) && secs_between(intent.committed_at, now) > START_TELL_SECS {
-            return start(draft, remedy, deadline);
+            return start(draft, deadline);
         }
         return draft.finish(Ending::DoesNotStart);
     }
@@ -457,7 +466,7 @@ fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
     // Refused, or accepted and stopped again, as EC2 does where it finds no capacity only afterwards.
     let due = start_due(&draft, &intent);
     if now > due {
-        return start(draft, remedy, deadline);
+        return start(draft, deadline);
     }
     let wake = if refused { due.min(deadline) } else { soon };
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))

@@ -30,7 +30,7 @@ impl Draft<'_> {
         planted!(LeaveInStandby => if holds.standby { return self.finish(ending); });
         planted!(ForgetDrain => if holds.draining && !holds.standby && !holds.stopped { return self.finish(ending); });
         if holds.stopped {
-            return cycle::start_again(self, super::Remedy::StopStart);
+            return cycle::start_again(self);
         }
         if holds.standby {
             // Left with a sick node, Standby would let the group terminate it: it stays, and a person is told (S14).
@@ -149,7 +149,7 @@ pub(super) fn resting(
     let stopped = stopped && !crate::plants::on(crate::plants::Plant::StartOnce);
     if draft.next.holds.stopped && stopped && (due || starts(&draft) < STARTS_MAX) {
         // A person was told, and capacity may be back: a node that we stopped is not left so (S14).
-        return cycle::try_to_start(draft, Remedy::StopStart);
+        return cycle::try_to_start(draft);
     }
     if still_drained(&draft, seen) && (due || tries(&draft) < TRIES_MAX) {
         // A person was told, and ECS may accept it now: one call, and the next one at the next look.

@@ -16,7 +16,7 @@ use crate::guard::{Refusal, Sight, calendar, fleet, gates, mode, ownership, shar
 use crate::incident::{AttemptResult, Ending, Event, Phase, ProbeSent, Remedy};
 use crate::observe::{
     ANSWER_FRESH_SECS, Blind, Connection, Depth, Fact, Health, InvocationStatus, Observation, PROBE_FRESH_SECS,
-    PROBE_LOST_SECS, Probe, ProbeAnswer, Standing,
+    PROBE_LOST_SECS, ProbeAnswer, Standing,
 };
 use crate::policy::Mode;
 use crate::ports::{KillSwitch, Quarantine, Rails};
@@ -115,9 +115,7 @@ pub(super) fn examine(
         return well(draft, seen, found);
     }
     // What the host itself said just now outweighs a console; without it, the console is read before anything is decided.
-    let host_told = matches!(seen.probe.known(), Some(Probe { sent_at, answer: ProbeAnswer::Answered { .. } })
-        if secs_between(*sent_at, now) <= ANSWER_FRESH_SECS);
-    if !host_told && seen.depth < Depth::Cause {
+    if !seen.host_answered(now) && seen.depth < Depth::Cause {
         return draft.deeper(Depth::Cause);
     }
     draft.next.looks = draft.next.looks.saturating_add(1);

@@ -155,7 +155,7 @@ pub fn open(signal: &Signal, seen: &Observation, loaded: &Loaded, context: &Cont
     Opening::Open(Box::new(draft.stay(Some(until))))
 }
 
-/// What was told of a session is told again after so many seconds.
+/// What was told of a session is told again after so many seconds: people try a session again and again, and one word an hour is enough.
 const SESSION_TOLD_SECS: i64 = 3_600;
 
 /// Whether the host of a node that is well may be asked why a session to it was refused.
@@ -231,7 +231,9 @@ pub(super) fn down_since(seen: &Observation, now: Timestamp) -> Timestamp {
     let by_ecs = seen.ecs.known().and_then(|ecs| ecs.impaired_since);
     let by_ssm = match health.ssm {
         crate::observe::Standing::Suspect | crate::observe::Standing::Ill => seen.ssm.known().map(|ssm| ssm.last_ping),
-        _ => None,
+        crate::observe::Standing::Well | crate::observe::Standing::NotPresent | crate::observe::Standing::Unknown => {
+            None
+        }
     };
     [by_ecs, by_ssm].into_iter().flatten().min().unwrap_or(now).min(now)
 }

@@ -11,7 +11,7 @@ use super::{acted_before, examine};
 use crate::effect::IntentState;
 use crate::engine::Context;
 use crate::event::{SignalKind, SweptAgent};
-use crate::guard::{Refusal, ownership};
+use crate::guard::ownership;
 use crate::incident::{Approval, Ask, Ending, Event, Incident, OperatorWord, Phase, Remedy, Said, Symptom};
 use crate::observe::{Health, Look, Observation, Standing};
 use crate::policy::Policy;
@@ -99,11 +99,7 @@ pub(super) fn drafted<'a>(
         return Err("the node is well: there is nothing to fix".to_owned());
     }
     ownership::check(seen).map_err(|refusal| refusal.to_string())?;
-    match rails.switch {
-        crate::ports::KillSwitch::Running => {}
-        crate::ports::KillSwitch::Paused => return Err(Refusal::Paused.to_string()),
-        crate::ports::KillSwitch::Unreadable => return Err(Refusal::PauseUnreadable.to_string()),
-    }
+    examine::running(rails).map_err(|refusal| refusal.to_string())?;
     if let Some(Err(refusal)) = remedy.map(|remedy| examine::free_of_quarantine(rails, remedy)) {
         return Err(refusal.to_string());
     }

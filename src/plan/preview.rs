@@ -14,6 +14,7 @@ use super::{examine, operator};
 use crate::diagnose::{Cause, diagnose};
 use crate::engine::Context;
 use crate::guard::{Refusal, gates, mode, ownership};
+use crate::hash::fnv1a;
 use crate::incident::{Incident, IncidentId, Remedy};
 use crate::node::NodeId;
 use crate::observe::{Health, Look, Observation, Standing};
@@ -129,12 +130,7 @@ impl Preview {
     pub fn id(&self) -> PlanId {
         let mut text = vec![format!("{} {} {} {:?}", self.node, self.mode, self.cause, self.asked)];
         text.extend(self.rungs.iter().map(|rung| format!("{}={}", rung.remedy, rung.turn.as_str())));
-        // FNV-1a: it tells plans apart that differ by chance, and it is the same in every build.
-        PlanId(
-            text.join(" ")
-                .bytes()
-                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)),
-        )
+        PlanId(fnv1a(text.join(" ").bytes()))
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::draft::{Draft, Plan};
 use super::examine;
-use crate::diagnose::{Cause, Finding, Severity};
+use crate::diagnose::{Cause, Severity};
 use crate::effect::Effect;
 use crate::guard::mode::{self, Reach};
 use crate::guard::{Refusal, ownership};
@@ -309,17 +309,12 @@ impl Host<'_> {
 fn host(seen: &Observation, since: Timestamp) -> Option<Host<'_>> {
     match seen.probe.known() {
         Some(Probe { sent_at, answer: ProbeAnswer::Answered { booted_at, boot, findings } }) if *sent_at > since => {
-            let is = |finding: &Finding, causes: &[Cause]| {
-                finding.severity != Severity::Noise && causes.contains(&finding.cause)
+            let says = |causes: &[Cause]| {
+                findings.iter().any(|finding| finding.severity != Severity::Noise && causes.contains(&finding.cause))
             };
             let full = [Cause::HostDiskFull, Cause::HostInodesExhausted];
             let dead = [Cause::RuntimeDockerDown, Cause::RuntimeDockerHung, Cause::RuntimeStorageCorrupt];
-            Some(Host {
-                booted_at: *booted_at,
-                boot: boot.as_ref(),
-                room: !findings.iter().any(|finding| full.contains(&finding.cause)),
-                docker: !findings.iter().any(|finding| is(finding, &dead)),
-            })
+            Some(Host { booted_at: *booted_at, boot: boot.as_ref(), room: !says(&full), docker: !says(&dead) })
         }
         Some(_) | None => None,
     }

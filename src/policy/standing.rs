@@ -112,8 +112,7 @@ impl DocumentHash {
     /// The hash of a text.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Self(text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+        Self(crate::hash::fnv1a(text.bytes()))
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn side_effects(story: &Story<'_>) -> Option<String> {
             story.with_sessions(format!("{}; its public IP is not elastic and changed", story.moved()))
         }
         Remedy::StopStart => story.with_sessions(story.moved()),
-        Remedy::Replace if story.incident.place.elastic_address => {
+        Remedy::Replace if story.incident.place.stop.elastic_address => {
             "the old instance and its disks are gone; its tasks run elsewhere; its Elastic IP belongs to no instance now".to_owned()
         }
         Remedy::Replace => "the old instance and its disks are gone; its tasks run elsewhere".to_owned(),

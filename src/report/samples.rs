@@ -59,7 +59,6 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
                 tasks: 0,
                 public_address_changes: true,
                 stop: StopGates::default(),
-                elastic_address: false,
                 services: Arc::default(),
                 factors: Arc::from([]),
             },

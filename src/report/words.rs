@@ -1,7 +1,7 @@
 //! Words for outcomes and remedies, and the two sentences that every report begins with.
 
 use crate::diagnose::{Cause, please};
-use crate::guard::{Refusal, StopRefusal, WorkloadRefusal};
+use crate::guard::{Refusal, StopRefusal, WorkloadRefusal, gates};
 use crate::incident::{Ending, Incident, Outcome, Remedy};
 use crate::observe::Platform;
 
@@ -286,12 +286,7 @@ fn barred(incident: &Incident) -> Vec<String> {
         return vec!["outside EC2 there is only Run Command".to_owned()];
     }
     let place = &incident.place;
-    let stop = |is: bool, why: StopRefusal| is.then(|| Refusal::Stop { why }.to_string());
-    let gates = place.stop;
-    let stop = stop(gates.instance_store_root, StopRefusal::InstanceStoreRoot)
-        .or_else(|| stop(gates.instance_store_data, StopRefusal::InstanceStoreData))
-        .or_else(|| stop(gates.spot, StopRefusal::Spot))
-        .or_else(|| stop(gates.stop_protected, StopRefusal::StopProtected));
+    let stop = gates::stop(place.stop).err().map(|refusal| refusal.to_string());
     let no_shell = (place.platform == Platform::Bottlerocket).then(|| "the host has no shell".to_owned());
     let no_group = place.group.is_none().then(|| "it is in no Auto Scaling group".to_owned());
     [no_shell, stop, no_group].into_iter().flatten().collect()

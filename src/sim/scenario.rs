@@ -478,25 +478,13 @@ fn node_setting(spec: MachineSpec, setting: &str) -> Result<MachineSpec, String>
         "hybrid" => spec.hybrid(),
         "spot" => spec.spot(),
         "instance-store" => spec.on_instance_store(),
-        "instance-store-data"
-        | "stop-protected"
-        | "volume-key"
-        | "stop-denied"
-        | "start-denied"
-        | "public-address"
-        | "elastic-address" => {
-            let mut stop = spec.stop;
-            match key {
-                "instance-store-data" => stop.instance_store_data = true,
-                "stop-protected" => stop.stop_protected = true,
-                "volume-key" => stop.volume_key = true,
-                "stop-denied" => stop.stop_denied = true,
-                "start-denied" => stop.start_denied = true,
-                "public-address" => stop.public_address_changes = true,
-                _ => stop.elastic_address = true,
-            }
-            spec.with_stop_gates(stop)
-        }
+        "instance-store-data" => spec.barred(|stop| stop.instance_store_data = true),
+        "stop-protected" => spec.barred(|stop| stop.stop_protected = true),
+        "volume-key" => spec.barred(|stop| stop.volume_key = true),
+        "stop-denied" => spec.barred(|stop| stop.stop_denied = true),
+        "start-denied" => spec.barred(|stop| stop.start_denied = true),
+        "public-address" => spec.barred(|stop| stop.public_address_changes = true),
+        "elastic-address" => spec.barred(|stop| stop.elastic_address = true),
         "subnet" => spec.sharing(Factor::Subnet(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "endpoint" => spec.sharing(Factor::Endpoint(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),
         "role" => spec.sharing(Factor::Role(value.parse().map_err(|e: crate::node::BadName| e.to_string())?)),

@@ -348,13 +348,9 @@ fn ends(heals: Heals, cause: Cause) -> bool {
     }
 }
 
-/// The same number for lines that differ in figures only (FNV-1a).
+/// The same number for lines that differ in figures only.
 fn shape(line: &str) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in line.bytes().take(512).filter(|byte| !byte.is_ascii_digit()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    hash
+    crate::hash::fnv1a(line.bytes().take(512).filter(|byte| !byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ mod tests {
             let mut expected = tale.incident.clone();
             (expected.ecs_down, expected.shared, expected.allowed, expected.acted_before) = (None, None, None, None);
             (expected.proofs, expected.repair, expected.boot) = (Vec::new(), None, None);
-            (expected.place.elastic_address, expected.place.services) = (false, std::sync::Arc::from([]));
+            expected.place.services = std::sync::Arc::from([]);
             expected.place.stop = crate::observe::StopGates::default();
             assert_eq!(older, expected, "{name}");
         }

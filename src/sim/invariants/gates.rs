@@ -17,7 +17,18 @@ impl Inspector {
         match landing.sent.effect {
             Effect::Stop => self.never_stopped_in_vain(landing),
             Effect::Terminate => self.never_against_the_group(landing),
-            _ => {}
+            Effect::Probe
+            | Effect::FreeDisk
+            | Effect::RestartSsmAgent
+            | Effect::RestartEcsAgent
+            | Effect::RestartRuntime
+            | Effect::Drain
+            | Effect::Activate
+            | Effect::EnterStandby
+            | Effect::ExitStandby
+            | Effect::Reboot
+            | Effect::Start
+            | Effect::Deregister => {}
         }
         self.never_on_what_a_drain_left(landing);
     }

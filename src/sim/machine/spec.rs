@@ -174,10 +174,10 @@ impl MachineSpec {
         self
     }
 
-    /// With this in the way of a stop and start.
+    /// With one more thing in the way of a stop and start.
     #[must_use]
-    pub fn with_stop_gates(mut self, stop: StopGates) -> Self {
-        self.stop = stop;
+    pub fn barred(mut self, bar: impl FnOnce(&mut StopGates)) -> Self {
+        bar(&mut self.stop);
         self
     }
 
