@@ -357,6 +357,9 @@ pub struct Shelve {
     pub news: News,
 }
 
+/// How long a node may be muted, in seconds: at least a minute and at most ninety days.
+pub const MUTE_SECS: std::ops::RangeInclusive<i64> = 60..=90 * 86_400;
+
 /// A change to a switch that an operator asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Switch {

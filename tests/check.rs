@@ -114,7 +114,7 @@ fn impaired_volumes_and_a_retirement_are_why_a_node_is_silent() {
 }
 
 #[test]
-fn every_check_of_the_api_has_a_line() {
+fn what_only_this_command_reads_has_its_lines() {
     let desk = Desk::open();
     let (told, _) = desk.told(WELL);
     let ids: Vec<&str> = told["checks"].as_array().unwrap().iter().map(|line| line["id"].as_str().unwrap()).collect();

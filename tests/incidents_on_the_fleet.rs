@@ -192,7 +192,7 @@ fn a_node_without_a_role_is_told_and_not_treated() {
     let signal = edge.swept(SweptAgent::Ssm);
     let lived = edge.live(signal, PASSES_MAX);
     lived.tell("a node without a role");
-    assert!(matches!(lived.outcome, Some(Outcome::NotOurs | Outcome::Blocked) | None), "{:?}", lived.outcome);
+    assert_eq!(lived.rests_for(), Some(Outcome::NeedsHuman), "{:?}", lived.outcome);
     assert_eq!(edge.landed(), [""; 0]);
 }
 

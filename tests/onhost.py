@@ -171,7 +171,7 @@ def play_repair(number, case, folder, keys, scripts):
     shell = SHELLS[number % 2]
     faults, seen, took = hands.play(f"{prefix()}r{number}", case, folder, keys, scripts, diagnosed, shell)
     became = f"{case.before or 'healthy'} -> {case.after or 'healthy'}"
-    line = f"{'FAILED' if faults else 'ok    '} {case.remedy}: {case.name} ({case.layout}), {became}, exit {case.code} {took:5.1f} s"
+    line = f"{'FAILED' if faults else 'ok    '} {case.remedy}: {case.name} ({case.layout}), {became}, exit {case.code} {took or 0.0:5.1f} s"
     if faults:
         line += "".join(f"\n         {fault}" for fault in faults) + "".join(f"\n         | {one}" for one in seen)
     return not faults, line
@@ -198,6 +198,8 @@ def play_plant(number, plant, folder, keys, scripts):
     case = story(plant, REPAIRS)
     ill = scripts | {"repair": planted(plant, scripts["repair"])}
     faults, _, took = hands.play(f"{prefix()}p{number}", case, folder, keys, ill, diagnosed)
+    if took is None:
+        return False, f"FAILED {plant.name}: the host came to no repair: {faults[0]}"
     line = f"{'ok    ' if faults else 'FAILED'} {plant.name} ({plant.remedy}) {took:5.1f} s"
     return bool(faults), line + f"\n         {faults[0] if faults else 'was not caught by: ' + plant.story}"
 

@@ -2,6 +2,8 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // So may helpers of tests.
 
+mod from_outside;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,20 +13,9 @@ use defib::policy::settings::SETTINGS;
 use defib::policy::yaml::read;
 use defib::policy::{Policy, schema};
 
+use from_outside::{defib, out};
+
 const EXAMPLE: &str = "infra/policy.example.yaml";
-
-fn defib(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_defib"))
-        .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
-}
-
-fn out(ran: &Output) -> String {
-    String::from_utf8(ran.stdout.clone()).unwrap()
-}
 
 fn json(ran: &Output) -> serde_json::Value {
     serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"))

@@ -2,8 +2,10 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // The helpers of a test may panic, too.
 
+mod from_outside;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use defib::event::Signal;
@@ -15,18 +17,7 @@ use defib::sim::scenario::Scenario;
 use defib::sim::{stage, transcript};
 use serde_json::Value;
 
-fn defib(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_defib"))
-        .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
-}
-
-fn out(ran: &Output) -> String {
-    String::from_utf8(ran.stdout.clone()).unwrap()
-}
+use from_outside::{defib, out};
 
 fn errors(ran: &Output) -> String {
     String::from_utf8(ran.stderr.clone()).unwrap()

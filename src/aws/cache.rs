@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::observe::asg::Seen as Members;
 use super::observe::census::Census;
+use super::observe::rehearsal::Rehearsal;
 use super::observe::ssm::Row as SsmRow;
 use super::observe::vpc::Around;
 use crate::diagnose::identity::{HostManagement, Profile, Role};
@@ -101,7 +102,7 @@ pub(super) struct Cache {
     /// Whether a volume of it is encrypted under a key that the stack does not name.
     pub volume_keys: Kept<NodeId, bool>,
     /// Whether AWS would accept a stop and a start, by `DryRun`.
-    pub rehearsals: Kept<NodeId, (bool, bool)>,
+    pub rehearsals: Kept<(NodeId, Rehearsal), (bool, bool)>,
     /// Instances in trouble, for the look that follows a probe.
     pub instances: Kept<NodeId, Instance>,
     /// Their container instances, for the same.
@@ -172,7 +173,8 @@ impl Cache {
         let node = target.node;
         self.instances.forget(&node);
         self.container_instances.forget(&node);
-        self.rehearsals.forget(&node);
+        self.rehearsals.forget(&(node, Rehearsal::Start));
+        self.rehearsals.forget(&(node, Rehearsal::Both));
         if let Some((_, arn)) = &target.container_instance {
             self.workloads.forget(arn);
         }

@@ -51,7 +51,7 @@ mod ec2;
 mod ecs;
 mod identity;
 mod probe;
-mod rehearsal;
+pub(super) mod rehearsal;
 pub(super) mod ssm;
 mod successor;
 mod take;

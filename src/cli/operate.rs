@@ -3,8 +3,11 @@
 
 use std::process::ExitCode;
 
+use crate::event::Excerpt;
 use crate::incident::{IncidentId, Remedy};
 use crate::node::NodeId;
+use crate::ports::MUTE_SECS;
+use crate::time;
 
 use super::{Global, Ui};
 
@@ -25,6 +28,13 @@ pub(super) struct Which {
     /// The function of the deployment; without it that of `DEFIB_FUNCTION`, else the only one in the account and region.
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
+}
+
+/// Which deployment is meant, and who asks it for something.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Asker {
+    #[command(flatten)]
+    which: Which,
     /// Who asks, for the incident's history; without it, whoever the credentials belong to.
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
@@ -43,7 +53,7 @@ pub(super) struct FixArgs {
     #[arg(long)]
     approve: bool,
     #[command(flatten)]
-    which: Which,
+    asker: Asker,
 }
 
 /// List incidents: those that are open, or with --all also those that ended in the last ninety days.
@@ -76,7 +86,7 @@ pub(super) struct IncidentArgs {
     #[arg(value_name = "ID")]
     id: IncidentId,
     #[command(flatten)]
-    which: Which,
+    asker: Asker,
 }
 
 /// A node.
@@ -86,7 +96,7 @@ pub(super) struct NodeArgs {
     #[arg(value_name = "NODE")]
     node: NodeId,
     #[command(flatten)]
-    which: Which,
+    asker: Asker,
 }
 
 /// A node, and for how long.
@@ -99,7 +109,7 @@ pub(super) struct MuteArgs {
     #[arg(long = "for", value_name = "D", value_parser = span)]
     secs: i64,
     #[command(flatten)]
-    which: Which,
+    asker: Asker,
 }
 
 /// A deployment, or what is left of one.
@@ -116,7 +126,7 @@ pub(super) struct DoctorArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct OnlyArgs {
     #[command(flatten)]
-    which: Which,
+    asker: Asker,
 }
 
 /// What is wanted of a deployment.
@@ -136,23 +146,15 @@ pub(super) enum Wanted<'a> {
     Doctor(&'a DoctorArgs),
 }
 
-/// A span of time as people write it: a number with s, m, h or d.
+/// How long a node is muted.
 fn span(text: &str) -> Result<i64, String> {
-    let wrong = || format!("expected a span as in 90m, 8h or 7d, not {:?}", text.chars().take(20).collect::<String>());
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let secs: i64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    let number: i64 = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
-    number
-        .checked_mul(secs)
-        .filter(|secs| (60..=90 * 86_400).contains(secs))
-        .ok_or_else(|| "a node is muted for at least a minute and at most ninety days".to_owned())
+    let secs =
+        time::span(text).ok_or_else(|| format!("expected a span as in 90m, 8h or 7d, not {}", Excerpt::of(text)))?;
+    if MUTE_SECS.contains(&secs) {
+        Ok(secs)
+    } else {
+        Err("a node is muted for at least a minute and at most ninety days".to_owned())
+    }
 }
 
 /// Without the SDK nobody can be asked.

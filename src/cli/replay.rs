@@ -373,7 +373,27 @@ fn refusals(incident: &Incident) -> Vec<&Refusal> {
     let waits = incident.history.iter().filter_map(|entry| match &entry.event {
         Event::Parked(refusal) => Some(refusal),
         Event::Closed(Ending::Refused { refusal } | Ending::WaitedTooLong { refusal }) => Some(refusal),
-        _ => None,
+        Event::Told(_)
+        | Event::InvocationRead(_)
+        | Event::Looked { .. }
+        | Event::HoldDownOver { .. }
+        | Event::ProbeAnswered { .. }
+        | Event::ProbeUndelivered
+        | Event::Diagnosed { .. }
+        | Event::Chosen { .. }
+        | Event::Done(_)
+        | Event::Refused(_)
+        | Event::Expired(_)
+        | Event::Burned(_)
+        | Event::HostRefused { .. }
+        | Event::Drained { .. }
+        | Event::SessionsCut { .. }
+        | Event::Reached(_)
+        | Event::Ended { .. }
+        | Event::Unparked
+        | Event::Operator(_)
+        | Event::Reminded
+        | Event::Closed(_) => None,
     });
     let mut told: Vec<&Refusal> = Vec::new();
     for refusal in waits {

@@ -74,7 +74,7 @@ impl EventKind {
 /// The gates and EC2's view, check by check.
 #[must_use]
 pub fn lines(seen: &Observation, hardware: &Hardware, policy: &Policy, now: Timestamp) -> Vec<CheckLine> {
-    let mut lines = vec![kind(seen), state(seen)];
+    let mut lines = vec![now_true(seen, now), kind(seen), state(seen)];
     lines.extend(planned(seen));
     let Some(ec2) = seen.ec2.known() else { return lines };
     lines.push(match gates::launch_grace(seen, policy, now) {
@@ -90,6 +90,19 @@ pub fn lines(seen: &Observation, hardware: &Hardware, policy: &Policy, now: Time
     lines.push(events(hardware, now));
     lines.push(recovery(seen, hardware));
     lines
+}
+
+/// Whether what an event told of is still so. It comes first, as it does before anything is done (facts/checks.md G01).
+fn now_true(seen: &Observation, now: Timestamp) -> CheckLine {
+    let id = "G01";
+    let health = Health::of(seen, now);
+    if health.is_well() {
+        CheckLine::ok(id, "its agents answer now: what told of trouble is over")
+    } else if health.is_ill() {
+        CheckLine::warn(id, "an agent does not answer now: what told of trouble still holds", "see the lines that fail")
+    } else {
+        CheckLine::unknown(id, "whether its agents answer now is not certain")
+    }
 }
 
 fn kind(seen: &Observation) -> CheckLine {
@@ -333,7 +346,15 @@ mod tests {
         let odd: Vec<&CheckLine> = all.iter().filter(|line| line.verdict != Mark::Ok).collect();
         assert!(odd.is_empty(), "{odd:?}");
         let ids: Vec<&str> = all.iter().map(|line| line.id).collect();
-        assert_eq!(ids, ["G10", "G02", "G03", "G04", "G05", "G12", "E01", "E02", "E03", "E04", "E09"]);
+        assert_eq!(ids, ["G01", "G10", "G02", "G03", "G04", "G05", "G12", "E01", "E02", "E03", "E04", "E09"]);
+    }
+
+    #[test]
+    fn whether_trouble_is_over_comes_first() {
+        let told = |seen: &Seen| line(seen, &fine(), "G01");
+        assert!(told(&seen(noon())).starts_with("OK"));
+        assert!(told(&seen(noon()).ssm_silent()).starts_with("WARN"));
+        assert!(told(&seen(noon()).with(|seen| seen.ssm = Fact::Unknown(Blind::Throttled))).starts_with("UNKNOWN"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::sim::ailment::Ailment;
 use crate::sim::machine::{Machine, moment};
 
 mod facts;
-mod filter;
+pub(super) mod filter;
 mod network;
 mod power;
 mod status;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Fleet;
+use super::ec2::filter::fits;
 use super::protocol::{Call, Input, Service};
 use crate::node::NodeId;
 
@@ -122,36 +123,7 @@ impl Role {
 
 /// Whether a text fits a pattern with `*` and `?`.
 fn like(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    // The places in the pattern that the text read so far can have reached.
-    let mut reached = vec![false; pattern.len().saturating_add(1)];
-    let past_stars = |reached: &mut Vec<bool>| {
-        for (at, wanted) in pattern.iter().enumerate() {
-            if *wanted == '*' && reached.get(at) == Some(&true) {
-                reached.splice(at.saturating_add(1)..at.saturating_add(2), [true]);
-            }
-        }
-    };
-    reached.splice(0..1, [true]);
-    past_stars(&mut reached);
-    for read in text {
-        let mut next = vec![false; reached.len()];
-        for (at, wanted) in pattern.iter().enumerate() {
-            if reached.get(at) != Some(&true) {
-                continue;
-            }
-            let to = match wanted {
-                '*' => at,
-                '?' => at.saturating_add(1),
-                letter if *letter == read => at.saturating_add(1),
-                _ => continue,
-            };
-            next.splice(to..to.saturating_add(1), [true]);
-        }
-        past_stars(&mut next);
-        reached = next;
-    }
-    reached.last() == Some(&true)
+    fits(pattern.as_bytes(), text.as_bytes())
 }
 
 impl Fleet {

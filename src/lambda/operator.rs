@@ -12,11 +12,8 @@ use crate::event::Excerpt;
 use crate::incident::{IncidentId, NoSuchRemedy, Remedy};
 use crate::node::{DisplayName, NodeId};
 use crate::plan::Preview;
-use crate::ports::Switch;
+use crate::ports::{MUTE_SECS, Switch};
 use crate::time::after;
-
-/// A node is muted for at least a minute and at most ninety days.
-const MUTE_SECS: std::ops::RangeInclusive<i64> = 60..=90 * 86_400;
 
 /// What an operator may send. A field that is not known may be a typing error in one that matters.
 #[derive(Debug, Deserialize)]

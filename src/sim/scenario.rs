@@ -383,17 +383,7 @@ const NODES_MAX: u32 = 20_000;
 /// What would be one.
 pub fn span_secs(text: &str) -> Result<i64, String> {
     let bad = || format!("not a span: {text}; write 90s, 12m, 2h or 1d");
-    let unit = text.chars().last().ok_or_else(bad)?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(bad()),
-    };
-    let number = text.strip_suffix(unit).ok_or_else(bad)?;
-    let number: i64 = number.parse().map_err(|_| bad())?;
-    number.checked_mul(factor).filter(|secs| (0..=30 * 86_400).contains(secs)).ok_or_else(bad)
+    crate::time::span(text).filter(|secs| (0..=30 * 86_400).contains(secs)).ok_or_else(bad)
 }
 
 fn ailment(code: &str) -> Result<Ailment, String> {

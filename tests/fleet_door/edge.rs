@@ -42,6 +42,12 @@ pub(crate) struct Lived {
 }
 
 impl Lived {
+    /// What it rests for until a person comes; none: it does not rest, or none was opened.
+    pub(crate) fn rests_for(&self) -> Option<Outcome> {
+        let incident = self.incident.as_ref().filter(|incident| incident.is_resting())?;
+        incident.ending().map(defib::incident::Ending::outcome)
+    }
+
     /// Prints its history and each of its calls.
     pub(crate) fn tell(&self, story: &str) {
         if let Some(incident) = &self.incident {

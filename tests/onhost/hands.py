@@ -138,7 +138,7 @@ def diagnosis(machine, shell, diagnosed):
 
 def play(name, case, folder, keys, scripts, diagnosed, shell="sh"):
     """One host from its boot to its end; answers what is wrong, and what was seen."""
-    faults, seen, took = [], [], 0.0
+    faults, seen, took, began = [], [], 0.0, None
     try:
         machine = Machine(folder, name, keys, scripts["probe"])
         install(machine, scripts["repair"])
@@ -175,4 +175,7 @@ def play(name, case, folder, keys, scripts, diagnosed, shell="sh"):
                 faults.append(f"left behind: {sorted(left)}")
     except (Trouble, OSError, ValueError, subprocess.SubprocessError) as error:
         faults.append(repr(error))
+        if began is None:
+            # It came to no repair, so nothing is said of one.
+            took = None
     return faults, seen, took

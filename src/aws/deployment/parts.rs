@@ -16,13 +16,13 @@ pub struct Feed {
     pub state: String,
 }
 
-/// How many messages a queue holds.
+/// How many messages a queue holds; none where SQS does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
     /// Ready to be received.
-    pub visible: u64,
+    pub visible: Option<u64>,
     /// Received and not yet deleted.
-    pub in_flight: u64,
+    pub in_flight: Option<u64>,
 }
 
 /// A queue, and the one that takes what keeps failing.
@@ -50,12 +50,13 @@ impl Deployment {
     /// AWS did not say.
     pub async fn feeds(&self) -> Result<Vec<Feed>, Failed> {
         let ask = self.lambda.list_event_source_mappings().function_name(&self.function.name);
-        let answer = ask.send().await.map_err(|error| Failed(Fault::of("ListEventSourceMappings", &error)))?;
+        let all = ask.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        let all = all.map_err(|error| Failed(Fault::of("ListEventSourceMappings", &error)))?;
         let feed = |one: &aws_sdk_lambda::types::EventSourceMappingConfiguration| Feed {
             queue: one.event_source_arn().unwrap_or_default().to_owned(),
             state: one.state().unwrap_or("unknown").to_owned(),
         };
-        Ok(answer.event_source_mappings().iter().map(feed).collect())
+        Ok(all.iter().map(feed).collect())
     }
 
     /// How much lies in a queue, and in its dead-letter queue.
@@ -86,7 +87,7 @@ impl Deployment {
         ]));
         let answer = ask.send().await.map_err(|error| Failed(Fault::of("GetQueueAttributes", &error)))?;
         let text = |name| answer.attributes().and_then(|all| all.get(&name));
-        let number = |name| text(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+        let number = |name| text(name).and_then(|value| value.parse().ok());
         let depth = Depth {
             visible: number(QueueAttributeName::ApproximateNumberOfMessages),
             in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
@@ -98,12 +99,12 @@ impl Deployment {
     ///
     /// # Errors
     /// AWS did not say.
-    pub async fn listeners(&self, topic: &str) -> Result<(u32, u32), Failed> {
+    pub async fn listeners(&self, topic: &str) -> Result<(Option<u32>, Option<u32>), Failed> {
         let topics = &self.clients.sns;
         let answer = topics.get_topic_attributes().topic_arn(topic).send().await;
         let answer = answer.map_err(|error| Failed(Fault::of("GetTopicAttributes", &error)))?;
         let number = |name| answer.attributes().and_then(|all| all.get(name)).and_then(|value| value.parse().ok());
-        Ok((number("SubscriptionsConfirmed").unwrap_or(0), number("SubscriptionsPending").unwrap_or(0)))
+        Ok((number("SubscriptionsConfirmed"), number("SubscriptionsPending")))
     }
 
     /// Whether a document of Systems Manager is ready: `Active`, or what it is instead.
@@ -145,7 +146,7 @@ impl Deployment {
             .context_key_type(aws_sdk_iam::types::ContextKeyTypeEnum::String)
             .build();
         let ask = permissions.simulate_principal_policy().policy_source_arn(&self.function.role);
-        let ask = ask.set_action_names(Some(actions.clone())).context_entries(tag).max_items(1_000);
+        let ask = ask.set_action_names(Some(actions)).context_entries(tag).max_items(1_000);
         let answer = ask.send().await.map_err(|error| Failed(Fault::of("SimulatePrincipalPolicy", &error)))?;
         let denied = answer
             .evaluation_results()
@@ -153,6 +154,7 @@ impl Deployment {
             .filter(|row| *row.eval_decision() != aws_sdk_iam::types::PolicyEvaluationDecisionType::Allowed)
             .map(|row| row.eval_action_name().to_owned())
             .collect();
-        Ok(Rights { asked: actions.len(), denied })
+        // A list that was cut says nothing of the rest.
+        Ok(Rights { asked: answer.evaluation_results().len(), denied })
     }
 }

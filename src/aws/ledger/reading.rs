@@ -18,8 +18,8 @@ impl Ledger {
         Ok(incidents)
     }
 
-    /// Every incident that is still kept, the oldest first, and how many records cannot be read: a newer version wrote them. It reads
-    /// the whole table.
+    /// Every incident that is still kept, the oldest first, and how many records cannot be read: a newer version wrote them, or they are damaged. It
+    /// reads the whole table.
     ///
     /// # Errors
     /// The table did not answer.

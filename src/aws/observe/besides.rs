@@ -23,7 +23,7 @@ impl Nodes {
         let answer = self.clients.ssm.describe_instance_information().filters(filter).send().await;
         match answer.map_err(|error| Fault::of("DescribeInstanceInformation", &error)) {
             Ok(output) => {
-                let rows = output.instance_information_list.unwrap_or_default();
+                let Some(rows) = output.instance_information_list else { return Fact::Unknown(Blind::Empty) };
                 let row = rows.into_iter().find(|row| row.instance_id() == Some(id.as_str()));
                 row.map_or(Fact::Absent, Fact::Known)
             }
@@ -41,7 +41,9 @@ impl Nodes {
             Err(fault) => return Fact::Unknown(fault.blind()),
         };
         let Some(row) = output.activation_list().iter().find(|row| row.activation_id() == Some(id)) else {
-            return Fact::Absent;
+            // The rest of the list may hold it.
+            let more = output.next_token().is_some_and(|token| !token.is_empty());
+            return if more { Fact::Unknown(Blind::Empty) } else { Fact::Absent };
         };
         let number = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok());
         let counts = (number(row.registration_limit()), number(row.registrations_count()));

@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 };
 use jiff::Timestamp;
 
-use crate::aws::cache::{AROUND_SECS, PLACE_SECS};
+use crate::aws::cache::PLACE_SECS;
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
@@ -139,7 +139,7 @@ impl Nodes {
             stop_protected: self.cache.stop_protected.get(&node, now, PLACE_SECS),
             storage: kind.and_then(|kind| self.cache.storage.ever(&kind)),
             volume_key: self.cache.volume_keys.get(&node, now, PLACE_SECS),
-            denied: self.cache.rehearsals.get(&node, now, AROUND_SECS).unwrap_or_default(),
+            denied: self.rehearsed(node, now),
         }
     }
 }

@@ -58,17 +58,16 @@ impl Nodes {
 
     /// Where a node's container instance is; none: in no cluster. The last census knows, or the clusters are searched.
     async fn place(&self, node: NodeId, look: &Look, now: Timestamp) -> Result<Option<Place>, Blind> {
-        // Who was in no cluster may have come into one: a decision goes by what the census of this look says.
-        let holds = if look.close { AROUND_SECS } else { CENSUS_SECS };
-        match self.cache.places.get(&node, now, PLACE_SECS) {
-            Some(Some(place)) => return Ok(Some(place)),
-            Some(None) if self.cache.places.get(&node, now, holds).is_some() => return Ok(None),
-            Some(None) | None => {}
+        if let Some(Some(place)) = self.cache.places.get(&node, now, PLACE_SECS) {
+            return Ok(Some(place));
         }
-        // A search asks every cluster, and who was in none hardly comes into one while its incident lasts.
-        if !look.close && self.cache.places.get(&node, now, NOWHERE_SECS) == Some(None) {
+        // Who was in no cluster may have come into one: a decision goes by the census of this look. Elsewhere a search, which asks
+        // every cluster, is spared for as long as an incident usually lasts.
+        let nowhere = if look.close { AROUND_SECS } else { NOWHERE_SECS };
+        if self.cache.places.get(&node, now, nowhere) == Some(None) {
             return Ok(None);
         }
+        let holds = if look.close { AROUND_SECS } else { CENSUS_SECS };
         let counted = self.cache.census(now, holds).map(|census| (census.place(node), census.at));
         let (found, at) = match counted {
             Some((Fact::Known(place), at)) => (Some(place), at),

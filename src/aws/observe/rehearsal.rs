@@ -23,8 +23,8 @@ const NOT_ALLOWED: &str = "UnauthorizedOperation";
 const WRONG_STATE: &str = "IncorrectInstanceState";
 
 /// What is rehearsed before an instance is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rehearsal {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::aws) enum Rehearsal {
     /// Nothing.
     None,
     /// That it may be started again.
@@ -56,7 +56,8 @@ impl Nodes {
         if let Some(known) = self.cache.volume_keys.get(&node, now, PLACE_SECS) {
             return Ok(known);
         }
-        let ids: Vec<String> = row.map(volume_ids).unwrap_or_default();
+        let Some(row) = row else { return Err(Blind::Empty) };
+        let ids = volume_ids(row);
         let value = if ids.is_empty() {
             false
         } else {
@@ -78,6 +79,12 @@ impl Nodes {
         volume.encrypted() == Some(true) && !named
     }
 
+    /// What was rehearsed a moment ago; nothing is known to be refused where nothing was.
+    pub(super) fn rehearsed(&self, node: NodeId, now: Timestamp) -> (bool, bool) {
+        let kept = |what| self.cache.rehearsals.get(&(node, what), now, AROUND_SECS);
+        kept(Rehearsal::Both).or_else(|| kept(Rehearsal::Start)).unwrap_or_default()
+    }
+
     /// Whether AWS would refuse a stop, and a start after it; neither where nobody asks. Of a node that is taken out of nothing before
     /// it is stopped only the start is asked for: a stop that is refused has then done no harm.
     pub(super) async fn rehearsal_if(
@@ -89,7 +96,7 @@ impl Nodes {
         if asked == Rehearsal::None {
             return Ok((false, false));
         }
-        if let Some(known) = self.cache.rehearsals.get(&node, now, AROUND_SECS) {
+        if let Some(known) = self.cache.rehearsals.get(&(node, asked), now, AROUND_SECS) {
             return Ok(known);
         }
         let stop = self.clients.ec2.stop_instances().instance_ids(node.to_string()).dry_run(true);
@@ -100,7 +107,7 @@ impl Nodes {
             let (stop, start) = tokio::join!(stop.send(), start.send());
             (is_denied("StopInstances", stop)?, is_denied("StartInstances", start)?)
         };
-        self.cache.rehearsals.put(node, now, denied);
+        self.cache.rehearsals.put((node, asked), now, denied);
         Ok(denied)
     }
 }

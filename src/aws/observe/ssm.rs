@@ -152,12 +152,13 @@ impl Nodes {
             rows.extend(sessions);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                break;
+                let sessions = sessions_of(&rows);
+                self.cache.sessions.put(node, now, sessions.clone());
+                return Fact::Known(sessions);
             }
         }
-        let sessions = sessions_of(&rows);
-        self.cache.sessions.put(node, now, sessions.clone());
-        Fact::Known(sessions)
+        // The rest of the list may hold one.
+        Fact::Unknown(Blind::Empty)
     }
 
     /// The change calendar that the look named.

@@ -101,10 +101,10 @@ impl Nodes {
             arns.extend(output.task_arns.ok_or(Blind::Empty)?);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                break;
+                return Ok(arns);
             }
         }
-        Ok(arns)
+        Err(Blind::Empty)
     }
 }
 

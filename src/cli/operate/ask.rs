@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::super::{Global, Ui, exit, paint};
-use super::{IncidentArgs, MuteArgs, NodeArgs, OnlyArgs, Which, desk};
+use super::{Asker, IncidentArgs, MuteArgs, NodeArgs, OnlyArgs, desk};
 use crate::report::redact;
+use crate::time;
 
 pub(super) async fn about_incident(
     action: &str,
@@ -14,25 +15,25 @@ pub(super) async fn about_incident(
     global: &Global,
     ui: &Ui,
 ) -> anyhow::Result<ExitCode> {
-    submit(json!({ "action": action, "id": args.id.to_string() }), &args.which, global, ui).await
+    submit(json!({ "action": action, "id": args.id.to_string() }), &args.asker, global, ui).await
 }
 
 pub(super) async fn about_node(action: &str, args: &NodeArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
-    submit(json!({ "action": action, "node": args.node.to_string() }), &args.which, global, ui).await
+    submit(json!({ "action": action, "node": args.node.to_string() }), &args.asker, global, ui).await
 }
 
 pub(super) async fn mute(args: &MuteArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
     let request = json!({ "action": "mute", "node": args.node.to_string(), "for_secs": args.secs });
-    submit(request, &args.which, global, ui).await
+    submit(request, &args.asker, global, ui).await
 }
 
 pub(super) async fn about_all(action: &str, args: &OnlyArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
-    submit(json!({ "action": action }), &args.which, global, ui).await
+    submit(json!({ "action": action }), &args.asker, global, ui).await
 }
 
-async fn submit(mut request: Value, which: &Which, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let deployment = desk::deployment(which, global).await?;
-    sign(&mut request, &desk::caller(which, &deployment).await);
+async fn submit(mut request: Value, asker: &Asker, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let deployment = desk::deployment(&asker.which, global).await?;
+    sign(&mut request, &desk::caller(asker, &deployment).await);
     let answer = deployment.ask(&request).await?;
     told(&request, &answer, ui)
 }
@@ -68,10 +69,10 @@ fn done(request: &Value, answer: &Value) -> String {
         ),
         "approve" => format!("approved {id}: the remedy that it waits with, for an hour"),
         "close" => format!("closed {id}"),
-        "mute" => format!(
-            "muted {node} for {} s: it is left alone",
-            request.get("for_secs").and_then(Value::as_i64).unwrap_or_default()
-        ),
+        "mute" => {
+            let secs = request.get("for_secs").and_then(Value::as_i64).unwrap_or_default();
+            format!("muted {node} for {}: it is left alone", time::spoken(secs))
+        }
         "unmute" => format!("{node} is not muted any more"),
         "clear" => format!("cleared the quarantine of {node}; what was done to it before does not count any more"),
         "pause" => "paused: nothing new is begun; what was taken out of service is still given back".to_owned(),

@@ -4,7 +4,7 @@ use anyhow::Context;
 use aws_config::SdkConfig;
 
 use super::super::Global;
-use super::Which;
+use super::{Asker, Which};
 use crate::aws::deployment::{Deployment, NoDeployment};
 use crate::aws::{Clients, Documents, Nodes};
 use crate::config;
@@ -32,8 +32,8 @@ pub(in crate::cli) async fn shared(global: &Global) -> anyhow::Result<SdkConfig>
 }
 
 /// Who asks.
-pub(super) async fn caller(which: &Which, deployment: &Deployment) -> String {
-    match &which.by {
+pub(super) async fn caller(asker: &Asker, deployment: &Deployment) -> String {
+    match &asker.by {
         Some(by) => by.clone(),
         None => deployment.caller().await.unwrap_or_else(|_| "an operator whom STS did not name".to_owned()),
     }

@@ -15,6 +15,7 @@ use crate::aws::ledger::Ledger;
 use crate::aws::table::Table;
 use crate::aws::{Clients, Nodes};
 use crate::config;
+use crate::diagnose::Mark;
 use crate::effect::Effect;
 use crate::incident::held::{Sighting, held, left_over};
 use crate::incident::{Entry, Event, Incident};
@@ -30,32 +31,11 @@ const ASKED_MAX: usize = 50;
 /// Two sweeps should have driven what is overdue for longer, in seconds.
 const SWEEPS_SECS: i64 = 600;
 
-/// How a part of the deployment fares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum Verdict {
-    Ok,
-    Warn,
-    Fail,
-    Unknown,
-}
-
-impl Verdict {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Warn => "WARN",
-            Self::Fail => "FAIL",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-}
-
 /// A line about one part.
 #[derive(Debug, Serialize)]
 struct Line {
     check: &'static str,
-    verdict: Verdict,
+    verdict: Mark,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
@@ -66,25 +46,25 @@ struct Line {
 struct Lines(Vec<Line>);
 
 impl Lines {
-    fn add(&mut self, check: &'static str, verdict: Verdict, text: impl Into<String>, fix: Option<&str>) {
+    fn add(&mut self, check: &'static str, verdict: Mark, text: impl Into<String>, fix: Option<&str>) {
         self.0.push(Line { check, verdict, text: text.into(), fix: fix.map(ToOwned::to_owned) });
     }
 
     fn ok(&mut self, check: &'static str, text: impl Into<String>) {
-        self.add(check, Verdict::Ok, text, None);
+        self.add(check, Mark::Ok, text, None);
     }
 
     fn warn(&mut self, check: &'static str, text: impl Into<String>, fix: &str) {
-        self.add(check, Verdict::Warn, text, Some(fix));
+        self.add(check, Mark::Warn, text, Some(fix));
     }
 
     fn fail(&mut self, check: &'static str, text: impl Into<String>, fix: &str) {
-        self.add(check, Verdict::Fail, text, Some(fix));
+        self.add(check, Mark::Fail, text, Some(fix));
     }
 
     /// What could not be read is neither good nor bad.
     fn dark(&mut self, check: &'static str, why: impl Display) {
-        self.add(check, Verdict::Unknown, why.to_string(), None);
+        self.add(check, Mark::Unknown, why.to_string(), None);
     }
 }
 
@@ -92,8 +72,9 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
     let shared = desk::shared(global).await?;
     let (now, clients) = (config::now(), Clients::of(&shared));
     let mut lines = Lines::default();
-    let kept = match (desk::find(&args.which, &shared).await, &args.table) {
-        (Ok(deployment), None) => {
+    let kept = match &args.table {
+        None => {
+            let deployment = desk::find(&args.which, &shared).await?;
             let mode = function(&deployment, &mut lines);
             documents(&deployment, &mut lines).await;
             queues(&deployment, &mut lines).await;
@@ -102,19 +83,18 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
             deployment.ledger()
         }
         // Of a stack that is gone its table tells what it held.
-        (_, Some(table)) => {
-            lines.add("function", Verdict::Unknown, format!("not looked at: the table {table} alone"), None);
+        Some(table) => {
+            lines.add("function", Mark::Unknown, format!("not looked at: the table {table} alone"), None);
             Ledger::new(Table::new(clients.dynamodb.clone(), table.as_str().into()))
         }
-        (Err(error), None) => return Err(error.into()),
     };
     let nodes = desk::nodes(&shared, global)?;
     ledger(&kept, &nodes, now, &mut lines).await;
     // What is held or left over is a finding whether or not it is given back by itself, and a ledger in the dark is none that is fine.
     let found = |line: &Line| {
-        line.verdict == Verdict::Fail
+        line.verdict == Mark::Fail
             || matches!(line.check, "held" | "left over")
-            || (line.verdict == Verdict::Unknown && matches!(line.check, "ledger" | "incidents"))
+            || (line.verdict == Mark::Unknown && matches!(line.check, "ledger" | "incidents"))
     };
     let failed = lines.0.iter().any(found);
     for line in &lines.0 {
@@ -123,12 +103,12 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
             continue;
         }
         let style = match line.verdict {
-            Verdict::Ok => paint::GOOD,
-            Verdict::Warn => paint::WARN,
-            Verdict::Fail => paint::BAD,
-            Verdict::Unknown => paint::FAINT,
+            Mark::Ok => paint::GOOD,
+            Mark::Warn => paint::WARN,
+            Mark::Fail => paint::BAD,
+            Mark::Unknown => paint::FAINT,
         };
-        ui.line(&format!("  {style}{:7}{style:#} {:12} {}", line.verdict.as_str(), line.check, line.text))?;
+        ui.line(&format!("  {style}{:7}{style:#} {:12} {}", line.verdict, line.check, line.text))?;
         if let Some(fix) = &line.fix {
             ui.line(&format!("                       {0}fix: {fix}{0:#}", paint::FAINT))?;
         }
@@ -205,16 +185,23 @@ async fn queues(deployment: &Deployment, lines: &mut Lines) {
         match deployment.dig(&feed.queue).await {
             Err(failed) => lines.dark("intake", failed),
             Ok(dug) => {
-                let (waiting, working) = (dug.intake.visible, dug.intake.in_flight);
-                lines.ok("intake", format!("{name} has {waiting} events waiting and {working} in work"));
+                match (dug.intake.visible, dug.intake.in_flight) {
+                    (Some(waiting), Some(working)) => {
+                        lines.ok("intake", format!("{name} has {waiting} events waiting and {working} in work"));
+                    }
+                    _ => lines.dark("intake", format!("SQS does not say how much waits in {name}")),
+                }
                 match dug.dead {
                     None => lines.fail("dead letters", "the intake has no dead-letter queue", "deploy the stack again"),
-                    Some(dead) if dead.visible + dead.in_flight == 0 => lines.ok("dead letters", "none"),
-                    Some(dead) => lines.fail(
-                        "dead letters",
-                        format!("{} events failed five times each", dead.visible + dead.in_flight),
-                        "read why in the function's log, then send them again: RUNBOOK, Dead letters",
-                    ),
+                    Some(dead) => match dead.visible.zip(dead.in_flight).map(|(visible, taken)| visible + taken) {
+                        Some(0) => lines.ok("dead letters", "none"),
+                        Some(count) => lines.fail(
+                            "dead letters",
+                            format!("{count} events failed five times each"),
+                            "read why in the function's log, then send them again: RUNBOOK, Dead letters",
+                        ),
+                        None => lines.dark("dead letters", "SQS does not say how many there are"),
+                    },
                 }
             }
         }
@@ -228,13 +215,18 @@ async fn topic(deployment: &Deployment, lines: &mut Lines) {
     };
     match deployment.listeners(topic).await {
         Err(failed) => lines.dark("topic", failed),
-        Ok((0, 0)) => lines.fail("topic", "nobody has subscribed to the reports", "subscribe an address to the topic"),
-        Ok((0, pending)) => lines.fail(
+        Ok((Some(0), Some(0))) => {
+            lines.fail("topic", "nobody has subscribed to the reports", "subscribe an address to the topic");
+        }
+        Ok((Some(0), Some(pending))) => lines.fail(
             "topic",
             format!("{pending} subscriptions wait to be confirmed, and nobody else is told"),
             "confirm the mail that SNS sent",
         ),
-        Ok((confirmed, _)) => lines.ok("topic", format!("{confirmed} subscriptions get the reports")),
+        Ok((Some(confirmed), _)) if confirmed > 0 => {
+            lines.ok("topic", format!("{confirmed} subscriptions get the reports"));
+        }
+        Ok(_) => lines.dark("topic", "SNS does not say how many have subscribed"),
     }
 }
 
@@ -300,7 +292,7 @@ async fn ledger(ledger: &Ledger, nodes: &Nodes, now: Timestamp, lines: &mut Line
         Err(error) => lines.dark("incidents", desk::unread(error)),
         Ok((all, unread)) => {
             if unread > 0 {
-                let text = format!("{unread} records were written by a newer version, and are left alone");
+                let text = format!("{unread} records cannot be read: a newer version wrote them, or they are damaged");
                 lines.fail("records", text, "deploy that version again, or use its command line");
             }
             incidents(&all, now, lines);
@@ -337,10 +329,7 @@ fn incidents(all: &[Arc<Incident>], now: Timestamp, lines: &mut Lines) {
         Some(at) => lines.ok("last event", format!("{at}, of those that told of trouble")),
         None => lines.ok("last event", "none has told of trouble in the last ninety days"),
     }
-    let late = |incident: &&&Incident| {
-        incident.wake_at.is_some_and(|wake| secs_between(wake, now) > OVERDUE_SECS + SWEEPS_SECS)
-    };
-    match open.iter().filter(late).count() {
+    match open.iter().filter(|incident| is_late(incident.wake_at, now)).count() {
         0 => lines.ok("timers", "none is overdue"),
         late => lines.fail(
             "timers",
@@ -348,6 +337,11 @@ fn incidents(all: &[Arc<Incident>], now: Timestamp, lines: &mut Lines) {
             "look at the sweep's rule, the function's errors and its reserved concurrency",
         ),
     }
+}
+
+/// Whether a look is so long overdue that nobody seems to work any more.
+fn is_late(wake_at: Option<Timestamp>, now: Timestamp) -> bool {
+    wake_at.is_some_and(|wake| secs_between(wake, now) > OVERDUE_SECS + SWEEPS_SECS)
 }
 
 /// What is left of our doing: nodes that are held, by the records and by what AWS shows, and registrations of nodes that are gone.
@@ -370,14 +364,13 @@ async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut
     }
     let records = || all.iter().map(AsRef::as_ref);
     for one in held(records(), &sightings) {
-        let late = one.wake_at.is_some_and(|wake| secs_between(wake, now) > OVERDUE_SECS + SWEEPS_SECS);
-        let driven = one.driven && !late;
+        let driven = one.driven && !is_late(one.wake_at, now);
         let by_hand = if driven {
             format!("wait: it is given back by itself; else {}", one.by_hand)
         } else {
             one.by_hand.clone()
         };
-        let verdict = if driven { Verdict::Warn } else { Verdict::Fail };
+        let verdict = if driven { Mark::Warn } else { Mark::Fail };
         lines.add("held", verdict, one.to_string(), Some(&by_hand));
     }
     for ghost in left_over(&sightings, records()) {

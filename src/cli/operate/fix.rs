@@ -10,8 +10,8 @@ use super::{FixArgs, ask, desk};
 use crate::report::redact;
 
 pub(super) async fn run(args: &FixArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let deployment = desk::deployment(&args.which, global).await?;
-    let by = desk::caller(&args.which, &deployment).await;
+    let deployment = desk::deployment(&args.asker.which, global).await?;
+    let by = desk::caller(&args.asker, &deployment).await;
     let mut request = json!({ "action": "plan", "node": args.node.to_string() });
     if let (Some(remedy), Some(fields)) = (args.remedy, request.as_object_mut()) {
         fields.insert("remedy".to_owned(), remedy.as_str().into());

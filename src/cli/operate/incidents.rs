@@ -61,7 +61,9 @@ pub(super) async fn list(args: &IncidentsArgs, global: &Global, ui: &Ui) -> anyh
     let read = if args.all {
         let (incidents, unread) = ledger.all_incidents().await.map_err(desk::unread)?;
         if unread > 0 {
-            ui.note(&format!("{unread} records are left out: a newer version of defib wrote them"));
+            ui.note(&format!(
+                "{unread} records are left out: a newer version of defib wrote them, or they are damaged"
+            ));
         }
         incidents
     } else {

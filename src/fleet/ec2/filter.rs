@@ -43,7 +43,7 @@ impl Filter<'_> {
 }
 
 /// Whether a text fits a pattern. Walks back to the last `*` only, so the time is at most the product of the lengths.
-fn fits(pattern: &[u8], text: &[u8]) -> bool {
+pub(in crate::fleet) fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
