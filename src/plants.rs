@@ -89,6 +89,7 @@ plants! {
     EndStandaloneTasks, "end-standalone-tasks", "Tasks that nobody starts again are ended.";
     EndProtectedTasks, "end-protected-tasks", "Tasks under scale-in protection are ended.";
     BelowTheServiceMinimum, "below-the-service-minimum", "A service may fall below its minimumHealthyPercent.";
+    ForgetStoppingTasks, "forget-stopping-tasks", "A drain is over while its tasks still serve their last requests.";
     GoOnAnyway, "go-on-anyway", "Tasks that a drain did not end are ended, whatever the policy says.";
     IgnoreStopGates, "ignore-stop-gates", "What a stop would destroy is stopped all the same.";
     IgnoreGroup, "ignore-group", "A group that lets nothing happen is not asked.";

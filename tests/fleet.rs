@@ -5,6 +5,8 @@
 
 #[path = "fleet/door.rs"]
 mod door;
+#[path = "fleet/draining.rs"]
+mod draining;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -281,42 +283,6 @@ fn a_member_leaves_for_standby_as_long_as_the_group_can_spare_it() {
     let group = door.query(GROUPS, "DescribeAutoScalingGroups&AutoScalingGroupNames.member.1=prod-web-asg");
     assert_eq!(group.one("DesiredCapacity"), "3");
     assert_eq!(group.all("LifecycleState"), ["InService"; 3]);
-}
-
-#[test]
-fn ecs_drains_moves_tasks_and_deregisters() {
-    let mut door = Door::open(&fleet_of_three(&json!({ "tasks": 2, "standalone": 1, "protected": 1 })));
-    let all = door.ecs("ListContainerInstances", &json!({ "cluster": "prod-web" }));
-    let arn = all["containerInstanceArns"][0].clone();
-    let here = json!({ "cluster": "prod-web", "containerInstance": arn });
-    let tasks = door.ecs("ListTasks", &here)["taskArns"].clone();
-    let told = door.ecs("DescribeTasks", &json!({ "cluster": "prod-web", "tasks": tasks }));
-    let groups: Vec<&str> =
-        told["tasks"].as_array().unwrap().iter().map(|task| task["group"].as_str().unwrap()).collect();
-    assert_eq!(groups, ["service:prod-web-service", "service:prod-web-service", "family:batch"]);
-    let protection = door.ecs("GetTaskProtection", &json!({ "cluster": "prod-web", "tasks": tasks }));
-    let protected = protection["protectedTasks"].as_array().unwrap();
-    assert_eq!(protected.iter().filter(|task| task["protectionEnabled"] == true).count(), 1);
-    assert_eq!(protection["failures"][0]["reason"], "TASK_NOT_VALID");
-    let drain = json!({ "cluster": "prod-web", "containerInstances": [arn, "nobody"], "status": "DRAINING" });
-    let drained = door.ecs("UpdateContainerInstancesState", &drain);
-    assert_eq!(drained["containerInstances"][0]["status"], "DRAINING");
-    assert_eq!(drained["failures"][0]["reason"], "MISSING");
-    door.wait(600);
-    let left = door.ecs("ListTasks", &here)["taskArns"].as_array().unwrap().len();
-    assert_eq!(left, 2, "the protected one stays, and so does the one of no service");
-    let service = door.ecs("DescribeServices", &json!({ "cluster": "prod-web", "services": ["prod-web-service"] }));
-    assert_eq!(service["services"][0]["runningCount"], service["services"][0]["desiredCount"]);
-    let mut forget = here.clone();
-    assert_eq!(door.ecs("DeregisterContainerInstance", &forget)["__type"], "InvalidParameterException");
-    forget["force"] = json!(true);
-    let gone = door.ecs("DeregisterContainerInstance", &forget);
-    assert_eq!(gone["containerInstance"]["status"], "INACTIVE");
-    let again = door.ecs("UpdateContainerInstancesState", &drain);
-    assert_eq!(again["failures"][0]["reason"], "INACTIVE");
-    door.wait(3_700);
-    let look = json!({ "cluster": "prod-web", "containerInstances": [arn] });
-    assert_eq!(door.ecs("DescribeContainerInstances", &look)["failures"][0]["reason"], "MISSING");
 }
 
 #[test]

@@ -212,6 +212,24 @@ fn every_effect_lands_on_the_one_node() {
 }
 
 #[test]
+fn a_drained_node_has_tasks_until_the_last_has_stopped() {
+    run(async {
+        let mut world = world();
+        world["instances"][2]["tasks_stop_secs"] = json!(300);
+        (world["instances"][2]["standalone"], world["instances"][2]["protected"]) = (json!(0), json!(0));
+        let door = Door::open(&world).await;
+        let seen = look(&door, WELL, &close()).await;
+        perform(&door, WELL, Effect::Drain, &seen).await;
+        // All four are told within four minutes, and ECS counts none of them any more.
+        door.advance(250);
+        let stopping = look(&door, WELL, &Look::default()).await;
+        assert!(stopping.ecs.known().unwrap().tasks > 0);
+        door.advance(300);
+        assert_eq!(look(&door, WELL, &Look::default()).await.ecs.known().unwrap().tasks, 0);
+    });
+}
+
+#[test]
 fn what_is_throttled_is_refused_and_what_is_lost_is_unknown() {
     run(async {
         let door = Door::open(&world()).await;

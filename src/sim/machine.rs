@@ -89,6 +89,8 @@ pub(crate) struct EcsSide {
     pub tasks: u32,
     /// Since when there have been tasks, or none.
     pub tasks_since: Secs,
+    /// Tasks of the service that a drain told to stop.
+    pub stopping: Stopping,
     /// Tasks that nobody moves, beside those of the service.
     pub special: Special,
     /// Since when it has had its status.
@@ -102,6 +104,18 @@ pub(crate) struct EcsSide {
     pub runtime_impaired: bool,
     /// A natural reconnect is going on until then.
     pub gap_until: Secs,
+}
+
+/// Tasks that are told to stop and serve their last requests, up to the `stopTimeout` of their task definition. ECS counts them
+/// among a container instance's tasks no more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stopping {
+    /// How many.
+    pub count: u32,
+    /// When the first of them was told.
+    pub since: Secs,
+    /// When the last of them has stopped.
+    pub until: Secs,
 }
 
 /// Tasks that no drain moves.
@@ -123,9 +137,25 @@ impl EcsSide {
         if now < self.special.protected_until { self.special.protected.min(self.tasks) } else { 0 }
     }
 
+    /// Tasks that are told to stop, and have not.
+    pub(crate) fn stopping(&self, now: Secs) -> u32 {
+        if now < self.stopping.until { self.stopping.count } else { 0 }
+    }
+
+    /// So many tasks of the service are told to stop, and will have after so many seconds.
+    pub(crate) fn stop_tasks(&mut self, count: u32, secs: Secs, now: Secs) {
+        let before = self.stopping(now);
+        let since = if before > 0 { self.stopping.since } else { now };
+        if count > 0 {
+            self.stopping = Stopping { count: before.saturating_add(count), since, until: now.saturating_add(secs) };
+        }
+        self.set_tasks(self.tasks.saturating_sub(count), now);
+    }
+
     /// Everything on it has ended.
     pub(crate) fn end_tasks(&mut self, now: Secs) {
         self.set_tasks(0, now);
+        self.stopping = Stopping::default();
         self.special = Special { since: now, ..Special::default() };
     }
 

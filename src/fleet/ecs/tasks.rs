@@ -21,22 +21,61 @@ struct Task<'a> {
     /// Started by the cluster's service.
     of_service: bool,
     protected: bool,
+    course: Course,
 }
+
+/// Where a task is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Running,
+    /// Told to stop; ECS names the last status between that and the end.
+    Stopping,
+    /// ECS shows it for another hour.
+    Stopped,
+}
+
+impl Course {
+    fn last_status(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Stopping => "STOPPING",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    fn desired_status(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Stopping | Self::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// ECS shows a stopped task for at least this long, in seconds.
+const STOPPED_VISIBLE_SECS: i64 = 3_600;
 
 impl Fleet {
     fn tasks(&self, cluster: usize) -> Vec<Task<'_>> {
         let mut tasks = Vec::new();
         for (machine, ecs) in self.members(cluster).filter(|(_, ecs)| ecs.registered) {
-            let protected = ecs.protected(self.world.now);
+            let now = self.world.now;
+            let protected = ecs.protected(now);
             let task = |salt: u128, of_service, protected| Task {
                 id: digits(machine.id, salt, 32),
                 machine,
                 ecs,
                 of_service,
                 protected,
+                course: Course::Running,
             };
             tasks.extend((0..ecs.tasks).map(|n| task(100 + u128::from(n), true, n < protected)));
             tasks.extend((0..ecs.special.standalone).map(|n| task(100_000 + u128::from(n), false, false)));
+            // Those that came last are told first, so that the ids of those that stay are the same.
+            let shown = now < ecs.stopping.until.saturating_add(STOPPED_VISIBLE_SECS);
+            let told = if shown { ecs.stopping.count } else { 0 };
+            let course = if ecs.stopping(now) > 0 { Course::Stopping } else { Course::Stopped };
+            let from = ecs.tasks;
+            tasks.extend((from..from + told).map(|n| Task { course, ..task(100 + u128::from(n), true, false) }));
         }
         tasks
     }
@@ -75,11 +114,11 @@ impl Fleet {
         if service.is_some_and(|name| name.rsplit('/').next() != Some(own.as_str())) {
             return Err(AwsError::new("ServiceNotFoundException", "Service not found."));
         }
-        let stopped = body.text("desiredStatus")?.is_some_and(|status| status == "STOPPED");
+        let desired = body.text("desiredStatus")?.unwrap_or("RUNNING");
         let family = body.text("family")?;
         let elsewhere = body.text("launchType")?.is_some_and(|kind| kind != "EC2");
         let all = self.tasks(cluster).into_iter().filter(|task| {
-            !stopped
+            task.course.desired_status() == desired
                 && !elsewhere
                 && host.is_none_or(|host| host == task.machine.id)
                 && (service.is_none() || task.of_service)
@@ -133,8 +172,8 @@ impl Fleet {
             "containerInstanceArn": task.ecs.arn,
             "group": group,
             "startedBy": started_by,
-            "lastStatus": "RUNNING",
-            "desiredStatus": "RUNNING",
+            "lastStatus": task.course.last_status(),
+            "desiredStatus": task.course.desired_status(),
             "launchType": "EC2",
             "availabilityZone": task.machine.zone,
             "connectivity": "CONNECTED",

@@ -56,6 +56,7 @@ pub(super) struct InstanceEntry {
     pub(super) image: Option<ResourceName>,
     pub(super) role: Option<ResourceName>,
     pub(super) tasks: Option<u32>,
+    pub(super) tasks_stop_secs: Option<i64>,
     #[serde(default)]
     pub(super) standalone: u32,
     #[serde(default)]
@@ -179,6 +180,7 @@ impl InstanceEntry {
         if let Some(tasks) = self.tasks {
             spec.tasks = tasks;
         }
+        spec.tasks_stop_secs = self.tasks_stop_secs;
         (spec.standalone, spec.protected, spec.sessions) = (self.standalone, self.protected, self.sessions);
         Ok(spec)
     }

@@ -3,7 +3,7 @@
 //! What AWS refuses by itself (a stop of a Spot instance, a Standby below the minimum) never lands, so nothing is judged there.
 
 use super::{GRACE_SECS, Inspector, Landing};
-use crate::effect::Effect;
+use crate::effect::{Effect, Weight};
 use crate::incident::{Event, Incident};
 use crate::policy::{AddressRule, LeftRule};
 use crate::time::secs_between;
@@ -31,6 +31,7 @@ impl Inspector {
             | Effect::Deregister => {}
         }
         self.never_on_what_a_drain_left(landing);
+        self.never_on_what_a_drain_is_ending(landing);
     }
 
     /// What a stop would destroy, or what would not start again, is not stopped; a member of a group only in Standby.
@@ -63,13 +64,25 @@ impl Inspector {
         }
     }
 
+    /// A drain that was called empty was empty: nothing that it had told to stop was still at work.
+    fn never_on_what_a_drain_is_ending(&mut self, landing: &Landing<'_>) {
+        let ours = landing.incident.filter(|incident| incident.holds.draining);
+        let Some((at, _)) = ours.and_then(drained).filter(|(_, left)| *left == 0) else { return };
+        let truth = landing.truth;
+        let Some((since, up_since)) = truth.stopping_since.zip(truth.ecs_up_since) else { return };
+        let seen = secs_between(since, at) > GRACE_SECS && secs_between(up_since, at) > BACK_SECS;
+        if seen && landing.sent.effect.weight() == Weight::Disruptive {
+            self.breach("rail", landing, || format!("on tasks that have been stopping since {since}"));
+        }
+    }
+
     /// Where the policy gives back what a drain did not empty, nothing disruptive follows such a drain.
     fn never_on_what_a_drain_left(&mut self, landing: &Landing<'_>) {
         let goes_on = landing.allowed(|policy| policy.workload.left == LeftRule::GoOn);
         let ours = landing.incident.filter(|incident| incident.holds.draining);
         let Some((at, left)) = ours.and_then(drained).filter(|(_, left)| *left > 0) else { return };
         let Some(up_since) = landing.truth.ecs_up_since.filter(|_| !goes_on && landing.truth.tasks > 0) else { return };
-        if secs_between(up_since, at) > BACK_SECS && landing.sent.effect.weight() == crate::effect::Weight::Disruptive {
+        if secs_between(up_since, at) > BACK_SECS && landing.sent.effect.weight() == Weight::Disruptive {
             self.breach("rail", landing, || format!("though the drain had left {left} tasks"));
         }
     }

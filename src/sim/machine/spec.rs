@@ -37,6 +37,8 @@ pub struct MachineSpec {
     pub tasks: u32,
     /// Tasks on it that no service started.
     pub standalone: u32,
+    /// How long its tasks take to stop, in seconds; none: as long as the world says.
+    pub tasks_stop_secs: Option<i64>,
     /// Those of its tasks that are under scale-in protection, for the first two hours.
     pub protected: u32,
     /// How old it is when it is added.
@@ -76,6 +78,7 @@ impl MachineSpec {
             manager: None,
             stop: StopGates::default(),
             tasks: 0,
+            tasks_stop_secs: None,
             standalone: 0,
             protected: 0,
             age_secs: 7 * 86_400,
@@ -185,6 +188,13 @@ impl MachineSpec {
     #[must_use]
     pub fn with_tasks(mut self, tasks: u32) -> Self {
         self.tasks = tasks;
+        self
+    }
+
+    /// With tasks that take this long to stop, in seconds.
+    #[must_use]
+    pub fn with_slow_tasks(mut self, secs: i64) -> Self {
+        self.tasks_stop_secs = Some(secs);
         self
     }
 

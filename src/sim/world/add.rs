@@ -7,7 +7,7 @@ use crate::observe::{Busy, EcsStatus, InstanceState, Lifecycle, Tags};
 use crate::policy::Mode;
 use crate::sim::ailment::Ailment;
 use crate::sim::machine::{
-    EcsSide, Illness, Link, Machine, MachineSpec, Membership, PING_EVERY, Secs, Special, TagTimes,
+    EcsSide, Illness, Link, Machine, MachineSpec, Membership, PING_EVERY, Secs, Special, Stopping, TagTimes,
 };
 
 /// Tags of a resource that is opted in.
@@ -245,6 +245,7 @@ impl World {
             status: EcsStatus::Active,
             tasks: 0,
             tasks_since: since,
+            stopping: Stopping::default(),
             special: Special::default(),
             status_since: since,
             version: 1,

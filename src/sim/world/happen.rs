@@ -5,7 +5,7 @@ use crate::event::{GoneKind, HealthCheck, SignalKind};
 use crate::incident::Remedy;
 use crate::observe::{EcsStatus, Findings, Lifecycle};
 use crate::sim::ailment::{Ailment, Checks, EcsFace};
-use crate::sim::machine::{Illness, Secs};
+use crate::sim::machine::{Illness, Machine, Secs};
 
 /// How long a crashing agent stays up, in seconds.
 const FLAKY_UP: std::ops::RangeInclusive<i64> = 30..=90;
@@ -268,13 +268,14 @@ impl World {
     fn tasks_leave(&mut self, index: usize) {
         let (now, may_leave) = (self.now, self.may_leave(index));
         let mut more = false;
+        let stop_secs = self.machines.get(index).map_or(0, tasks_stop_secs);
         if let Some(ecs) = self.machines.get_mut(index).and_then(|machine| machine.ecs.as_mut())
             && ecs.status == EcsStatus::Draining
         {
             if ecs.link.up {
-                let leaves = (ecs.tasks - ecs.tasks / 2).min(may_leave);
-                let stay = ecs.protected(now);
-                ecs.set_tasks(ecs.tasks.saturating_sub(leaves).max(stay), now);
+                let unprotected = ecs.tasks.saturating_sub(ecs.protected(now));
+                let leaves = (ecs.tasks - ecs.tasks / 2).min(may_leave).min(unprotected);
+                ecs.stop_tasks(leaves, stop_secs, now);
             }
             more = ecs.tasks > 0;
         }
@@ -373,6 +374,15 @@ impl World {
         }
         self.settle(index);
     }
+}
+
+/// How long tasks on this machine take to stop, in seconds: most of them less than the 30 of the default `stopTimeout`, some of them longer
+/// ([ECS](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html)).
+fn tasks_stop_secs(machine: &Machine) -> Secs {
+    machine.spec.tasks_stop_secs.unwrap_or_else(|| match machine.id.value() % 32 {
+        few @ 0..28 => 2 + Secs::try_from(few).unwrap_or_default(),
+        _ => 120,
+    })
 }
 
 /// A terminated machine keeps its fault for whoever launches the next one like it, and shows nothing any more.

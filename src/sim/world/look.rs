@@ -8,7 +8,7 @@ use crate::observe::{
     Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, HostRefusal, InstanceState,
     Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
-use crate::sim::machine::{Illness, Machine, Secs};
+use crate::sim::machine::{EcsSide, Illness, Machine, Secs};
 
 /// Terminated instances stay visible for about an hour.
 const TERMINATED_VISIBLE_SECS: Secs = 3_600;
@@ -126,7 +126,11 @@ impl World {
             arn: ecs.arn.clone(),
             connected,
             status: if machine.is_deregistered() { EcsStatus::Inactive } else { ecs.status },
-            tasks: ecs.tasks + ecs.special.standalone,
+            // What is told to stop is asked for once nothing else is there.
+            tasks: match ecs.tasks + ecs.special.standalone {
+                0 if ecs.status == EcsStatus::Draining => stopping(ecs, now),
+                tasks => tasks,
+            },
             agent_check,
             runtime_check,
             impaired_since: impaired_since.map(moment),
@@ -327,4 +331,10 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         manager: machine.spec.manager,
         stop: machine.spec.stop,
     })
+}
+
+/// Tasks that are told to stop and have not, as a look finds them.
+fn stopping(ecs: &EcsSide, now: Secs) -> u32 {
+    planted!(ForgetStoppingTasks => return 0);
+    ecs.stopping(now)
 }

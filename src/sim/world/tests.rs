@@ -12,6 +12,8 @@ use crate::observe::{
 use crate::ports::Performed;
 use crate::sim::machine::MachineSpec;
 
+mod draining;
+
 const START: i64 = 1_795_000_000;
 
 fn at(secs: i64) -> Timestamp {
@@ -245,21 +247,6 @@ fn what_no_replacement_cures_falls_on_the_heir() {
     world.advance(at(1_500));
     let heir = world.nodes().last().unwrap();
     assert_eq!(world.fact(heir).ailment, Some(Ailment::NetworkUnreachable));
-}
-
-#[test]
-fn a_drain_ends_with_a_connected_agent_only() {
-    let mut world = World::new(quiet(14));
-    let (live, dead) = (world.add(container_host()), world.add(container_host()));
-    // Somewhere the tasks must go.
-    world.add(container_host());
-    world.afflict(dead, Ailment::NetworkUnreachable, at(1), None);
-    world.does(Effect::Drain, live, 200);
-    world.does(Effect::Drain, dead, 200);
-    let mut tasks = |node| world.observe(node, &close(), at(600)).ecs.known().unwrap().tasks;
-    assert_eq!((tasks(live), tasks(dead)), (0, 4));
-    world.does(Effect::Activate, live, 600);
-    assert_eq!(world.observe(live, &close(), at(800)).ecs.known().unwrap().tasks, 4);
 }
 
 #[test]

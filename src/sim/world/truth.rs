@@ -46,6 +46,8 @@ pub struct Truth {
     pub tasks: u32,
     /// Since when it has had tasks, or none.
     pub tasks_since: Option<Timestamp>,
+    /// Since when tasks on it have been told to stop and have not; none where none are.
+    pub stopping_since: Option<Timestamp>,
     /// Tasks on it that no service started.
     pub standalone: u32,
     /// Tasks on it under scale-in protection.
@@ -116,6 +118,7 @@ fn truth_of(machine: &Machine, now: Timestamp) -> Truth {
         ecs_up_since: at(ecs.filter(|ecs| ecs.link.up).map(|ecs| ecs.link.since)),
         tasks: ecs.map_or(0, |ecs| ecs.tasks),
         tasks_since: at(ecs.map(|ecs| ecs.tasks_since)),
+        stopping_since: at(ecs.filter(|ecs| ecs.stopping(now.as_second()) > 0).map(|ecs| ecs.stopping.since)),
         standalone: ecs.map_or(0, |ecs| ecs.special.standalone),
         protected: ecs.map_or(0, |ecs| ecs.protected(now.as_second())),
         special_since: at(ecs.map(|ecs| ecs.special.since.max(ecs.listed_since))),
