@@ -132,6 +132,7 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
         group: place.group.clone(),
         container_instance: place.container_instance.clone(),
         calendar,
+        told_by_sweep: false,
         only_ecs: watches && incident.symptoms.iter().all(|symptom| symptom.kind.is_of_ecs()),
         spare: if close { Spare::default() } else { spare(&incident.phase) },
         ssm_first: ssm_first(incident, now),
@@ -200,7 +201,7 @@ fn ssm_first(incident: &Incident, now: Timestamp) -> bool {
 fn spare(phase: &Phase) -> Spare {
     match phase {
         // Until it is drained or given back, only ECS counts; what became of the instance is seen at the close look after that.
-        Phase::Draining { then: Then::Examine, .. } => Spare { ec2: true, ssm: true, ecs: false, asg: true },
+        Phase::Draining { then: Then::Examine, .. } => Spare::BUT_ECS,
         Phase::Draining { then: Then::Park { .. } | Then::End(_), .. } => {
             Spare { ec2: false, ssm: true, ecs: false, asg: true }
         }
@@ -226,7 +227,7 @@ fn spare(phase: &Phase) -> Spare {
         },
         Phase::Verifying { remedy, .. } => match remedy {
             // The agent's connection is the proof.
-            Remedy::RestartEcsAgent => Spare { ec2: true, ssm: true, ecs: false, asg: true },
+            Remedy::RestartEcsAgent => Spare::BUT_ECS,
             Remedy::Replace => Spare { ec2: false, ssm: true, ecs: true, asg: false },
             // Before the host is asked, every tag is read.
             Remedy::FreeDisk

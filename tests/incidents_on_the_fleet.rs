@@ -72,7 +72,7 @@ const RESTART: Story = Story {
     mode: Mode::Restart,
     agent: SweptAgent::Ecs,
     ends: Outcome::Fixed,
-    calls_max: 12,
+    calls_max: 10,
 };
 
 const REBOOT: Story = Story {
@@ -82,26 +82,26 @@ const REBOOT: Story = Story {
     mode: Mode::Cycle,
     agent: SweptAgent::Ssm,
     ends: Outcome::Cycled,
-    calls_max: 16,
+    calls_max: 13,
 };
 
 const REBOOT_IN_GROUP: Story =
-    Story { name: "a reboot of a group's member", place: Place::Group, calls_max: 18, ..REBOOT };
+    Story { name: "a reboot of a group's member", place: Place::Group, calls_max: 15, ..REBOOT };
 
 const REBOOT_IN_CLUSTER: Story = Story {
     name: "a reboot of a container instance with tasks",
     place: Place::Cluster,
     fault: "host.kernel-hang",
-    calls_max: 54,
+    calls_max: 42,
     ..REBOOT
 };
 
-const STOP_START: Story = Story { name: "a stop and start", fault: "platform.hardware", calls_max: 24, ..REBOOT };
+const STOP_START: Story = Story { name: "a stop and start", fault: "platform.hardware", calls_max: 22, ..REBOOT };
 
 const STOP_START_IN_CLUSTER: Story = Story {
     name: "a stop and start of a container instance with tasks",
     place: Place::Cluster,
-    calls_max: 88,
+    calls_max: 68,
     ..STOP_START
 };
 
@@ -112,7 +112,7 @@ const REPLACE: Story = Story {
     mode: Mode::Replace,
     agent: SweptAgent::Ecs,
     ends: Outcome::Replaced,
-    calls_max: 28,
+    calls_max: 24,
 };
 
 const DISK: Story = Story {
@@ -122,7 +122,7 @@ const DISK: Story = Story {
     mode: Mode::Restart,
     agent: SweptAgent::Ecs,
     ends: Outcome::Fixed,
-    calls_max: 32,
+    calls_max: 26,
 };
 
 #[test]

@@ -12,7 +12,8 @@ use defib::guard::gates;
 use defib::incident::IncidentId;
 use defib::node::NodeId;
 use defib::observe::{
-    Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Sessions, Standing,
+    Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Sessions, Spare,
+    Standing,
 };
 use defib::ports::{Perform, Performed};
 use fleet_door::Door;
@@ -222,10 +223,12 @@ fn a_drained_node_has_tasks_until_the_last_has_stopped() {
         perform(&door, WELL, Effect::Drain, &seen).await;
         // All four are told within four minutes, and ECS counts none of them any more.
         door.advance(250);
-        let stopping = look(&door, WELL, &Look::default()).await;
-        assert!(stopping.ecs.known().unwrap().tasks > 0);
+        let for_drain = Look { spare: Spare::BUT_ECS, ..Look::default() };
+        for closely in [&for_drain, &close()] {
+            assert!(look(&door, WELL, closely).await.ecs.known().unwrap().tasks > 0);
+        }
         door.advance(300);
-        assert_eq!(look(&door, WELL, &Look::default()).await.ecs.known().unwrap().tasks, 0);
+        assert_eq!(look(&door, WELL, &for_drain).await.ecs.known().unwrap().tasks, 0);
     });
 }
 

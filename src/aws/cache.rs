@@ -26,6 +26,9 @@ use crate::time::secs_between;
 
 /// Where a node is, and what of it hardly changes, holds for so long, in seconds.
 pub(super) const PLACE_SECS: i64 = 300;
+/// What AWS itself enforces when an instance is stopped or started, and we ask only to spare it a drain in vain, holds for so long, in
+/// seconds: as long as a drain and Standby may take.
+pub(super) const GATES_SECS: i64 = 900;
 /// What a rail is judged by holds for so long, in seconds: less than the 90 s of S3, with the time an effect may take.
 pub(super) const AROUND_SECS: i64 = 60;
 /// A census holds for so long where nothing is decided by it, in seconds: from one sweep to the next, and a minute.
@@ -103,7 +106,7 @@ pub(super) struct Cache {
     pub volume_keys: Kept<NodeId, bool>,
     /// Whether AWS would accept a stop and a start, by `DryRun`.
     pub rehearsals: Kept<(NodeId, Rehearsal), (bool, bool)>,
-    /// Instances in trouble, for the look that follows a probe.
+    /// Instances in trouble: for the look that follows a probe, and from the census that a look or a sweep has just taken.
     pub instances: Kept<NodeId, Instance>,
     /// Their container instances, for the same.
     pub container_instances: Kept<NodeId, Ecs>,
@@ -173,8 +176,6 @@ impl Cache {
         let node = target.node;
         self.instances.forget(&node);
         self.container_instances.forget(&node);
-        self.rehearsals.forget(&(node, Rehearsal::Start));
-        self.rehearsals.forget(&(node, Rehearsal::Both));
         if let Some((_, arn)) = &target.container_instance {
             self.workloads.forget(arn);
         }
@@ -199,6 +200,8 @@ impl Cache {
             self.busy.forget(&node);
             self.consoles.forget(&node);
             self.checks.forget(&node);
+            self.rehearsals.forget(&(node, Rehearsal::Start));
+            self.rehearsals.forget(&(node, Rehearsal::Both));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Looks at a node over the network: each fact known, absent or unknown, and no call that nothing follows from.
 //!
-//! EC2 is asked first and alone: an id that it does not know costs this one read (S13). What follows is read at the same time.
+//! EC2 is asked first and alone: an id that it does not know costs this one read (S13). What follows is read at the same time. Where a
+//! census is due anyway, it goes first, and its rows of the node are those that the look takes.
 //! What only a decision needs is read on close looks, and only where the node is not plainly well.
 
 use std::sync::Arc;
@@ -60,10 +61,14 @@ mod workload;
 
 pub use check::Checked;
 pub(super) use commands::invocation_status;
+pub(super) use take::Rows;
 
 /// What the look before a probe saw of the instance and its container instance serves the look at its answer, if it is not older than
 /// this, in seconds: what is sent on it must be gone after 30 (S1), and needs a few of them itself.
 const AGAIN_SECS: i64 = 24;
+
+/// An instance that ran in a census which is this old at most, in seconds, is taken to run still, so that a census is worth its calls.
+const LATELY_SECS: i64 = 600;
 
 /// Nobody asked.
 macro_rules! not_read {
@@ -180,6 +185,8 @@ impl Nodes {
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
         let (node, spare) = (seen.node, look.spare);
+        let ran = || self.cache.census(now, LATELY_SECS).is_some_and(|census| census.runs(node));
+        let mut census = if look.close && !look.only_ecs && ran() { Some(self.census(node, now).await) } else { None };
         let row = match if_asked(!spare.ec2, self.row_for(seen, look, now)).await {
             Fact::Known(row) => Some(row),
             Fact::Absent => {
@@ -209,11 +216,10 @@ impl Nodes {
             && state == Some(InstanceState::Running)
             && row.as_ref().is_some_and(|row| ec2::is_young(row, now));
         let tagged = tagged_group(row.as_ref(), &seen.ec2);
-        // First of all, where it is needed anyway: it spares the calls that would find out the same of this one node.
-        let census = match state {
-            Some(InstanceState::Running) if look.close && !look.only_ecs => Some(self.census(now, AROUND_SECS).await),
-            Some(_) | None => None,
-        };
+        // Before the rest, where it is needed anyway: it spares the calls that would find out the same of this one node.
+        if census.is_none() && look.close && !look.only_ecs && state == Some(InstanceState::Running) {
+            census = Some(self.census(node, now).await);
+        }
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();
         // First, because what it says may make Systems Manager's view of the node needless.
         seen.probe = if_asked(!spare.ssm, self.probe(node, look.probe.as_ref(), now)).await;
@@ -247,7 +253,7 @@ impl Nodes {
         }
         let census = match census {
             Some(census) => census,
-            None => self.census(now, AROUND_SECS).await,
+            None => self.census(node, now).await,
         };
         if look.only_ecs {
             seen.ssm = self.ssm(seen, state, look, now).await;
@@ -256,30 +262,31 @@ impl Nodes {
         Box::pin(self.closer(seen, look, (row.as_ref(), further, tagged), census, now)).await;
     }
 
-    /// The instance's row. In a close look that follows a probe, that of the look before it: `seen.at` is then the moment of that one.
+    /// The instance's row, as it was read already if it may be: `seen.at` is then the moment of that.
     async fn row_for(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> Fact<Instance> {
-        if !look.close {
-            return self.instance_row(seen.node, now).await;
-        }
-        let secs = if follows_probe(look) { AGAIN_SECS } else { -1 };
+        let Some(secs) = may_be_old(look) else { return self.instance_row(seen.node, now).await };
         let (row, at) = self.instance_row_since(seen.node, secs, now).await;
         seen.at = seen.at.min(at);
         row
     }
 
-    /// The container instance as the look before the probe saw it.
+    /// The container instance as it was read already, if it may be.
     fn ecs_again(&self, seen: &mut Observation, look: &Look, now: Timestamp) -> Option<Ecs> {
-        let asked = look.close && follows_probe(look);
-        let (at, ecs) = self.cache.container_instances.dated(&seen.node, now, AGAIN_SECS).filter(|_| asked)?;
+        let (at, ecs) = self.cache.container_instances.dated(&seen.node, now, may_be_old(look)?)?;
+        // An event or an earlier look may name another one.
+        if look.container_instance.as_ref().is_some_and(|(_, arn)| *arn != ecs.arn) {
+            return None;
+        }
         seen.at = seen.at.min(at);
         Some(ecs)
     }
 
     async fn ecs_or(&self, reused: Option<Ecs>, node: NodeId, look: &Look, now: Timestamp) -> Fact<Ecs> {
         if let Some(ecs) = reused {
-            return self.with_fresh_tags(Fact::Known(ecs), now).await;
+            let known = self.with_fresh_tags(Fact::Known(ecs), now).await;
+            return self.with_stopping(known, look).await;
         }
-        let read = self.ecs(node, look, now).await;
+        let read = self.with_stopping(self.ecs(node, look, now).await, look).await;
         if let Fact::Known(ecs) = &read
             && look.close
         {
@@ -344,7 +351,7 @@ impl Nodes {
         let (ssm, ecs, invocation, probe) = tokio::join!(
             // Its tags are there and nowhere else, so it is asked also where only ECS told.
             if_asked(!look.spare.ssm, self.ssm(seen, None, look, now)),
-            if_asked(!look.spare.ecs, self.ecs(node, look, now)),
+            if_asked(!look.spare.ecs, async { self.with_stopping(self.ecs(node, look, now).await, look).await }),
             self.invocation(node, look.command.as_ref(), now),
             if_asked(!look.spare.ssm, self.probe(node, look.probe.as_ref(), now)),
         );
@@ -360,7 +367,7 @@ impl Nodes {
         let deep = look.depth >= Depth::Remedy;
         seen.depth = look.depth;
         let (census, sessions, busy, workload, calendar) = tokio::join!(
-            self.census(now, AROUND_SECS),
+            self.census(node, now),
             if_asked(deep, self.sessions(node, now)),
             self.others_work(seen, now),
             if_asked(deep, self.workload(&seen.ecs, now)),
@@ -452,6 +459,14 @@ impl Nodes {
     async fn checks_if(&self, asked: bool, node: NodeId, now: Timestamp) -> Result<Option<StatusChecks>, Blind> {
         if asked { self.checks(node, now).await.map(Some) } else { Ok(None) }
     }
+}
+
+/// How old what a look says of the instance and its container instance may be, in seconds; none: it is read, and not kept.
+///
+/// What the look before a probe saw serves the look at its answer, and what the census of a sweep saw the look at the node that the sweep told of.
+/// Else only the census of the same look is as good.
+fn may_be_old(look: &Look) -> Option<i64> {
+    if look.told_by_sweep || look.close && follows_probe(look) { Some(AGAIN_SECS) } else { look.close.then_some(0) }
 }
 
 /// Whether the look is for the answer to a probe that was sent a moment ago.

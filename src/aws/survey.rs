@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::fault::Fault;
 use super::nodes::Nodes;
-use super::observe::invocation_status;
+use super::observe::{Rows, invocation_status};
 use super::translate::moment;
 use crate::event::{CoarseStatus, Signal, SignalKind};
 use crate::node::{DocumentName, NodeId};
@@ -42,7 +42,8 @@ impl Nodes {
     /// # Errors
     /// A list could not be read to its end: half of it would say nothing of the other half.
     pub async fn troubled(&self, now: Timestamp) -> Result<Swept, PortError> {
-        let (census, ended) = tokio::join!(Box::pin(self.take_census(now)), Box::pin(self.ended_badly(now)));
+        let (census, ended) =
+            tokio::join!(Box::pin(self.take_census(Rows::OfTroubled, now)), Box::pin(self.ended_badly(now)));
         let census = census.map_err(|blind: Blind| {
             tracing::warn!("the sweep cannot see the whole account: {}", blind.as_str());
             PortError::Transient

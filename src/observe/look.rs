@@ -30,6 +30,8 @@ pub struct Look {
     pub calendar: Option<DocumentName>,
     /// Only ECS told of the node, and the hold-down runs: Systems Manager need not be asked before ECS shows the agent as gone.
     pub only_ecs: bool,
+    /// A sweep told of the node: what its census saw a moment ago need not be read again.
+    pub told_by_sweep: bool,
     /// What nothing follows from in this look.
     pub spare: Spare,
     /// Everything waits for our probe, or for the SSM agent: while [`Observation::waits_for_ssm`], the rest may stay unread.
@@ -97,6 +99,8 @@ pub struct Spare {
 impl Spare {
     /// Nothing is needed at all.
     pub const ALL: Self = Self { ec2: true, ssm: true, ecs: true, asg: true };
+    /// Everything but ECS's view.
+    pub const BUT_ECS: Self = Self { ecs: false, ..Self::ALL };
 }
 
 impl Observation {

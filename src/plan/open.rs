@@ -58,6 +58,7 @@ pub fn admit(signal: &Signal, loaded: &Loaded, context: &Context, now: Timestamp
         command: signal.kind.command().cloned(),
         container_instance: signal.kind.container_instance(),
         only_ecs: signal.kind.is_of_ecs(),
+        told_by_sweep: matches!(signal.kind, SignalKind::Swept { .. }),
         ..Look::default()
     };
     planted!(NoActiveCap => return Ok(look));

@@ -196,6 +196,11 @@ impl Census {
         }
     }
 
+    /// Whether a node was an instance that runs.
+    pub(in crate::aws) fn runs(&self, node: NodeId) -> bool {
+        self.rows.get(&node).is_some_and(|row| row.state == Some(InstanceState::Running))
+    }
+
     /// The status checks of a node.
     pub(in crate::aws) fn checks(&self, node: NodeId) -> Option<StatusChecks> {
         self.rows.get(&node).map(|row| row.checks)

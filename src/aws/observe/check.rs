@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{Instance, InstanceAutoRecoveryState};
 use aws_sdk_ssm::types::InstanceInformation;
 use jiff::Timestamp;
 
-use super::vpc;
+use super::{Rows, vpc};
 use crate::aws::fault::Fault;
 use crate::aws::nodes::Nodes;
 use crate::diagnose::identity::{instance, managed};
@@ -125,7 +125,7 @@ impl Nodes {
     /// # Errors
     /// Why the account could not be read.
     pub async fn members(&self, cluster: &str, now: Timestamp) -> Result<Vec<NodeId>, Blind> {
-        let census = Box::pin(self.take_census(now)).await?;
+        let census = Box::pin(self.take_census(Rows::None, now)).await?;
         Ok(census.members(cluster))
     }
 

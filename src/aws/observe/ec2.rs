@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 };
 use jiff::Timestamp;
 
-use crate::aws::cache::PLACE_SECS;
+use crate::aws::cache::GATES_SECS;
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{moment, tags};
@@ -104,7 +104,7 @@ impl Nodes {
 
     /// `DisableApiStop`.
     pub(super) async fn stop_protected(&self, node: NodeId, now: Timestamp) -> Result<bool, Blind> {
-        if let Some(known) = self.cache.stop_protected.get(&node, now, PLACE_SECS) {
+        if let Some(known) = self.cache.stop_protected.get(&node, now, GATES_SECS) {
             return Ok(known);
         }
         let request = self.clients.ec2.describe_instance_attribute();
@@ -136,9 +136,9 @@ impl Nodes {
         let kind = row.instance_type().map(|kind| kind.as_str().to_owned());
         Further {
             checks: None,
-            stop_protected: self.cache.stop_protected.get(&node, now, PLACE_SECS),
+            stop_protected: self.cache.stop_protected.get(&node, now, GATES_SECS),
             storage: kind.and_then(|kind| self.cache.storage.ever(&kind)),
-            volume_key: self.cache.volume_keys.get(&node, now, PLACE_SECS),
+            volume_key: self.cache.volume_keys.get(&node, now, GATES_SECS),
             denied: self.rehearsed(node, now),
         }
     }

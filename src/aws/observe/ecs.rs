@@ -12,7 +12,7 @@ use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{count, moment, tags};
 use crate::node::{ClusterArn, ContainerInstanceArn, NodeId};
-use crate::observe::{Blind, Check, Ecs, EcsStatus, Fact, Look, Tags};
+use crate::observe::{Blind, Check, Ecs, EcsStatus, Fact, Look, Spare, Tags};
 
 /// A node's cluster and container instance.
 pub(super) type Place = (ClusterArn, ContainerInstanceArn);
@@ -148,13 +148,23 @@ impl Nodes {
             Some(row) if row.ec2_instance_id() != Some(node.to_string().as_str()) => Ok(None),
             Some(row) => {
                 self.cache.places.put(node, now, Some(place.clone()));
-                let mut seen = registered(row, place.clone(), tags?);
-                // Its counts leave out tasks that are told to stop and have not: their connections still live.
-                if seen.status == EcsStatus::Draining && seen.tasks == 0 {
-                    seen.tasks = self.stopping(&seen).await?;
-                }
-                Ok(Some(seen))
+                Ok(Some(registered(row, place.clone(), tags?)))
             }
+        }
+    }
+
+    /// The same with all its tasks, where the look is for the end of a drain, or a decision may follow. ECS's counts leave out tasks that
+    /// are told to stop and have not: their connections still live.
+    pub(super) async fn with_stopping(&self, seen: Fact<Ecs>, look: &Look) -> Fact<Ecs> {
+        let counts = look.close || look.spare == Spare::BUT_ECS;
+        match seen {
+            Fact::Known(ecs) if counts && ecs.status == EcsStatus::Draining && ecs.tasks == 0 => {
+                match self.stopping(&ecs).await {
+                    Ok(tasks) => Fact::Known(Ecs { tasks, ..ecs }),
+                    Err(blind) => Fact::Unknown(blind),
+                }
+            }
+            seen => seen,
         }
     }
 
@@ -211,7 +221,7 @@ fn is_missing(failure: &aws_sdk_ecs::types::Failure) -> bool {
 }
 
 /// A container instance as ECS describes it.
-fn registered(row: &ContainerInstance, (cluster, arn): Place, cluster_tags: Tags) -> Ecs {
+pub(super) fn registered(row: &ContainerInstance, (cluster, arn): Place, cluster_tags: Tags) -> Ecs {
     let check = |kind| check_of(row, &kind);
     let (agent, runtime) =
         (check(InstanceHealthCheckType::AgentConnectivity), check(InstanceHealthCheckType::ContainerRuntime));

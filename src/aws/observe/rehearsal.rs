@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 
-use crate::aws::cache::{AROUND_SECS, PLACE_SECS};
+use crate::aws::cache::GATES_SECS;
 use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::node::NodeId;
@@ -53,7 +53,7 @@ impl Nodes {
         row: Option<&Instance>,
         now: Timestamp,
     ) -> Result<bool, Blind> {
-        if let Some(known) = self.cache.volume_keys.get(&node, now, PLACE_SECS) {
+        if let Some(known) = self.cache.volume_keys.get(&node, now, GATES_SECS) {
             return Ok(known);
         }
         let Some(row) = row else { return Err(Blind::Empty) };
@@ -79,9 +79,9 @@ impl Nodes {
         volume.encrypted() == Some(true) && !named
     }
 
-    /// What was rehearsed a moment ago; nothing is known to be refused where nothing was.
+    /// What was rehearsed a short time ago; nothing is known to be refused where nothing was.
     pub(super) fn rehearsed(&self, node: NodeId, now: Timestamp) -> (bool, bool) {
-        let kept = |what| self.cache.rehearsals.get(&(node, what), now, AROUND_SECS);
+        let kept = |what| self.cache.rehearsals.get(&(node, what), now, GATES_SECS);
         kept(Rehearsal::Both).or_else(|| kept(Rehearsal::Start)).unwrap_or_default()
     }
 
@@ -96,7 +96,7 @@ impl Nodes {
         if asked == Rehearsal::None {
             return Ok((false, false));
         }
-        if let Some(known) = self.cache.rehearsals.get(&(node, asked), now, AROUND_SECS) {
+        if let Some(known) = self.cache.rehearsals.get(&(node, asked), now, GATES_SECS) {
             return Ok(known);
         }
         let stop = self.clients.ec2.stop_instances().instance_ids(node.to_string()).dry_run(true);

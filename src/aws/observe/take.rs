@@ -24,20 +24,22 @@ const NODES_A_PAGE: i32 = 50;
 const CONTAINER_INSTANCES_A_CALL: usize = 100;
 const CLUSTERS_A_CALL: usize = 100;
 const GROUPS_A_PAGE: i32 = 100;
+/// Nodes whose rows a sweep keeps at most: it looks at no more within the time for which a row holds.
+const ROWS_MAX: usize = 50;
 /// Pages of one list, at most: 50,000 nodes of Systems Manager. A longer list is not half counted.
 const PAGES_MAX: usize = 1_000;
 
 impl Nodes {
-    /// A census that is at most so many seconds old; taken anew where there is none.
-    pub(in crate::aws) async fn census(&self, now: Timestamp, secs: i64) -> Result<Arc<Census>, Blind> {
-        if let Some(census) = self.cache.census(now, secs) {
+    /// A census for a decision about a node; taken anew where there is none that is fresh enough.
+    pub(in crate::aws) async fn census(&self, node: NodeId, now: Timestamp) -> Result<Arc<Census>, Blind> {
+        if let Some(census) = self.cache.census(now, AROUND_SECS) {
             return Ok(census);
         }
-        Box::pin(self.take_census(now)).await
+        Box::pin(self.take_census(Rows::Of(node), now)).await
     }
 
-    /// Takes a census now.
-    pub(in crate::aws) async fn take_census(&self, now: Timestamp) -> Result<Arc<Census>, Blind> {
+    /// Takes a census now, and keeps these rows of it, so that nobody reads them again.
+    pub(in crate::aws) async fn take_census(&self, keep: Rows, now: Timestamp) -> Result<Arc<Census>, Blind> {
         let (instances, statuses, nodes, container_instances, groups) = tokio::join!(
             self.all_instances(),
             self.all_statuses(),
@@ -59,6 +61,14 @@ impl Nodes {
             return Err(Blind::Empty);
         }
         let census = Arc::new(Census::of(now, rows(&lists)));
+        match keep {
+            Rows::None => {}
+            Rows::Of(node) => self.keep_rows(&lists, &[node], now),
+            Rows::OfTroubled => {
+                let troubled = census.troubled().into_iter().map(|(signal, _)| signal.node);
+                self.keep_rows(&lists, &troubled.take(ROWS_MAX).collect::<Vec<_>>(), now);
+            }
+        }
         for information in &lists.nodes {
             let node = information.instance_id().and_then(|id| id.parse().ok());
             if let Some((node, row)) = node.zip(ssm::Row::of(information)) {
@@ -70,6 +80,26 @@ impl Nodes {
         }
         self.cache.keep_census(Arc::clone(&census));
         Ok(census)
+    }
+
+    /// What a read of one instance, and of its container instance, would have said.
+    fn keep_rows(&self, lists: &Lists, nodes: &[NodeId], now: Timestamp) {
+        let id = |text: Option<&str>| text.and_then(|text| text.parse::<NodeId>().ok()).filter(|id| nodes.contains(id));
+        for row in &lists.instances {
+            if let Some(node) = id(row.instance_id()) {
+                self.cache.instances.put(node, now, row.clone());
+            }
+        }
+        for (cluster, row) in &lists.container_instances {
+            let Some(node) = id(row.ec2_instance_id()) else { continue };
+            let Some(arn) = row.container_instance_arn().and_then(|arn| arn.parse().ok()) else { continue };
+            let Some(tags) = self.cache.clusters.get(cluster, now, AROUND_SECS) else { continue };
+            let before = self.cache.container_instances.get(&node, now, 0);
+            // Of two that an old agent left, the one that is connected shows how the node fares.
+            if before.is_none_or(|before| !before.connected) {
+                self.cache.container_instances.put(node, now, ecs::registered(row, (cluster.clone(), arn), tags));
+            }
+        }
     }
 
     async fn all_instances(&self) -> Result<Vec<Instance>, Blind> {
@@ -161,6 +191,17 @@ impl Nodes {
         }
         Ok(())
     }
+}
+
+/// The rows of a census that are kept as they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::aws) enum Rows {
+    /// None.
+    None,
+    /// Those of the node that is looked at.
+    Of(NodeId),
+    /// Those of the nodes that look troubled, a few of them: a look at each follows.
+    OfTroubled,
 }
 
 /// Whole lists of everything that counts.
