@@ -1,6 +1,6 @@
 //! A deployment as people meet it from outside: its function is found and asked, its ledger read, its parts looked over.
 //!
-//! Only the command line has this. It goes by the rights of whoever runs it, so its calls are not in the table of what the role of the
+//! Only the command line has this. It goes by the rights of whoever runs it, so its calls stand beside those that the role of the
 //! function allows ([`super::operations`]).
 
 use std::collections::BTreeMap;
