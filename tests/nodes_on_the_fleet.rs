@@ -10,6 +10,7 @@ use defib::effect::{Effect, IntentId, Target};
 use defib::event::{SignalKind, SweptAgent};
 use defib::guard::gates;
 use defib::incident::IncidentId;
+use defib::incident::held::Ghost;
 use defib::node::NodeId;
 use defib::observe::{
     Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Sessions, Standing,
@@ -268,5 +269,29 @@ fn a_sweep_finds_whoever_is_lost() {
             .map(|(n, a)| (n.to_owned(), a));
         assert_eq!(agents, expected);
         assert!(swept.troubled.iter().all(|(_, since)| since.is_some()));
+    });
+}
+
+/// EC2 lists what is terminated for an hour; ECS keeps a container instance whose agent was not connected when it went.
+#[test]
+fn what_ec2_has_forgotten_and_ecs_has_not_is_found_by_a_sweep_and_by_the_doctor() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let seen = look(&door, ECS_LOST, &close()).await;
+        let (cluster, container_instance) = seen.ecs.known().map(|ecs| (ecs.cluster.clone(), ecs.arn.clone())).unwrap();
+        assert_eq!(door.nodes.ghosts(door.now()).await.unwrap(), []);
+        assert!(matches!(perform(&door, ECS_LOST, Effect::Terminate, &seen).await, Performed::Done { .. }));
+        door.advance(2 * 3_600);
+        let seen = look(&door, ECS_LOST, &close()).await;
+        assert_eq!((&seen.ec2, &seen.ecs), (&Fact::Absent, &Fact::Absent), "a look at the node alone shows nothing");
+        let _ = door.calls();
+        let found = door.nodes.ghosts(door.now()).await.unwrap();
+        assert_eq!(found, [Ghost { node: id(ECS_LOST), cluster, container_instance }]);
+        let reads = ["ListClusters", "ListContainerInstances", "DescribeContainerInstances", "DescribeInstances"];
+        let calls = door.calls();
+        assert!(calls.iter().all(|call| call == "DescribeClusters" || reads.contains(&call.as_str())), "{calls:?}");
+        assert_eq!(door.nodes.troubled(door.now()).await.unwrap().ghosts, found);
+        door.inject(&json!([{"operation": "DescribeInstances", "fault": "deny", "count": 10}]));
+        assert_eq!(door.nodes.ghosts(door.now()).await, Err(Blind::Denied), "unknown is not gone");
     });
 }

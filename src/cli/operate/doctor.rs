@@ -17,11 +17,11 @@ use crate::aws::{Clients, Nodes};
 use crate::config;
 use crate::diagnose::Mark;
 use crate::effect::Effect;
-use crate::incident::held::{Sighting, held, left_over};
+use crate::incident::held::{Ghost, Sighting, held, left_over};
 use crate::incident::{Entry, Event, Incident};
 use crate::ledger::OVERDUE_SECS;
 use crate::node::NodeId;
-use crate::observe::Look;
+use crate::observe::{Blind, Look};
 use crate::policy::Mode;
 use crate::ports::KillSwitch;
 use crate::time::secs_between;
@@ -344,7 +344,8 @@ fn is_late(wake_at: Option<Timestamp>, now: Timestamp) -> bool {
     wake_at.is_some_and(|wake| secs_between(wake, now) > OVERDUE_SECS + SWEEPS_SECS)
 }
 
-/// What is left of our doing: nodes that are held, by the records and by what AWS shows, and registrations of nodes that are gone.
+/// What is left of our doing: nodes that are held, by the records and by what AWS shows, and, whoever's doing it was, registrations of
+/// nodes that are gone.
 async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut Lines) {
     let holds = |incident: &&Arc<Incident>| {
         let holds = incident.holds;
@@ -362,8 +363,20 @@ async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut
         let seen = Box::pin(nodes.observe(node, &Look::default(), now)).await;
         sightings.push(Sighting::of(&seen));
     }
+    let ghosts = Box::pin(nodes.ghosts(now)).await;
+    at_rest(all, &sightings, ghosts, now, lines);
+}
+
+/// A line for each of them.
+fn at_rest(
+    all: &[Arc<Incident>],
+    sightings: &[Sighting],
+    ghosts: Result<Vec<Ghost>, Blind>,
+    now: Timestamp,
+    lines: &mut Lines,
+) {
     let records = || all.iter().map(AsRef::as_ref);
-    for one in held(records(), &sightings) {
+    for one in held(records(), sightings) {
         let driven = one.driven && !is_late(one.wake_at, now);
         let by_hand = if driven {
             format!("wait: it is given back by itself; else {}", one.by_hand)
@@ -373,7 +386,65 @@ async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut
         let verdict = if driven { Mark::Warn } else { Mark::Fail };
         lines.add("held", verdict, one.to_string(), Some(&by_hand));
     }
-    for ghost in left_over(&sightings, records()) {
-        lines.warn("left over", ghost.to_string(), &ghost.by_hand);
+    let ghosts = ghosts.unwrap_or_else(|blind| {
+        lines.dark(
+            "left over",
+            format!("whether container instances of instances that are gone are registered: {}", blind.as_str()),
+        );
+        Vec::new()
+    });
+    for one in left_over(&ghosts, sightings, records()) {
+        let by_hand = if one.driven {
+            format!("wait: its incident may yet clean it up; else {}", one.by_hand)
+        } else {
+            one.by_hand.clone()
+        };
+        lines.warn("left over", one.to_string(), &by_hand);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::Symptom;
+    use crate::observe::samples::{home, noon, seen, swept_ssm};
+
+    /// Check, verdict, text and fix of each line about what is at rest.
+    fn said(all: &[Arc<Incident>], ghosts: Result<Vec<Ghost>, Blind>) -> Vec<(&'static str, Mark, String, String)> {
+        let mut lines = Lines::default();
+        at_rest(all, &[], ghosts, noon(), &mut lines);
+        lines.0.into_iter().map(|line| (line.check, line.verdict, line.text, line.fix.unwrap_or_default())).collect()
+    }
+
+    fn ghost() -> Ghost {
+        let seen = seen(noon()).in_cluster();
+        let ecs = seen.ecs.known().unwrap();
+        Ghost { node: seen.node, cluster: ecs.cluster.clone(), container_instance: ecs.arn.clone() }
+    }
+
+    #[test]
+    fn a_ghost_that_no_incident_knows_is_left_over() {
+        let said = said(&[], Ok(vec![ghost()]));
+        let [(check, verdict, text, fix)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((*check, *verdict, fix), ("left over", Mark::Warn, &ghost().removal()));
+        assert!(text.contains(&ghost().node.to_string()) && text.contains("still registered in cluster"), "{text}");
+    }
+
+    #[test]
+    fn whoever_is_replacing_the_node_is_waited_for() {
+        let node = seen(noon()).in_cluster();
+        let symptom = Symptom { at: noon(), kind: swept_ssm() };
+        let incident = Arc::new(Incident::open(&home(), &node, symptom, noon(), noon()));
+        let said = said(&[incident], Ok(vec![ghost()]));
+        assert!(said.iter().any(|(check, _, _, fix)| *check == "left over" && fix.starts_with("wait: ")), "{said:?}");
+    }
+
+    #[test]
+    fn ghosts_that_could_not_be_looked_for_are_not_none() {
+        assert_eq!(said(&[], Ok(Vec::new())), []);
+        let said = said(&[], Err(Blind::Denied));
+        let [(check, verdict, text, _)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((*check, *verdict), ("left over", Mark::Unknown));
+        assert!(text.ends_with(Blind::Denied.as_str()), "{text}");
     }
 }
