@@ -17,6 +17,7 @@ use super::clients::Clients;
 use super::fault::{Fault, FaultKind};
 use super::ledger::Ledger;
 use super::table::Table;
+use crate::operator::{Answer, Asked};
 use crate::report::redact;
 
 mod parts;
@@ -173,7 +174,7 @@ impl Deployment {
     ///
     /// # Errors
     /// The function could not be asked, or failed.
-    pub async fn ask(&self, request: &Value) -> Result<Value, NoAnswer> {
+    pub async fn ask(&self, request: &Asked) -> Result<Answer, NoAnswer> {
         let payload = json!({ "operator": request }).to_string();
         let ask = self.lambda.invoke().function_name(&self.function.name).payload(Blob::new(payload));
         let answer = ask.send().await.map_err(|error| Failed(Fault::of("Invoke", &error)))?;
@@ -183,10 +184,7 @@ impl Deployment {
             let message = body.get("errorMessage").and_then(Value::as_str).unwrap_or("it did not say why");
             return Err(NoAnswer::Function(redact::cut(&redact::excerpt(message), ERROR_MAX)));
         }
-        if body.get("ok").and_then(Value::as_bool).is_none() {
-            return Err(NoAnswer::Unreadable);
-        }
-        Ok(body)
+        serde_json::from_value(body).map_err(|_| NoAnswer::Unreadable)
     }
 }
 
