@@ -17,6 +17,7 @@ use super::clients::Clients;
 use super::fault::{Fault, FaultKind};
 use super::ledger::Ledger;
 use super::table::Table;
+use crate::config::{BadSetting, Settings};
 use crate::operator::{Answer, Asked};
 use crate::report::redact;
 
@@ -63,6 +64,14 @@ impl Function {
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Its settings, as it reads them itself at its start.
+    ///
+    /// # Errors
+    /// One of them holds what it may not hold: then the function does not start.
+    pub fn settings(&self) -> Result<Settings, BadSetting> {
+        Settings::from_pairs(self.variables.clone())
     }
 
     fn is_ours(&self) -> bool {

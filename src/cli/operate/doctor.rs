@@ -10,17 +10,17 @@ use serde::Serialize;
 
 use super::super::{Global, Ui, exit, paint, template};
 use super::{DoctorArgs, desk};
-use crate::aws::deployment::Deployment;
+use crate::aws::deployment::{Deployment, Function};
 use crate::aws::ledger::Ledger;
 use crate::aws::table::Table;
 use crate::aws::{Clients, Nodes};
-use crate::config;
+use crate::config::{self, Resources, Settings};
 use crate::diagnose::Mark;
 use crate::effect::Effect;
 use crate::incident::held::{Ghost, Sighting, held, left_over};
 use crate::incident::{Entry, Event, Incident};
 use crate::ledger::OVERDUE_SECS;
-use crate::node::NodeId;
+use crate::node::{DocumentName, NodeId};
 use crate::observe::{Blind, Look};
 use crate::policy::Mode;
 use crate::ports::KillSwitch;
@@ -75,11 +75,14 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
     let kept = match &args.table {
         None => {
             let deployment = desk::find(&args.which, &shared).await?;
-            let mode = function(&deployment, &mut lines);
-            documents(&deployment, &mut lines).await;
+            function(&deployment.function, &mut lines);
             queues(&deployment, &mut lines).await;
-            topic(&deployment, &mut lines).await;
-            rights(&deployment, mode, &mut lines).await;
+            may_invoke(&deployment, &mut lines).await;
+            if let Some(settings) = settings(&deployment.function, &mut lines) {
+                documents(&deployment, &settings.resources, &mut lines).await;
+                topic(&deployment, &settings.resources, &mut lines).await;
+                rights(&deployment, settings.policy.mode, &mut lines).await;
+            }
             deployment.ledger()
         }
         // Of a stack that is gone its table tells what it held.
@@ -116,9 +119,8 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
     Ok(if failed { ExitCode::from(exit::FINDINGS) } else { ExitCode::SUCCESS })
 }
 
-/// The function itself, and how far it may go.
-fn function(deployment: &Deployment, lines: &mut Lines) -> Mode {
-    let function = &deployment.function;
+/// The function itself.
+fn function(function: &Function, lines: &mut Lines) {
     let state = function.state.as_deref().unwrap_or("Active");
     let update = function.last_update.as_deref().unwrap_or("Successful");
     if state == "Active" && update != "Failed" {
@@ -127,24 +129,40 @@ fn function(deployment: &Deployment, lines: &mut Lines) -> Mode {
         let text = format!("{} is {state}, its last update {update}", function.name);
         lines.fail("function", text, "look at the stack's events, and deploy it again");
     }
-    let mode = function.setting("DEFIB_MODE").map_or(Ok(Mode::Observe), str::parse::<Mode>);
+}
+
+/// How it is set, and how far it may go. None: it does not start like that, and what it works with nobody can know.
+fn settings(function: &Function, lines: &mut Lines) -> Option<Settings> {
+    let settings = match function.settings() {
+        Ok(settings) => settings,
+        Err(bad) => {
+            let fix =
+                "set that parameter, and update the stack; a newer version's setting only its own command line knows";
+            lines.fail("settings", bad.to_string(), fix);
+            for check in ["mode", "probe", "repair", "topic", "role"] {
+                lines.dark(check, "not looked at: the settings cannot be used");
+            }
+            return None;
+        }
+    };
+    let mode = settings.policy.mode;
+    let text = format!("mode {mode} allows {}", mode.allows());
     match mode {
-        Ok(mode @ (Mode::Off | Mode::Observe)) => {
-            let text = format!("mode {mode} allows {}", mode.allows());
+        Mode::Off | Mode::Observe => {
             lines.warn("mode", text, "raise the parameter Mode when a week of reports has earned it");
         }
-        Ok(mode) => lines.ok("mode", format!("mode {mode} allows {}", mode.allows())),
-        Err(_) => lines.fail("mode", "DEFIB_MODE is none of the modes", "set the parameter Mode, and update the stack"),
+        Mode::Restart | Mode::Cycle | Mode::Replace => lines.ok("mode", text),
     }
-    mode.unwrap_or(Mode::Observe)
+    Some(settings)
 }
 
 /// The documents that it sends, against those that this version was made with.
-async fn documents(deployment: &Deployment, lines: &mut Lines) {
-    for (check, variable, kind) in
-        [("probe", "DEFIB_PROBE_DOCUMENT", "Defib-Probe-"), ("repair", "DEFIB_REPAIR_DOCUMENT", "Defib-Repair-")]
-    {
-        let Some(name) = deployment.function.setting(variable) else {
+async fn documents(deployment: &Deployment, resources: &Resources, lines: &mut Lines) {
+    for (check, variable, kind, name) in [
+        ("probe", "DEFIB_PROBE_DOCUMENT", "Defib-Probe-", &resources.probe_document),
+        ("repair", "DEFIB_REPAIR_DOCUMENT", "Defib-Repair-", &resources.repair_document),
+    ] {
+        let Some(name) = name.as_ref().map(DocumentName::as_str) else {
             lines.fail(check, format!("{variable} is not set"), "deploy the stack again");
             continue;
         };
@@ -209,8 +227,8 @@ async fn queues(deployment: &Deployment, lines: &mut Lines) {
 }
 
 /// Who hears of it.
-async fn topic(deployment: &Deployment, lines: &mut Lines) {
-    let Some(topic) = deployment.function.setting("DEFIB_TOPIC") else {
+async fn topic(deployment: &Deployment, resources: &Resources, lines: &mut Lines) {
+    let Some(topic) = &resources.topic else {
         return lines.fail("topic", "DEFIB_TOPIC is not set: nobody is told", "deploy the stack again");
     };
     match deployment.listeners(topic).await {
@@ -230,8 +248,8 @@ async fn topic(deployment: &Deployment, lines: &mut Lines) {
     }
 }
 
-/// What the function may do, and what whoever runs this may.
-async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
+/// What whoever runs this may do.
+async fn may_invoke(deployment: &Deployment, lines: &mut Lines) {
     match deployment.may_invoke().await {
         Ok(()) => lines.ok("invoke", "you may hand requests to the function"),
         Err(failed) if failed.is_denied() => {
@@ -239,6 +257,10 @@ async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
         }
         Err(failed) => lines.dark("invoke", failed),
     }
+}
+
+/// What the function may do.
+async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
     match deployment.rights(mode).await {
         Err(failed) => lines.dark("role", failed),
         Ok(rights) if rights.denied.is_empty() => {
@@ -420,6 +442,31 @@ mod tests {
         let seen = seen(noon()).in_cluster();
         let ecs = seen.ecs.known().unwrap();
         Ghost { node: seen.node, cluster: ecs.cluster.clone(), container_instance: ecs.arn.clone() }
+    }
+
+    fn set(name: &str, value: &str) -> (Option<Mode>, Vec<(&'static str, Mark)>) {
+        let function = Function {
+            name: "defib".to_owned(),
+            role: String::new(),
+            state: None,
+            last_update: None,
+            variables: [(name.to_owned(), value.to_owned())].into(),
+        };
+        let mut lines = Lines::default();
+        let mode = settings(&function, &mut lines).map(|settings| settings.policy.mode);
+        (mode, lines.0.into_iter().map(|line| (line.check, line.verdict)).collect())
+    }
+
+    #[test]
+    fn the_settings_are_read_as_the_function_reads_them() {
+        assert_eq!(set("DEFIB_MODE", "cycle"), (Some(Mode::Cycle), vec![("mode", Mark::Ok)]));
+        assert_eq!(set("DEFIB_MODE", ""), (Some(Mode::Observe), vec![("mode", Mark::Warn)]));
+        for (name, value) in [("DEFIB_MODE", "all"), ("DEFIB_TOPIC", "defib"), ("DEFIB_NODE_AN_HOUR", "many")] {
+            let (mode, said) = set(name, value);
+            assert_eq!(said.first(), Some(&("settings", Mark::Fail)), "{name}={value}");
+            assert!(mode.is_none() && said[1..].iter().all(|(_, verdict)| *verdict == Mark::Unknown), "{said:?}");
+            assert!(said.iter().any(|(check, _)| *check == "mode"), "what was not looked at is said: {said:?}");
+        }
     }
 
     #[test]
