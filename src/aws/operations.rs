@@ -196,7 +196,7 @@ mod tests {
     /// Whether a source file calls an operation.
     fn calls(file: &str, operation: &str) -> bool {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws").join(file);
-        let text: String = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {path:?}"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}", path.display()));
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let mut snake = String::new();
         for c in operation.chars() {
