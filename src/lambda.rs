@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::{Done, IgnoreReason, OperatorRequest, Trigger, Verdict};
 use crate::event::{self, DropReason, Reading};
 use crate::incident::IncidentId;
+use crate::operator::{Answer, Planned};
 use crate::ports::PortError;
 use crate::time::after;
 
@@ -164,32 +165,29 @@ impl<D: Driver> Function<D> {
             Ok(request) => request,
             Err(refusal) => {
                 tracing::warn!("turned an operator's request away: {refusal}");
-                return Ok(json!({ "ok": false, "refusal": refusal }));
+                return written(&Answer::refused(refusal));
             }
         };
         let OperatorRequest { by, action, at: _, plan: _ } = &request;
         let said = format!("{action:?}");
         tracing::info!(by = %by, action = said, "an operator asks");
         let done = settled(self.driver.run(Trigger::Operator(request), &mut Allowance::new()).await.done)?;
-        let mut answer = Map::new();
-        if let Verdict::Planned(preview) = &done.verdict {
-            answer.insert("plan".to_owned(), operator::told(preview));
-        }
-        let refusal = match done.verdict {
-            Verdict::Refused(why) => Some(why),
-            Verdict::Ignored(why) => Some(why.as_str().to_owned()),
-            Verdict::Progress | Verdict::Closed | Verdict::Planned(_) | Verdict::Retry(_) => None,
+        let (refusal, plan) = match done.verdict {
+            Verdict::Refused(why) => (Some(why), None),
+            Verdict::Ignored(why) => (Some(why.as_str().to_owned()), None),
+            Verdict::Planned(preview) => (None, Some(Planned::from(&*preview))),
+            Verdict::Progress | Verdict::Closed | Verdict::Retry(_) => (None, None),
         };
-        answer.insert("ok".to_owned(), refusal.is_none().into());
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = &refusal {
             tracing::info!("refused an operator: {refusal}");
-            answer.insert("refusal".to_owned(), refusal.into());
         }
-        if let Some(incident) = done.incident {
-            answer.insert("incident_id".to_owned(), incident.to_string().into());
-        }
-        Ok(Value::Object(answer))
+        written(&Answer { ok: refusal.is_none(), refusal, incident_id: done.incident, plan })
     }
+}
+
+/// An answer as it goes out. Nothing in it has no JSON.
+fn written(answer: &Answer) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|_| Failure::Bug)
 }
 
 /// What became of one event.
@@ -252,7 +250,9 @@ fn note_dropped(reason: &DropReason, verdict: event::Verdict, raw: &impl Fn() ->
     let name = reason.name();
     let worth_keeping = match verdict {
         event::Verdict::Rejected => true,
-        _ => matches!(reason, DropReason::OtherEvent { .. }),
+        event::Verdict::Trouble | event::Verdict::Recovered | event::Verdict::Gone | event::Verdict::Ignored => {
+            matches!(reason, DropReason::OtherEvent { .. })
+        }
     };
     if worth_keeping {
         tracing::warn!(verdict = verdict.as_str(), reason = name, raw = raw(), "dropped an event: {reason}");

@@ -24,6 +24,7 @@ pub mod incident;
 pub mod ledger;
 pub mod node;
 pub mod observe;
+pub mod operator;
 pub mod plan;
 pub mod policy;
 pub mod ports;

@@ -300,6 +300,12 @@ impl ClusterArn {
     pub fn name(&self) -> &str {
         self.as_str().rsplit('/').next().unwrap_or_default()
     }
+
+    /// The region that it is in, the fourth part of its ARN.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.as_str().split(':').nth(3).unwrap_or_default()
+    }
 }
 
 impl ContainerInstanceArn {

@@ -85,27 +85,28 @@ pub fn wants(incident: &Incident, policy: &Policy, now: Timestamp) -> Wants {
 pub fn wait_for_room(incident: &Incident, rails: &Rails, policy: &Policy, now: Timestamp) -> Option<Box<Plan>> {
     planted!(NoActiveCap => return None);
     let (active, limit) = (rails.around.as_ref()?.active, policy.budgets.active_incidents);
-    let waits = match &incident.phase {
-        Phase::Watching { until } => now >= *until,
-        Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, .. } => true,
-        Phase::Examining { .. }
+    let waits_since = match &incident.phase {
+        Phase::Watching { until } if now >= *until => None,
+        Phase::Parked { refusal: Refusal::ActiveIncidents { .. }, since, .. } => Some(*since),
+        Phase::Watching { .. }
+        | Phase::Examining { .. }
         | Phase::Parked { .. }
         | Phase::Draining { .. }
         | Phase::Standby { .. }
         | Phase::Treating { .. }
         | Phase::Verifying { .. }
         | Phase::Resting { .. }
-        | Phase::Closed { .. } => false,
+        | Phase::Closed { .. } => return None,
     };
     // Who asked for a repair does not wait in line.
-    if !waits || incident.asked.is_some() || active < limit {
+    if incident.asked.is_some() || active < limit {
         return None;
     }
     let mut draft = Draft::of(incident, policy, now, now);
-    match &incident.phase {
-        Phase::Parked { since, .. } => draft.parked_until_now(*since),
+    match waits_since {
+        Some(since) => draft.parked_until_now(since),
         // Nobody looked, and nothing told of a recovery: it counts as trouble.
-        _ => draft.trouble(),
+        None => draft.trouble(),
     }
     Some(Box::new(draft.park(Refusal::ActiveIncidents { active, limit })))
 }

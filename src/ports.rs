@@ -13,13 +13,14 @@ use crate::effect::{Effect, IntentId, Target};
 use crate::event::Signal;
 use crate::guard::breaker::BreakerLimits;
 use crate::guard::{Refusal, Scope};
+use crate::incident::held::Ghost;
 use crate::incident::{Incident, IncidentId, Outcome, Phase, Remedy};
 use crate::node::{CommandId, NodeId};
 use crate::observe::{Look, Observation};
 use crate::policy::Mode;
 use crate::policy::standing::News as PolicyNews;
 use crate::report::Report;
-use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, Ghost, News};
+use crate::storm::{Around, Bulletin, Digest, DigestId, Gather, News};
 
 mod document;
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::breaker::{Breaker, BreakerLimits, Tried};
 use crate::guard::shared::Peer;
 use crate::incident::Incident;
-use crate::node::{ClusterArn, CommandId, ContainerInstanceArn, NodeId};
+use crate::node::{CommandId, ContainerInstanceArn, NodeId};
 use crate::observe::Factor;
 use crate::policy::Policy;
 
@@ -48,18 +48,6 @@ pub struct Bulletin {
     /// Container instances that were seen without their instances, until they are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ghosts: Vec<Haunt>,
-}
-
-/// A container instance that is registered still, though its EC2 instance is gone: ECS counts it, and nothing can run there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ghost {
-    /// The instance that is gone.
-    pub node: NodeId,
-    /// The cluster.
-    pub cluster: ClusterArn,
-    /// What is left.
-    pub container_instance: ContainerInstanceArn,
 }
 
 /// A ghost that sweeps have seen.

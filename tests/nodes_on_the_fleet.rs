@@ -10,6 +10,7 @@ use defib::effect::{Effect, IntentId, Target};
 use defib::event::{SignalKind, SweptAgent};
 use defib::guard::gates;
 use defib::incident::IncidentId;
+use defib::incident::held::Ghost;
 use defib::node::NodeId;
 use defib::observe::{
     Blind, Busy, EcsStatus, Fact, Health, InstanceState, Lifecycle, Look, Observation, ProbeAnswer, Sessions, Spare,
@@ -289,5 +290,92 @@ fn a_sweep_finds_whoever_is_lost() {
             .map(|(n, a)| (n.to_owned(), a));
         assert_eq!(agents, expected);
         assert!(swept.troubled.iter().all(|(_, since)| since.is_some()));
+    });
+}
+
+/// EC2 lists what is terminated for an hour; ECS keeps a container instance whose agent was not connected when it went.
+#[test]
+fn what_ec2_has_forgotten_and_ecs_has_not_is_found_by_a_sweep_and_by_the_doctor() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let seen = look(&door, ECS_LOST, &close()).await;
+        let (cluster, container_instance) = seen.ecs.known().map(|ecs| (ecs.cluster.clone(), ecs.arn.clone())).unwrap();
+        assert_eq!(door.nodes.ghosts(door.now()).await.unwrap(), []);
+        assert!(matches!(perform(&door, ECS_LOST, Effect::Terminate, &seen).await, Performed::Done { .. }));
+        door.advance(2 * 3_600);
+        let seen = look(&door, ECS_LOST, &close()).await;
+        assert_eq!((&seen.ec2, &seen.ecs), (&Fact::Absent, &Fact::Absent), "a look at the node alone shows nothing");
+        let _ = door.calls();
+        let found = door.nodes.ghosts(door.now()).await.unwrap();
+        assert_eq!(found, [Ghost { node: id(ECS_LOST), cluster, container_instance }]);
+        let reads = ["ListClusters", "ListContainerInstances", "DescribeContainerInstances", "DescribeInstances"];
+        let calls = door.calls();
+        assert!(calls.iter().all(|call| call == "DescribeClusters" || reads.contains(&call.as_str())), "{calls:?}");
+        assert_eq!(door.nodes.troubled(door.now()).await.unwrap().ghosts, found);
+        door.inject(&json!([{"operation": "DescribeInstances", "fault": "deny", "count": 10}]));
+        assert_eq!(door.nodes.ghosts(door.now()).await, Err(Blind::Denied), "unknown is not gone");
+    });
+}
+
+/// A table with nothing in it, behind a door of its own. The thread ends with the process.
+#[cfg(feature = "operate")]
+fn empty_table() -> String {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).unwrap() > 2 {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            let body = r#"{"Responses":{},"UnprocessedKeys":{},"Items":[],"Count":0,"ScannedCount":0}"#;
+            let kind = "content-type: application/x-amz-json-1.0\r\nconnection: close";
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    url
+}
+
+/// Whoever asks the doctor hears of it, though no record knows the node.
+#[cfg(feature = "operate")]
+#[test]
+fn the_doctor_lists_what_ec2_has_forgotten_and_ecs_has_not() {
+    run(async {
+        let door = Door::open(&world()).await;
+        let table = empty_table();
+        let doctor = || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_defib"));
+            command.args(["--json", "--region", "us-east-1", "doctor", "--table", "defib"]);
+            command.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").env("AWS_ENDPOINT_URL", &table);
+            for service in ["SSM", "EC2", "ECS", "AUTO_SCALING", "IAM"] {
+                command.env(format!("AWS_ENDPOINT_URL_{service}"), format!("http://{}", door.at));
+            }
+            let ran = command.output().unwrap();
+            let lines: Vec<Value> =
+                ran.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+            let said = |check: &str| lines.iter().filter(|line| line["check"] == check).cloned().collect::<Vec<_>>();
+            assert!(!said("incidents").is_empty(), "the ledger was read: {lines:?} {ran:?}");
+            (ran.status.code(), said("left over"))
+        };
+        assert_eq!(doctor(), (Some(0), Vec::new()));
+        let seen = look(&door, ECS_LOST, &close()).await;
+        assert!(matches!(perform(&door, ECS_LOST, Effect::Terminate, &seen).await, Performed::Done { .. }));
+        door.advance(2 * 3_600);
+        let (code, said) = doctor();
+        let [line] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((code, line["verdict"].as_str()), (Some(3), Some("WARN")), "{line}");
+        assert!(line["text"].as_str().unwrap().starts_with(ECS_LOST), "{line}");
+        assert!(line["fix"].as_str().unwrap().starts_with("aws ecs deregister-container-instance "), "{line}");
+        door.inject(&json!([{"operation": "ListClusters", "fault": "deny", "count": 100}]));
+        let (code, said) = doctor();
+        assert_eq!((code, said[0]["verdict"].as_str(), said.len()), (Some(3), Some("UNKNOWN"), 1), "{said:?}");
     });
 }

@@ -2,20 +2,24 @@
 //! their outcomes. `UPDATE=1` writes the page's tables anew: read the diff, it is a diff of behaviour.
 //!
 //! A scenario is a platform. Its nodes are called like the remedies, and each falls ill of what calls for its remedy.
+//!
+//! What the simulated account shows is one thing, what a machine has shown another: `tests/onhost` boots machines, and leaves what they
+//! proved in `proven.json`. A cell says which of the two it rests on.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // The helpers of a test may panic, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use defib::effect::Effect;
 use defib::incident::{AttemptResult, Event, Incident, Remedy};
+use defib::observe::Platform;
 use defib::report::timeline;
 use defib::sim::rehearsal::{Played, Rehearsal};
 use defib::sim::scenario::Scenario;
 use defib::sim::{stage, transcript};
-use serde_json::Value;
+use serde::Deserialize;
 
 /// In the order of the page: from what can do most to what is only told of.
 const PLATFORMS: [&str; 10] = [
@@ -43,6 +47,23 @@ fn folder() -> PathBuf {
 struct Shown {
     title: String,
     cells: BTreeMap<Remedy, Cell>,
+    /// What runs on its nodes, as the incidents hold it: all of them the same.
+    runs: Platform,
+}
+
+/// A story that a real host has shown, as the on-host tests leave it.
+#[derive(Debug, Deserialize)]
+struct Proven {
+    remedy: Remedy,
+    layout: String,
+    outcome: String,
+}
+
+impl Proven {
+    /// How the host was laid out, without the particulars of the story.
+    fn layout(&self) -> &str {
+        self.layout.split([',', ' ']).next().unwrap()
+    }
 }
 
 /// What became of a node that called for a remedy.
@@ -62,7 +83,9 @@ fn play(platform: &str) -> Shown {
     let scenario: Scenario = text.parse().unwrap();
     let played = Rehearsal::of_scenario(stage::documentation_home().unwrap(), &scenario).play();
     let cells = Remedy::ALL.into_iter().filter_map(|remedy| Some((remedy, cell(&played, remedy)?))).collect();
-    Shown { title, cells }
+    let platforms: BTreeSet<Platform> = played.incidents.iter().map(|incident| incident.place.platform).collect();
+    let [runs] = platforms.iter().copied().collect::<Vec<_>>()[..] else { panic!("{platform} has {platforms:?}") };
+    Shown { title, cells, runs }
 }
 
 fn cell(played: &Played, remedy: Remedy) -> Option<Cell> {
@@ -90,54 +113,98 @@ fn cell(played: &Played, remedy: Remedy) -> Option<Cell> {
     Some(Cell::Told(words.trim_start_matches("gave up: ").trim_start_matches("stopped: ").to_owned()))
 }
 
-fn short(cell: Option<&Cell>) -> String {
+/// A cell, and behind its word where that was seen.
+fn short(cell: Option<&Cell>, seen: Seen) -> String {
     match cell {
         None => "–".to_owned(),
         Some(Cell::Helped { drained, standby, .. }) => {
             let around = [drained.then_some("drained"), standby.then_some("Standby")];
             let around: Vec<&str> = around.into_iter().flatten().collect();
-            if around.is_empty() { "yes".to_owned() } else { format!("yes: {}", around.join(", ")) }
+            let colon = if around.is_empty() { "" } else { ": " };
+            format!("yes ({seen}){colon}{}", around.join(", "))
         }
-        Some(Cell::Instead(remedies)) => format!("no: {}", names(remedies)),
-        Some(Cell::Told(_)) => "told".to_owned(),
+        Some(Cell::Instead(remedies)) => format!("no ({seen}): {}", names(remedies)),
+        Some(Cell::Told(_)) => format!("told ({seen})"),
     }
+}
+
+/// Where a cell was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// On the simulated account, and the remedy itself on a host that the on-host tests boot, too.
+    Host,
+    /// On the simulated account, and nowhere else.
+    Simulated,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::Simulated => "sim",
+        })
+    }
+}
+
+/// How the on-host tests call a host of a platform; none: they boot no such host.
+fn layout_of(platform: Platform) -> Option<&'static str> {
+    match platform {
+        Platform::Linux => Some("systemd"),
+        Platform::Snap => Some("snap"),
+        Platform::Bottlerocket => Some("Bottlerocket"),
+        Platform::Windows => None,
+    }
+}
+
+/// Whether a host of the platform has shown, too, what a cell says of a remedy: that it heals, or that the host refuses it.
+fn seen(proven: &[Proven], platform: Platform, remedy: Remedy, cell: Option<&Cell>) -> Seen {
+    let outcome = match cell {
+        Some(Cell::Helped { .. }) => "healed",
+        Some(Cell::Instead(_)) => "refused",
+        // Nothing was sent, so that no host could show it.
+        Some(Cell::Told(_)) | None => return Seen::Simulated,
+    };
+    let is_shown =
+        |row: &&Proven| row.remedy == remedy && Some(row.layout()) == layout_of(platform) && row.outcome == outcome;
+    if proven.iter().any(|row| is_shown(&row)) { Seen::Host } else { Seen::Simulated }
 }
 
 fn names(remedies: &[Remedy]) -> String {
     remedies.iter().map(|remedy| remedy.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// What a real host has shown of each remedy, where the on-host tests have left their rows of remedy, layout, story and outcome.
-fn proven() -> Option<BTreeMap<Remedy, String>> {
-    let text = std::fs::read_to_string(root().join("tests/onhost/proven.json")).ok()?;
-    let value: Value = serde_json::from_str(&text).unwrap();
-    let rows = value.as_array().or_else(|| value.get("rows").and_then(Value::as_array)).unwrap();
-    // Remedy, layout without its particulars, outcome: how many stories.
-    let mut counts: BTreeMap<Remedy, BTreeMap<String, BTreeMap<String, usize>>> = BTreeMap::new();
-    for row in rows {
-        let field = |name: &str| row.get(name).and_then(Value::as_str);
-        let Some(remedy) = field("remedy").and_then(|remedy| remedy.parse::<Remedy>().ok()) else { continue };
-        let layout = field("layout").unwrap_or("a host").split([',', ' ']).next().unwrap().to_owned();
-        let outcome = field("outcome").unwrap_or("shown").to_owned();
-        *counts.entry(remedy).or_default().entry(layout).or_default().entry(outcome).or_default() += 1;
+/// What real hosts have shown.
+fn proven() -> Vec<Proven> {
+    let text = std::fs::read_to_string(root().join("tests/onhost/proven.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// How many stories of a remedy real hosts have shown, by layout and outcome.
+fn stories(proven: &[Proven], remedy: Remedy) -> String {
+    let mut counts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for row in proven.iter().filter(|row| row.remedy == remedy) {
+        *counts.entry(row.layout()).or_default().entry(&row.outcome).or_default() += 1;
     }
-    let told = |layouts: BTreeMap<String, BTreeMap<String, usize>>| -> String {
-        let each = |(layout, outcomes): (String, BTreeMap<String, usize>)| {
-            let outcomes: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-            format!("{layout}: {}", outcomes.join(", "))
-        };
-        layouts.into_iter().map(each).collect::<Vec<_>>().join("; ")
+    let each = |(layout, outcomes): (&str, BTreeMap<&str, usize>)| {
+        let outcomes: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        format!("{layout}: {}", outcomes.join(", "))
     };
-    Some(counts.into_iter().map(|(remedy, layouts)| (remedy, told(layouts))).collect())
+    let told: Vec<String> = counts.into_iter().map(each).collect();
+    if told.is_empty() { "–".to_owned() } else { told.join("; ") }
 }
 
 fn tables() -> String {
     let shown: Vec<(&str, Shown)> = PLATFORMS.into_iter().map(|platform| (platform, play(platform))).collect();
+    let proven = proven();
     let mut page = String::new();
     let head = Remedy::ALL.map(Remedy::as_str).join(" | ");
     writeln!(page, "| platform | {head} |\n|---|{}", "---|".repeat(Remedy::ALL.len())).unwrap();
     for (platform, shown) in &shown {
-        let cells = Remedy::ALL.map(|remedy| short(shown.cells.get(&remedy))).join(" | ");
+        let cell = |remedy| {
+            let cell = shown.cells.get(&remedy);
+            short(cell, seen(&proven, shown.runs, remedy, cell))
+        };
+        let cells = Remedy::ALL.map(cell).join(" | ");
         writeln!(page, "| [{platform}](../tests/scenarios/platforms/{platform}.txt) | {cells} |").unwrap();
     }
     page.push_str("\nThe platforms, in the words of their scenarios:\n\n");
@@ -160,14 +227,9 @@ fn tables() -> String {
     page.push_str(
         "| remedy | its proof, on group-member | on real hosts: stories by layout and outcome |\n|---|---|---|\n",
     );
-    let proven = proven();
     for remedy in Remedy::ALL {
         let Some(Cell::Helped { proof, .. }) = shown[0].1.cells.get(&remedy) else { panic!("{remedy} is not shown") };
-        let host = match &proven {
-            None => "not filled in yet".to_owned(),
-            Some(proven) => proven.get(&remedy).cloned().unwrap_or_else(|| "–".to_owned()),
-        };
-        writeln!(page, "| {remedy} | {} | {host} |", without_times(proof)).unwrap();
+        writeln!(page, "| {remedy} | {} | {} |", without_times(proof), stories(&proven, remedy)).unwrap();
     }
     page
 }
@@ -256,4 +318,40 @@ fn where_a_remedy_is_claimed_it_helps_and_says_how_it_knows() {
     let member = play("group-member");
     let standby = |remedy| matches!(member.cells.get(&remedy), Some(Cell::Helped { standby: true, drained: true, .. }));
     assert!(standby(Remedy::StopStart) && standby(Remedy::Reboot), "a watched member is cycled in Standby");
+}
+
+/// The mark comes from what hosts have shown, and goes with it.
+#[test]
+fn a_cell_rests_on_a_host_only_where_one_of_its_kind_has_shown_just_that() {
+    let helped = Cell::Helped { drained: false, standby: false, proof: String::new() };
+    let instead = Cell::Instead(vec![Remedy::Reboot]);
+    let told = Cell::Told("nothing".to_owned());
+    let row = |layout: &str, outcome: &str| {
+        vec![Proven { remedy: Remedy::FreeDisk, layout: layout.to_owned(), outcome: outcome.to_owned() }]
+    };
+    let cases = [
+        (row("systemd, KillMode=process", "healed"), Platform::Linux, &helped, Seen::Host),
+        (row("systemd", "told"), Platform::Linux, &helped, Seen::Simulated),
+        (row("systemd", "refused"), Platform::Linux, &helped, Seen::Simulated),
+        (row("systemd", "healed"), Platform::Snap, &helped, Seen::Simulated),
+        (row("systemd", "healed"), Platform::Windows, &helped, Seen::Simulated),
+        (row("snap", "healed"), Platform::Snap, &helped, Seen::Host),
+        (row("Bottlerocket", "refused"), Platform::Bottlerocket, &instead, Seen::Host),
+        (row("Bottlerocket", "healed"), Platform::Bottlerocket, &instead, Seen::Simulated),
+        (row("systemd", "healed"), Platform::Linux, &told, Seen::Simulated),
+        (Vec::new(), Platform::Linux, &helped, Seen::Simulated),
+    ];
+    for (proven, platform, cell, expected) in cases {
+        let of = |remedy| seen(&proven, platform, remedy, Some(cell));
+        assert_eq!(of(Remedy::FreeDisk), expected, "{proven:?}, {platform:?}, {cell:?}");
+        assert_eq!(of(Remedy::RestartRuntime), Seen::Simulated, "another remedy than the one that was shown");
+    }
+}
+
+#[test]
+fn every_host_that_is_booted_stands_for_a_platform_of_the_page() {
+    let all = [Platform::Linux, Platform::Snap, Platform::Windows, Platform::Bottlerocket];
+    let known: BTreeSet<&str> = all.into_iter().filter_map(layout_of).collect();
+    let proven = proven();
+    assert_eq!(proven.iter().map(Proven::layout).collect::<BTreeSet<_>>(), known);
 }

@@ -1,6 +1,6 @@
 //! A deployment as people meet it from outside: its function is found and asked, its ledger read, its parts looked over.
 //!
-//! Only the command line has this. It goes by the rights of whoever runs it, so its calls are not in the table of what the role of the
+//! Only the command line has this. It goes by the rights of whoever runs it, so its calls stand beside those that the role of the
 //! function allows ([`super::operations`]).
 
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ use super::clients::Clients;
 use super::fault::{Fault, FaultKind};
 use super::ledger::Ledger;
 use super::table::Table;
+use crate::config::{BadSetting, Settings};
+use crate::operator::{Answer, Asked};
 use crate::report::redact;
 
 mod parts;
@@ -62,6 +64,14 @@ impl Function {
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Its settings, as it reads them itself at its start.
+    ///
+    /// # Errors
+    /// One of them holds what it may not hold: then the function does not start.
+    pub fn settings(&self) -> Result<Settings, BadSetting> {
+        Settings::from_pairs(self.variables.clone())
     }
 
     fn is_ours(&self) -> bool {
@@ -173,7 +183,7 @@ impl Deployment {
     ///
     /// # Errors
     /// The function could not be asked, or failed.
-    pub async fn ask(&self, request: &Value) -> Result<Value, NoAnswer> {
+    pub async fn ask(&self, request: &Asked) -> Result<Answer, NoAnswer> {
         let payload = json!({ "operator": request }).to_string();
         let ask = self.lambda.invoke().function_name(&self.function.name).payload(Blob::new(payload));
         let answer = ask.send().await.map_err(|error| Failed(Fault::of("Invoke", &error)))?;
@@ -183,10 +193,7 @@ impl Deployment {
             let message = body.get("errorMessage").and_then(Value::as_str).unwrap_or("it did not say why");
             return Err(NoAnswer::Function(redact::cut(&redact::excerpt(message), ERROR_MAX)));
         }
-        if body.get("ok").and_then(Value::as_bool).is_none() {
-            return Err(NoAnswer::Unreadable);
-        }
-        Ok(body)
+        serde_json::from_value(body).map_err(|_| NoAnswer::Unreadable)
     }
 }
 

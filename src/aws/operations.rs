@@ -83,8 +83,20 @@ operations! {
     op!("sns", "Publish", Observe),
 }
 
-/// What only `defib check` calls, with the rights of whoever asks: no role of ours needs it.
-pub const OF_CHECK: &[(&str, &str)] = &[("ssm", "DescribeActivations")];
+/// What only the command line calls, with the rights of whoever asks: no role of ours needs it.
+pub const OF_COMMAND_LINE: &[(&str, &str)] = &[
+    ("dynamodb", "Scan"),
+    ("lambda", "GetFunctionConfiguration"),
+    ("lambda", "Invoke"),
+    ("lambda", "ListEventSourceMappings"),
+    ("lambda", "ListFunctions"),
+    ("sns", "GetTopicAttributes"),
+    ("sqs", "GetQueueAttributes"),
+    ("sqs", "GetQueueUrl"),
+    ("ssm", "DescribeActivations"),
+    ("ssm", "DescribeDocument"),
+    ("sts", "GetCallerIdentity"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -93,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    /// The SDK's services by their fields in `Clients`, and as IAM writes them.
-    const SERVICES: [(&str, &str); 8] = [
+    /// The SDK's services by the fields that hold their clients, and as IAM writes them.
+    const SERVICES: [(&str, &str); 11] = [
         ("ssm", "ssm"),
         ("ec2", "ec2"),
         ("ecs", "ecs"),
@@ -103,6 +115,9 @@ mod tests {
         ("dynamodb", "dynamodb"),
         ("sfn", "states"),
         ("sns", "sns"),
+        ("lambda", "lambda"),
+        ("sqs", "sqs"),
+        ("sts", "sts"),
     ];
 
     fn sources(directory: &Path, found: &mut String) {
@@ -128,8 +143,10 @@ mod tests {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws"), &mut text);
         let mut called = BTreeSet::new();
         for (field, service) in SERVICES {
-            for holder in ["clients", "self"] {
-                for (at, start) in text.match_indices(&format!("{holder}.{field}.")) {
+            // Before there is a deployment that holds it, Lambda's client is at hand by itself.
+            let holders = ["clients.", "self.", "=", ","];
+            for holder in &holders[..if field == "lambda" { 4 } else { 2 }] {
+                for (at, start) in text.match_indices(&format!("{holder}{field}.")) {
                     let call = &text[at + start.len()..];
                     let name: String = call.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                     assert!(call[name.len()..].starts_with('('), "not a call: {}", &call[..40]);
@@ -148,8 +165,70 @@ mod tests {
         let table: BTreeSet<(String, String)> =
             OPERATIONS.iter().map(|row| (row.service.to_owned(), row.operation.to_owned())).collect();
         assert_eq!(table.len(), OPERATIONS.len(), "a row stands twice");
-        let of_check = OF_CHECK.iter().map(|(service, operation)| ((*service).to_owned(), (*operation).to_owned()));
-        assert_eq!(table.union(&of_check.collect()).cloned().collect::<BTreeSet<_>>(), called());
+        let others = of_command_line();
+        assert!(table.is_disjoint(&others), "what the function calls, too, stands in its table");
+        assert_eq!(table.union(&others).cloned().collect::<BTreeSet<_>>(), called());
+    }
+
+    fn of_command_line() -> BTreeSet<(String, String)> {
+        OF_COMMAND_LINE.iter().map(|(service, operation)| ((*service).to_owned(), (*operation).to_owned())).collect()
+    }
+
+    /// The words of a cell that stand between backticks.
+    fn quoted(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
+    /// Service and operation of each operation that a cell names. A service holds until the next one is named; `DryRun` is none.
+    fn named(cell: &str) -> Vec<(String, String)> {
+        let mut service = None;
+        let mut found = Vec::new();
+        for word in quoted(cell).into_iter().filter(|word| *word != "DryRun") {
+            let operation = word.split_once(':').map_or(word, |(before, operation)| {
+                service = Some(before);
+                operation
+            });
+            found.push((service.expect("a row begins with a service").to_owned(), operation.to_owned()));
+        }
+        found
+    }
+
+    /// Whether a source file calls an operation.
+    fn calls(file: &str, operation: &str) -> bool {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws").join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}", path.display()));
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let mut snake = String::new();
+        for c in operation.chars() {
+            if c.is_ascii_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.push(c.to_ascii_lowercase());
+        }
+        text.contains(&format!(".{snake}("))
+    }
+
+    #[test]
+    fn the_page_of_calls_has_every_operation_and_no_other_each_where_it_is_called() {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CALLS.md")).unwrap();
+        let section = page.split("\n## Every operation\n").nth(1).unwrap().split("\n## ").next().unwrap();
+        // By the number of columns: what the function calls has class and keeping.
+        let (mut function, mut command_line) = (BTreeSet::new(), BTreeSet::new());
+        for line in section.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let (known, files) = match cells[..] {
+                [_, _, _, files, _] => (&mut function, quoted(files)),
+                [_, _, files] => (&mut command_line, quoted(files)),
+                _ => panic!("a row of another table: {line}"),
+            };
+            for (service, operation) in named(cells[0]) {
+                assert!(files.iter().any(|file| calls(file, &operation)), "{operation} is not called in {files:?}");
+                known.insert((service, operation));
+            }
+        }
+        let own = OPERATIONS.iter().map(|row| (row.service.to_owned(), row.operation.to_owned())).collect();
+        assert_eq!(function, own);
+        assert_eq!(command_line, of_command_line());
     }
 
     #[test]

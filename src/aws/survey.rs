@@ -10,10 +10,10 @@ use super::nodes::Nodes;
 use super::observe::{Rows, invocation_status};
 use super::translate::moment;
 use crate::event::{CoarseStatus, Signal, SignalKind};
+use crate::incident::held::Ghost;
 use crate::node::{DocumentName, NodeId};
 use crate::observe::{Blind, InvocationStatus};
 use crate::ports::PortError;
-use crate::storm::Ghost;
 use crate::time::after;
 
 /// Commands that began so long ago may just have ended, in seconds: the default time-outs are two hours together
@@ -54,6 +54,14 @@ impl Nodes {
         let ended = ended.unwrap_or_default();
         troubled.extend(ended.into_iter().filter(|(signal, _)| !known.contains(&signal.node)));
         Ok(Swept { troubled, fleet: census.fleet(), ghosts: census.ghosts() })
+    }
+
+    /// Looks for container instances whose EC2 instances are gone, as a sweep does, with no other list read than the two that it takes.
+    ///
+    /// # Errors
+    /// Why a list could not be read to its end.
+    pub async fn ghosts(&self, now: Timestamp) -> Result<Vec<Ghost>, Blind> {
+        Ok(Box::pin(self.take_registrations(now)).await?.ghosts())
     }
 
     /// Invocations of others that ended badly. Each is told again after half an hour, for the sweep that told it may have come to

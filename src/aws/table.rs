@@ -188,8 +188,7 @@ impl Table {
     #[cfg(feature = "operate")]
     pub async fn everywhere(&self, sk: &str) -> Result<Vec<(Key, Stored)>, PortError> {
         // Not one of the function's own calls: it has no right to it.
-        let whole = &self.dynamodb;
-        let ask = whole.scan().table_name(&*self.name).consistent_read(true).filter_expression("sk = :sk");
+        let ask = self.dynamodb.scan().table_name(&*self.name).consistent_read(true).filter_expression("sk = :sk");
         let ask = ask.expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()));
         let (mut items, mut pages) = (Vec::new(), ask.into_paginator().send());
         while let Some(page) = pages.next().await {

@@ -167,19 +167,22 @@ pub(super) fn run(_: &Wanted<'_>, _: &Global, _: &Ui) -> anyhow::Result<ExitCode
 #[cfg(feature = "operate")]
 pub(super) fn run(wanted: &Wanted<'_>, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
     use anyhow::Context;
+
+    use crate::operator::Verb;
+
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
     let what = async {
         match wanted {
             Wanted::Fix(args) => Box::pin(fix::run(args, global, ui)).await,
             Wanted::Incidents(args) => Box::pin(incidents::list(args, global, ui)).await,
             Wanted::Show(args) => Box::pin(incidents::show(args, global, ui)).await,
-            Wanted::Approve(args) => Box::pin(ask::about_incident("approve", args, global, ui)).await,
-            Wanted::Close(args) => Box::pin(ask::about_incident("close", args, global, ui)).await,
+            Wanted::Approve(args) => Box::pin(ask::about_incident(Verb::Approve, args, global, ui)).await,
+            Wanted::Close(args) => Box::pin(ask::about_incident(Verb::Close, args, global, ui)).await,
             Wanted::Mute(args) => Box::pin(ask::mute(args, global, ui)).await,
-            Wanted::Unmute(args) => Box::pin(ask::about_node("unmute", args, global, ui)).await,
-            Wanted::Clear(args) => Box::pin(ask::about_node("clear", args, global, ui)).await,
-            Wanted::Pause(args) => Box::pin(ask::about_all("pause", args, global, ui)).await,
-            Wanted::Resume(args) => Box::pin(ask::about_all("resume", args, global, ui)).await,
+            Wanted::Unmute(args) => Box::pin(ask::about_node(Verb::Unmute, args, global, ui)).await,
+            Wanted::Clear(args) => Box::pin(ask::about_node(Verb::Clear, args, global, ui)).await,
+            Wanted::Pause(args) => Box::pin(ask::about_all(Verb::Pause, args, global, ui)).await,
+            Wanted::Resume(args) => Box::pin(ask::about_all(Verb::Resume, args, global, ui)).await,
             Wanted::Doctor(args) => Box::pin(doctor::run(args, global, ui)).await,
         }
     };

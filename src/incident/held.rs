@@ -89,6 +89,12 @@ impl Sighting {
             Hold::Draining => judged(&self.ecs, |status| status == EcsStatus::Draining),
         }
     }
+
+    /// Whether the instance runs and its container instance is `INACTIVE`.
+    fn is_deregistered(&self) -> bool {
+        judged(&self.state, |state| state == InstanceState::Running) == Some(true)
+            && judged(&self.ecs, |status| status == EcsStatus::Inactive) == Some(true)
+    }
 }
 
 fn part<T, U>(fact: &Fact<T>, of: impl Fn(&T) -> U) -> Fact<U> {
@@ -150,6 +156,31 @@ impl fmt::Display for Held {
     }
 }
 
+/// A container instance that is registered still, though its EC2 instance is gone: ECS counts it, and nothing can run there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ghost {
+    /// The instance that is gone.
+    pub node: NodeId,
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// What is left.
+    pub container_instance: ContainerInstanceArn,
+}
+
+impl Ghost {
+    /// The command that removes it. A name of ECS's holds nothing that a shell reads as something else.
+    #[must_use]
+    pub fn removal(&self) -> String {
+        format!(
+            "aws ecs deregister-container-instance --region {} --cluster {} --container-instance {} --force",
+            self.cluster.region(),
+            self.cluster.name(),
+            self.container_instance.id()
+        )
+    }
+}
+
 /// A container instance that is registered without anything behind it, or the other way round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,6 +195,8 @@ pub struct LeftOver {
     pub why: LeftOverReason,
     /// The incident that terminated the instance, where it was Defib.
     pub incident: Option<IncidentId>,
+    /// An incident of the node is neither closed nor at rest, so that a working function may yet clean it up.
+    pub driven: bool,
     /// The command that cleans it up.
     pub by_hand: String,
 }
@@ -223,7 +256,7 @@ pub fn held<'a>(incidents: impl IntoIterator<Item = &'a Incident>, sightings: &[
                 incident: incident.id,
                 phase: incident.phase.name(),
                 wake_at: incident.wake_at,
-                driven: !matches!(incident.phase, Phase::Resting { .. } | Phase::Closed { .. }),
+                driven: is_driven(incident),
                 confirmed: shown == Some(true),
                 by_hand: by_hand(incident, hold),
             });
@@ -271,56 +304,51 @@ fn by_hand(incident: &Incident, hold: Hold) -> String {
     }
 }
 
-/// Container instances without an instance, and instances without their container instance, among what was seen.
+/// Container instances without an instance, as a sweep finds them, and instances without their container instance, among what was seen.
 ///
-/// `incidents` only tell whose doing it was. A node of which something could not be read is none: unknown is not gone.
+/// `incidents` only tell whose doing it was, and whether somebody is at it. A node of which something could not be read is none:
+/// unknown is not gone.
 #[must_use]
-pub fn left_over<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item = &'a Incident>) -> Vec<LeftOver> {
+pub fn left_over<'a>(
+    ghosts: &[Ghost],
+    sightings: &[Sighting],
+    incidents: impl IntoIterator<Item = &'a Incident>,
+) -> Vec<LeftOver> {
     let incidents: Vec<&Incident> = incidents.into_iter().collect();
-    let mut found = Vec::new();
-    // Outside EC2 nobody can tell whether a machine is still there.
-    for sighting in sightings.iter().filter(|sighting| sighting.node.is_instance()) {
-        let Some((cluster, container_instance)) = &sighting.container_instance else { continue };
-        let (gone, runs) = match &sighting.state {
-            Fact::Absent | Fact::Known(InstanceState::Terminated) => (true, false),
-            Fact::Known(InstanceState::Running) => (false, true),
-            Fact::Known(
-                InstanceState::Pending | InstanceState::Stopping | InstanceState::Stopped | InstanceState::ShuttingDown,
-            )
-            | Fact::Unknown(_) => (false, false),
-        };
-        let registered = judged(&sighting.ecs, |status| status != EcsStatus::Inactive);
-        let why = match registered {
-            Some(true) if gone => LeftOverReason::InstanceGone,
-            Some(false) if runs => LeftOverReason::Deregistered,
-            Some(_) | None => continue,
-        };
-        let arn = container_instance.id();
-        let name = cluster.name();
+    let gone = ghosts.iter().map(|ghost| {
+        (ghost.node, &ghost.cluster, &ghost.container_instance, LeftOverReason::InstanceGone, ghost.removal())
+    });
+    let deregistered = sightings.iter().filter(|sighting| sighting.is_deregistered()).filter_map(|sighting| {
+        let (cluster, arn) = sighting.container_instance.as_ref()?;
+        let node = sighting.node;
+        let by_hand =
+            format!("restart its ECS agent once /var/lib/ecs/data/agent.db is moved aside, or replace {node}");
+        Some((node, cluster, arn, LeftOverReason::Deregistered, by_hand))
+    });
+    let found = gone.chain(deregistered).map(|(node, cluster, container_instance, why, by_hand)| {
+        let own = || incidents.iter().filter(|incident| incident.node == node);
         let ended = |incident: &&&Incident| {
             let terminated = |event: &Event| matches!(event, Event::Done(Effect::Terminate | Effect::Deregister));
-            incident.node == sighting.node && incident.history.iter().any(|entry| terminated(&entry.event))
+            incident.history.iter().any(|entry| terminated(&entry.event))
         };
-        found.push(LeftOver {
-            node: sighting.node,
+        LeftOver {
+            node,
             cluster: cluster.clone(),
             container_instance: container_instance.clone(),
             why,
-            incident: incidents.iter().filter(ended).map(|incident| incident.id).max(),
-            by_hand: match why {
-                LeftOverReason::InstanceGone => {
-                    let region = cluster.as_str().split(':').nth(3).unwrap_or("REGION");
-                    format!("aws ecs deregister-container-instance --region {region} --cluster {name} --container-instance {arn} --force")
-                }
-                LeftOverReason::Deregistered => format!(
-                    "restart its ECS agent once /var/lib/ecs/data/agent.db is moved aside, or replace {}",
-                    sighting.node
-                ),
-            },
-        });
-    }
-    found.sort_by_key(|ghost| ghost.node);
+            incident: own().filter(ended).map(|incident| incident.id).max(),
+            driven: own().any(|incident| is_driven(incident)),
+            by_hand,
+        }
+    });
+    let mut found: Vec<LeftOver> = found.collect();
+    found.sort_by_key(|left| left.node);
     found
+}
+
+/// Whether a working function goes on with an incident by itself.
+fn is_driven(incident: &Incident) -> bool {
+    !matches!(incident.phase, Phase::Resting { .. } | Phase::Closed { .. })
 }
 
 #[cfg(test)]
@@ -408,29 +436,53 @@ mod tests {
         assert!(listed[0].since.is_none() && listed[0].to_string().contains("is stopped, or was about to be, by"));
     }
 
+    /// The container instance of a node, as a sweep finds it once the instance is gone.
+    fn ghost(incident: &Incident) -> Ghost {
+        let (cluster, container_instance) = incident.place.container_instance.clone().unwrap();
+        Ghost { node: incident.node, cluster, container_instance }
+    }
+
     #[test]
-    fn a_ghost_is_a_registration_without_an_instance_or_an_instance_without_its_registration() {
+    fn a_ghost_is_left_over_whether_or_not_a_record_knows_its_node() {
         let mut incident = taken();
-        let at = |state, ecs| Sighting { state, ecs, ..sighting(&taken()) };
-        let (known, draining) = (Fact::Known(InstanceState::Terminated), Fact::Known(EcsStatus::Draining));
-        let found = left_over(&[at(known.clone(), draining.clone())], [&incident]);
-        assert_eq!(found.iter().map(|ghost| ghost.why).collect::<Vec<_>>(), [LeftOverReason::InstanceGone]);
-        assert_eq!(found[0].incident, None, "nothing says that it was Defib");
+        let ghost = ghost(&incident);
+        let of = |incidents: &[&Incident]| {
+            let found = left_over(std::slice::from_ref(&ghost), &[], incidents.iter().copied());
+            assert_eq!(found.iter().map(|left| left.why).collect::<Vec<_>>(), [LeftOverReason::InstanceGone]);
+            found.into_iter().next().unwrap()
+        };
+        let strange = of(&[]);
+        assert_eq!((strange.incident, strange.driven), (None, false));
+        assert!(strange.by_hand.starts_with("aws ecs deregister-container-instance --region us-east-1 --cluster "));
+        assert_eq!(
+            (of(&[&incident]).incident, of(&[&incident]).driven),
+            (None, true),
+            "nothing says that it was Defib"
+        );
         incident.history.push(Entry { at: noon(), event: Event::Done(Effect::Terminate) });
-        assert_eq!(left_over(&[at(Fact::Absent, draining.clone())], [&incident])[0].incident, Some(incident.id));
-        let inactive = Fact::Known(EcsStatus::Inactive);
-        let runs = left_over(&[at(Fact::Known(InstanceState::Running), inactive.clone())], []);
-        assert_eq!(runs[0].why, LeftOverReason::Deregistered);
+        assert_eq!(of(&[&incident]).incident, Some(incident.id));
+        incident.phase = Phase::Closed { ending: crate::incident::Ending::TooLong, at: noon() };
+        assert_eq!((of(&[&incident]).incident, of(&[&incident]).driven), (Some(incident.id), false), "nobody is at it");
+        let mut other = taken();
+        other.node = NodeId::numbered(77);
+        assert!(!of(&[&other]).driven, "of another node");
+    }
+
+    #[test]
+    fn an_instance_that_runs_without_its_registration_is_left_over() {
+        let at = |state, ecs| left_over(&[], &[Sighting { state, ecs, ..sighting(&taken()) }], []);
+        let (running, inactive) = (Fact::Known(InstanceState::Running), Fact::Known(EcsStatus::Inactive));
+        let found = at(running.clone(), inactive.clone());
+        assert_eq!(found.iter().map(|left| left.why).collect::<Vec<_>>(), [LeftOverReason::Deregistered]);
         for (state, ecs) in [
-            (Fact::Unknown(Blind::Denied), draining.clone()),
-            (Fact::Known(InstanceState::ShuttingDown), draining),
-            (known.clone(), inactive),
-            (known, Fact::Absent),
+            (Fact::Unknown(Blind::Denied), inactive.clone()),
+            (Fact::Absent, inactive.clone()),
+            (Fact::Known(InstanceState::Terminated), inactive),
+            (running.clone(), Fact::Known(EcsStatus::Active)),
+            (running.clone(), Fact::Absent),
+            (running, Fact::Unknown(Blind::Denied)),
         ] {
-            assert_eq!(left_over(&[at(state, ecs)], []), []);
+            assert_eq!(at(state, ecs), []);
         }
-        let mut outside = at(Fact::Absent, Fact::Known(EcsStatus::Active));
-        outside.node = "mi-0a1b2c3d4e5f60718".parse().unwrap();
-        assert_eq!(left_over(&[outside], []), [], "outside EC2 nobody can tell");
     }
 }

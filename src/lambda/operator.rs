@@ -3,126 +3,77 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::diagnose::please;
 use crate::engine::{Action, OperatorRequest};
 use crate::event::Excerpt;
 use crate::incident::{IncidentId, NoSuchRemedy, Remedy};
 use crate::node::{DisplayName, NodeId};
-use crate::plan::Preview;
+use crate::operator::{Asked, Verb};
 use crate::ports::{MUTE_SECS, Switch};
 use crate::time::after;
-
-/// What an operator may send. A field that is not known may be a typing error in one that matters.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    action: String,
-    by: String,
-    id: Option<String>,
-    node: Option<String>,
-    for_secs: Option<i64>,
-    remedy: Option<String>,
-    plan: Option<String>,
-}
 
 /// The request, or why it is refused.
 pub(super) fn read(request: Value, now: Timestamp) -> Result<OperatorRequest, String> {
     let asked: Asked = serde_json::from_value(request).map_err(|error| plain(&error.to_string()))?;
     let by: DisplayName =
         asked.by.parse().map_err(|_| "by must name who asks, in at most 255 characters".to_owned())?;
-    let action = asked.action()?;
-    if asked.remedy.is_some() && !matches!(asked.action.as_str(), "fix" | "plan") {
+    let action = asked.wanted(now)?;
+    if asked.remedy.is_some() && !matches!(asked.action, Verb::Fix | Verb::Plan) {
         return Err(format!("remedy means nothing to {}", asked.action));
     }
-    if asked.plan.is_some() && asked.action != "fix" {
+    if asked.plan.is_some() && asked.action != Verb::Fix {
         return Err(format!("plan means nothing to {}", asked.action));
     }
-    if asked.for_secs.is_some() && asked.action != "mute" {
+    if asked.for_secs.is_some() && asked.action != Verb::Mute {
         return Err(format!("for_secs means nothing to {}", asked.action));
     }
-    let action = match action {
-        Wanted::Ready(action) => action,
-        Wanted::Mute(node, secs) => Action::Switch(Switch::Mute(node, after(now, secs))),
-    };
     let plan = asked.plan.as_deref().map(str::parse).transpose();
     let plan = plan.map_err(|error: crate::plan::preview::NoSuchPlan| error.to_string())?;
     Ok(OperatorRequest { by: Arc::from(by.as_str()), action, at: now, plan })
 }
 
-enum Wanted {
-    Ready(Action),
-    Mute(NodeId, i64),
-}
-
 impl Asked {
-    fn action(&self) -> Result<Wanted, String> {
-        let switch = |switch| Ok(Wanted::Ready(Action::Switch(switch)));
-        match self.action.as_str() {
-            "fix" => Ok(Wanted::Ready(Action::Fix(self.node()?, self.remedy()?))),
-            "plan" => Ok(Wanted::Ready(Action::Preview(self.node()?, self.remedy()?))),
-            "approve" => Ok(Wanted::Ready(Action::Approve(self.incident()?))),
-            "close" => Ok(Wanted::Ready(Action::Close(self.incident()?))),
-            "mute" => match self.for_secs {
-                Some(secs) if MUTE_SECS.contains(&secs) => Ok(Wanted::Mute(self.node()?, secs)),
-                _ => Err(format!("mute needs for_secs, from {} to {}", MUTE_SECS.start(), MUTE_SECS.end())),
+    fn wanted(&self, now: Timestamp) -> Result<Action, String> {
+        Ok(match self.action {
+            Verb::Fix => Action::Fix(self.its_node()?, self.its_remedy()?),
+            Verb::Plan => Action::Preview(self.its_node()?, self.its_remedy()?),
+            Verb::Approve => Action::Approve(self.its_incident()?),
+            Verb::Close => Action::Close(self.its_incident()?),
+            Verb::Mute => match self.for_secs {
+                Some(secs) if MUTE_SECS.contains(&secs) => {
+                    Action::Switch(Switch::Mute(self.its_node()?, after(now, secs)))
+                }
+                Some(_) | None => {
+                    return Err(format!("mute needs for_secs, from {} to {}", MUTE_SECS.start(), MUTE_SECS.end()));
+                }
             },
-            "unmute" => switch(Switch::Unmute(self.node()?)),
-            "clear" => switch(Switch::Clear(self.node()?)),
-            "pause" => switch(Switch::Pause),
-            "resume" => switch(Switch::Resume),
-            other => Err(format!(
-                "no such action: \"{}\"; allowed are plan, fix, approve, mute, unmute, clear, pause, resume and close",
-                Excerpt::of(other)
-            )),
-        }
+            Verb::Unmute => Action::Switch(Switch::Unmute(self.its_node()?)),
+            Verb::Clear => Action::Switch(Switch::Clear(self.its_node()?)),
+            Verb::Pause => Action::Switch(Switch::Pause),
+            Verb::Resume => Action::Switch(Switch::Resume),
+        })
     }
 
-    fn remedy(&self) -> Result<Option<Remedy>, String> {
+    fn its_remedy(&self) -> Result<Option<Remedy>, String> {
         let remedy = self.remedy.as_deref().map(str::parse).transpose();
         remedy.map_err(|error: NoSuchRemedy| error.to_string())
     }
 
-    fn incident(&self) -> Result<IncidentId, String> {
+    fn its_incident(&self) -> Result<IncidentId, String> {
         let id = self.id.as_deref().ok_or_else(|| format!("{} needs the id of an incident", self.action))?;
         id.parse().map_err(|_| format!("not an incident id: \"{}\"", Excerpt::long(id)))
     }
 
     /// The node, or that of the incident.
-    fn node(&self) -> Result<NodeId, String> {
+    fn its_node(&self) -> Result<NodeId, String> {
         match (&self.node, &self.id) {
             (Some(node), None) => node.parse().map_err(|_| format!("not a node id: \"{}\"", Excerpt::of(node))),
-            (None, Some(_)) => self.incident().map(IncidentId::node),
+            (None, Some(_)) => self.its_incident().map(IncidentId::node),
             (Some(_), Some(_)) => Err(format!("{} takes a node or the id of an incident, not both", self.action)),
             (None, None) => Err(format!("{} needs a node", self.action)),
         }
     }
-}
-
-/// What a repair would be, for the command line and for programs.
-pub(super) fn told(preview: &Preview) -> Value {
-    let rungs: Vec<Value> = preview
-        .rungs
-        .iter()
-        .map(|rung| json!({ "remedy": rung.remedy.as_str(), "turn": rung.turn.as_str() }))
-        .collect();
-    json!({
-        "hash": preview.id().to_string(),
-        "node_id": preview.node.to_string(),
-        "incident_id": preview.incident.map(|id| id.to_string()),
-        "well": preview.is_well(),
-        "mode": preview.mode.as_str(),
-        "cause": preview.cause.to_string(),
-        "confidence": f64::from(preview.confidence) / 100.0,
-        "also": preview.also.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "advice": if preview.is_well() { None } else { Some(please(preview.cause)) },
-        "probes_first": preview.probes_first,
-        "next": preview.next().map(Remedy::as_str),
-        "remedies": rungs,
-        "refusal": preview.refusal.as_ref().map(ToString::to_string),
-    })
 }
 
 /// A text of a library that may repeat what came from outside.

@@ -110,13 +110,13 @@ pub(super) fn drain_for(draft: &Draft<'_>, seen: &Observation, remedy: Remedy) -
 fn drained_at(draft: &Draft<'_>, seen: &Observation, intent: &Intent, deadline: Timestamp) -> Timestamp {
     match seen.ecs.known() {
         Some(ecs) if !ecs.connected => deadline.max(draft.in_secs(LOOK_SECS)),
-        Some(_) | None => draft.in_secs(later_secs(draft, intent)).min(deadline.max(draft.in_secs(LOOK_SECS))),
+        Some(_) | None => later(draft, intent).min(deadline.max(draft.in_secs(LOOK_SECS))),
     }
 }
 
-/// Until the next look at what takes its time, in seconds: half of what has passed since it was asked for.
-fn later_secs(draft: &Draft<'_>, intent: &Intent) -> i64 {
-    (secs_between(intent.committed_at, draft.now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
+/// When to look again at what was asked for.
+fn later(draft: &Draft<'_>, intent: &Intent) -> Timestamp {
+    draft.half_as_long(intent.committed_at, (LOOK_SECS, LOOK_MAX_SECS))
 }
 
 /// The remedy's own effect.
@@ -294,7 +294,7 @@ pub(super) fn standby(
                 draft.next.holds.standby = lifecycle != Some(Lifecycle::InService);
                 return draft.park(Refusal::CallRefused { effect: Effect::EnterStandby });
             }
-            let wake = draft.in_secs(later_secs(&draft, &intent));
+            let wake = later(&draft, &intent);
             draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake))
         }
         then @ (Then::Park { .. } | Then::End(_)) => {
@@ -414,7 +414,7 @@ fn stopping(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
             | InstanceState::Terminated,
         )
         | None => {
-            let wake = draft.in_secs(later_secs(&draft, &intent));
+            let wake = later(&draft, &intent);
             draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
         }
     }
@@ -530,6 +530,6 @@ fn fencing(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: T
         draft.end_attempt(AttemptResult::Failed);
         return draft.finish(Ending::LadderExhausted);
     }
-    let wake = draft.in_secs(later_secs(&draft, &intent));
+    let wake = later(&draft, &intent);
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
 }

@@ -121,6 +121,11 @@ impl<'a> Draft<'a> {
         after(self.now, secs.max(SOONEST_SECS))
     }
 
+    /// When to look again at what takes its time: after half as long as it has taken since then, in seconds within these bounds.
+    pub(super) fn half_as_long(&self, since: Timestamp, (least, most): (i64, i64)) -> Timestamp {
+        self.in_secs((secs_between(since, self.now) / 2).clamp(least, most))
+    }
+
     /// The plan: stay in this phase and look again then.
     pub(super) fn stay(mut self, wake_at: Option<Timestamp>) -> Plan {
         self.next.wake_at = wake_at.map(|at| at.max(after(self.now, SOONEST_SECS)));

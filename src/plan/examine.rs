@@ -381,7 +381,7 @@ fn probe_first<'a>(
             }
             ProbeAnswer::Undelivered | ProbeAnswer::Pending => secs_between(probe.sent_at, now) <= PROBE_FRESH_SECS,
         },
-        _ => false,
+        (None, _) | (_, None) => false,
     };
     if settled {
         return ControlFlow::Continue(draft);

@@ -255,7 +255,7 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
         Fact::Absent => match (&seen.ssm, &seen.ecs) {
             (Fact::Known(_), _) | (_, Fact::Known(_)) => Ok(()),
             (Fact::Absent, Fact::Absent) => Err(IgnoreReason::UnknownNode),
-            _ => Err(IgnoreReason::NotSeen),
+            (Fact::Unknown(_), _) | (_, Fact::Unknown(_)) => Err(IgnoreReason::NotSeen),
         },
         // Somebody else knows it: opens a watch, from which nothing follows until it can be seen.
         Fact::Unknown(_) if seen.ssm.known().is_some() || seen.ecs.known().is_some() || seen.asg.known().is_some() => {

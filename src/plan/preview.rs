@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::ladder::{self, Choice};
 use super::{examine, operator};
@@ -58,7 +59,8 @@ pub struct Rung {
 }
 
 /// When the turn of a remedy comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Turn {
     /// First.
     Next,

@@ -57,11 +57,6 @@ fn first_look_secs(remedy: Remedy) -> i64 {
     }
 }
 
-/// Until the next look, in seconds.
-fn next_look_secs(since: Timestamp, now: Timestamp) -> i64 {
-    (secs_between(since, now) / 2).clamp(LOOK_SECS, LOOK_MAX_SECS)
-}
-
 /// The repair whose proof is late: then the host is asked what became of it. A proof that comes in time costs no call for this.
 pub(super) fn late_repair(incident: &Incident, now: Timestamp) -> Option<CommandId> {
     match &incident.phase {
@@ -148,8 +143,8 @@ pub(super) fn verifying(
         return draft.go(Phase::Examining { since: now, deadline, sending: None }, Some(wake));
     }
     let waits = waits_for_host(&draft, seen, since);
-    let secs = if waits { LOOK_SECS } else { next_look_secs(since, now) };
-    let wake = draft.in_secs(secs).min(deadline);
+    let wake = if waits { draft.in_secs(LOOK_SECS) } else { draft.half_as_long(since, (LOOK_SECS, LOOK_MAX_SECS)) };
+    let wake = wake.min(deadline);
     // While the host has not answered nothing else was read, so that nothing speaks against what was seen before.
     let proven_since =
         proven_since.filter(|_| waits && (proof == Proof::AskHost || seen.ec2.blind() == Some(Blind::NotRead)));

@@ -499,9 +499,9 @@ mod tests {
         }
     }
 
-    fn ghost() -> crate::storm::Ghost {
+    fn ghost() -> crate::incident::held::Ghost {
         let arn = "arn:aws:ecs:us-east-1:111122223333:";
-        crate::storm::Ghost {
+        crate::incident::held::Ghost {
             node: NodeId::numbered(1),
             cluster: format!("{arn}cluster/blue").parse().unwrap(),
             container_instance: format!("{arn}container-instance/blue/0123456789abcdef0123456789abcdef")

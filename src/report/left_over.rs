@@ -18,14 +18,7 @@ pub(super) fn removals(digest: &Digest, most: usize) -> String {
     let mut block = "To remove them".to_owned();
     for ghost in digest.ghosts.iter().take(most) {
         // One line, to be copied as it is.
-        let _ = write!(
-            block,
-            "\n  {}\n  aws ecs deregister-container-instance --region {} --cluster {} --container-instance {} --force",
-            ghost.node,
-            digest.region.as_str(),
-            ghost.cluster.name(),
-            ghost.container_instance.id()
-        );
+        let _ = write!(block, "\n  {}\n  {}", ghost.node, ghost.removal());
     }
     let hidden = digest.ghosts.len().saturating_sub(most);
     let hidden = u32::try_from(hidden).unwrap_or(u32::MAX).saturating_add(digest.more);

@@ -231,8 +231,9 @@ impl Rehearsal {
         let nodes: Vec<NodeId> = account.world.nodes().collect();
         let see = |node| Sighting::of(&account.world.observe(node, &Look::default(), now));
         let sightings: Vec<Sighting> = nodes.into_iter().map(see).collect();
+        let ghosts = account.world.ghosts();
         let incidents = || account.ledger.incidents().map(AsRef::as_ref);
-        (held(incidents(), &sightings), left_over(&sightings, incidents()))
+        (held(incidents(), &sightings), left_over(&ghosts, &sightings, incidents()))
     }
 
     fn say(&mut self, at: Timestamp, text: String) {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Gather, Ghost};
+use super::Gather;
 use crate::diagnose::Cause;
 use crate::guard::breaker::TripReason;
+use crate::incident::held::Ghost;
 use crate::incident::{IncidentId, Outcome};
 use crate::node::{AccountId, CommandId, DisplayName, DocumentName, NodeId, Region};
 use crate::observe::Factor;

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::digest::ROWS_MAX;
-use super::{
-    Around, Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Ghost, Haunt, Limits, Row, Situation,
-};
+use super::{Around, Baseline, Bulletin, Digest, DigestId, DigestKind, Episode, Gather, Haunt, Limits, Row, Situation};
 use crate::engine::{Context, Trigger};
 use crate::event::{HealthCheck, Signal, SignalKind};
 use crate::guard::shared::Peer;
+use crate::incident::held::Ghost;
 use crate::node::NodeId;
 use crate::plan;
 use crate::policy::Mode;

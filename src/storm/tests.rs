@@ -9,6 +9,7 @@ use crate::diagnose::Cause;
 use crate::engine::{Context, Trigger};
 use crate::event::{Signal, SignalKind, SweptAgent};
 use crate::guard::Scope;
+use crate::incident::held::Ghost;
 use crate::incident::{Ending, IncidentId, Outcome, Phase, Remedy, Symptom};
 use crate::observe::samples::{command_id, command_trouble, ecs_disconnect, home, noon, seen, swept_ssm};
 use crate::policy::Mode;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use defib::guard::{Refusal, Scope, WorkloadRefusal};
-use defib::storm::Ghost;
+use defib::incident::held::Ghost;
 
 use super::at;
 

@@ -100,8 +100,7 @@ impl Deployment {
     /// # Errors
     /// AWS did not say.
     pub async fn listeners(&self, topic: &str) -> Result<(Option<u32>, Option<u32>), Failed> {
-        let topics = &self.clients.sns;
-        let answer = topics.get_topic_attributes().topic_arn(topic).send().await;
+        let answer = self.clients.sns.get_topic_attributes().topic_arn(topic).send().await;
         let answer = answer.map_err(|error| Failed(Fault::of("GetTopicAttributes", &error)))?;
         let number = |name| answer.attributes().and_then(|all| all.get(name)).and_then(|value| value.parse().ok());
         Ok((number("SubscriptionsConfirmed"), number("SubscriptionsPending")))
@@ -112,8 +111,7 @@ impl Deployment {
     /// # Errors
     /// AWS did not say, or has none of this name.
     pub async fn document(&self, name: &str) -> Result<String, Failed> {
-        let documents = &self.clients.ssm;
-        let answer = documents.describe_document().name(name).send().await;
+        let answer = self.clients.ssm.describe_document().name(name).send().await;
         let answer = answer.map_err(|error| Failed(Fault::of("DescribeDocument", &error)))?;
         let status = answer.document().and_then(|document| document.status());
         Ok(status.map_or("unknown", |status| status.as_str()).to_owned())
@@ -139,13 +137,12 @@ impl Deployment {
             .filter(|row| row.mode <= mode && row.operation != "TransactWriteItems")
             .map(|row| format!("{}:{}", row.service, row.operation))
             .collect();
-        let permissions = &self.clients.iam;
         let tag = aws_sdk_iam::types::ContextEntry::builder()
             .context_key_name("aws:ResourceTag/defib:managed")
             .context_key_values("true")
             .context_key_type(aws_sdk_iam::types::ContextKeyTypeEnum::String)
             .build();
-        let ask = permissions.simulate_principal_policy().policy_source_arn(&self.function.role);
+        let ask = self.clients.iam.simulate_principal_policy().policy_source_arn(&self.function.role);
         let ask = ask.set_action_names(Some(actions)).context_entries(tag).max_items(1_000);
         let answer = ask.send().await.map_err(|error| Failed(Fault::of("SimulatePrincipalPolicy", &error)))?;
         let denied = answer

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::event::{Signal, SignalKind, SweptAgent};
+use crate::incident::held::Ghost;
 use crate::node::{AutoScalingGroupName, AvailabilityZone, ClusterArn, ContainerInstanceArn, NodeId, ResourceName};
 use crate::observe::{
     Blind, Check, Common, EcsStatus, Fact, Factor, Factors, Group, InstanceState, Lifecycle, PING_STALE_SECS, Ping,
     StatusChecks,
 };
-use crate::storm::Ghost;
 use crate::time::secs_between;
 
 /// A member in service that has not registered for longer than this since its launch looks lost, in seconds.
@@ -244,7 +244,7 @@ impl Census {
 
     /// Container instances that are still registered though their instance does not exist any more.
     pub(in crate::aws) fn ghosts(&self) -> Vec<Ghost> {
-        let gone = self.rows.values().filter(|row| !stays(row));
+        let gone = self.rows.values().filter(|row| row.state == Some(InstanceState::Terminated));
         let left = gone.filter_map(|row| Some((row.node, row.ecs.as_ref()?)));
         left.map(|(node, ecs)| Ghost { node, cluster: ecs.cluster.clone(), container_instance: ecs.arn.clone() })
             .collect()
@@ -363,10 +363,12 @@ mod tests {
 
     #[test]
     fn whoever_is_on_its_way_out_does_not_count() {
-        let gone = Row { state: Some(InstanceState::ShuttingDown), ..in_cluster(2, false) };
-        let census = Census::of(noon(), vec![in_cluster(1, true), gone]);
-        assert_eq!((census.fleet(), census.ghosts().len(), census.troubled().len()), (1, 1, 0));
-        assert_eq!(census.group(NodeId::numbered(1)).known().unwrap().unhealthy, 0);
+        for (state, ghosts) in [(InstanceState::ShuttingDown, 0), (InstanceState::Terminated, 1)] {
+            let gone = Row { state: Some(state), ..in_cluster(2, false) };
+            let census = Census::of(noon(), vec![in_cluster(1, true), gone]);
+            assert_eq!((census.fleet(), census.ghosts().len(), census.troubled().len()), (1, ghosts, 0));
+            assert_eq!(census.group(NodeId::numbered(1)).known().unwrap().unhealthy, 0);
+        }
     }
 
     #[test]

@@ -102,6 +102,16 @@ impl Nodes {
         }
     }
 
+    /// A census of instances and container instances alone, which no look is to rest on.
+    pub(in crate::aws) async fn take_registrations(&self, now: Timestamp) -> Result<Census, Blind> {
+        // In this order: what was launched between the two is not registered yet, and is no ghost.
+        let container_instances = self.all_container_instances(now).await?;
+        let instances = self.all_instances().await?;
+        let lists =
+            Lists { instances, container_instances, statuses: Vec::new(), nodes: Vec::new(), groups: Vec::new() };
+        Ok(Census::of(now, rows(&lists)))
+    }
+
     async fn all_instances(&self) -> Result<Vec<Instance>, Blind> {
         // What is terminated counts nowhere, and stays in the list for an hour.
         let states = ["pending", "running", "shutting-down", "stopping", "stopped"].map(ToOwned::to_owned);

@@ -6,7 +6,7 @@ use super::super::Global;
 use super::super::operate::desk;
 use super::{ExplainArgs, Subject, TagLine};
 use crate::aws::deployment::{Deployment, NoDeployment};
-use crate::config::{self, Settings};
+use crate::config;
 use crate::node::NodeId;
 use crate::observe::{Look, Tags};
 use crate::policy::layers::Tagged;
@@ -47,8 +47,7 @@ async fn read(args: &ExplainArgs, global: &Global) -> anyhow::Result<(Subject, V
     let function = args.function.clone().or_else(config::operated_function);
     match Deployment::find(&shared, function.as_deref()).await {
         Ok(deployment) => {
-            let variables = deployment.function.variables.clone();
-            subject.stack = Some(Settings::from_pairs(variables)?.policy);
+            subject.stack = Some(deployment.function.settings()?.policy);
             match deployment.ledger().remembered().await {
                 Ok(remembered) => {
                     subject.document = remembered.good.as_deref().and_then(|text| yaml::read(text.as_bytes()).ok());

@@ -10,18 +10,18 @@ use serde::Serialize;
 
 use super::super::{Global, Ui, exit, paint, template};
 use super::{DoctorArgs, desk};
-use crate::aws::deployment::Deployment;
+use crate::aws::deployment::{Deployment, Function};
 use crate::aws::ledger::Ledger;
 use crate::aws::table::Table;
 use crate::aws::{Clients, Nodes};
-use crate::config;
+use crate::config::{self, Resources, Settings};
 use crate::diagnose::Mark;
 use crate::effect::Effect;
-use crate::incident::held::{Sighting, held, left_over};
+use crate::incident::held::{Ghost, Sighting, held, left_over};
 use crate::incident::{Entry, Event, Incident};
 use crate::ledger::OVERDUE_SECS;
-use crate::node::NodeId;
-use crate::observe::Look;
+use crate::node::{DocumentName, NodeId};
+use crate::observe::{Blind, Look};
 use crate::policy::Mode;
 use crate::ports::KillSwitch;
 use crate::time::secs_between;
@@ -75,11 +75,14 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
     let kept = match &args.table {
         None => {
             let deployment = desk::find(&args.which, &shared).await?;
-            let mode = function(&deployment, &mut lines);
-            documents(&deployment, &mut lines).await;
+            function(&deployment.function, &mut lines);
             queues(&deployment, &mut lines).await;
-            topic(&deployment, &mut lines).await;
-            rights(&deployment, mode, &mut lines).await;
+            may_invoke(&deployment, &mut lines).await;
+            if let Some(settings) = settings(&deployment.function, &mut lines) {
+                documents(&deployment, &settings.resources, &mut lines).await;
+                topic(&deployment, &settings.resources, &mut lines).await;
+                rights(&deployment, settings.policy.mode, &mut lines).await;
+            }
             deployment.ledger()
         }
         // Of a stack that is gone its table tells what it held.
@@ -116,9 +119,8 @@ pub(super) async fn run(args: &DoctorArgs, global: &Global, ui: &Ui) -> anyhow::
     Ok(if failed { ExitCode::from(exit::FINDINGS) } else { ExitCode::SUCCESS })
 }
 
-/// The function itself, and how far it may go.
-fn function(deployment: &Deployment, lines: &mut Lines) -> Mode {
-    let function = &deployment.function;
+/// The function itself.
+fn function(function: &Function, lines: &mut Lines) {
     let state = function.state.as_deref().unwrap_or("Active");
     let update = function.last_update.as_deref().unwrap_or("Successful");
     if state == "Active" && update != "Failed" {
@@ -127,24 +129,40 @@ fn function(deployment: &Deployment, lines: &mut Lines) -> Mode {
         let text = format!("{} is {state}, its last update {update}", function.name);
         lines.fail("function", text, "look at the stack's events, and deploy it again");
     }
-    let mode = function.setting("DEFIB_MODE").map_or(Ok(Mode::Observe), str::parse::<Mode>);
+}
+
+/// How it is set, and how far it may go. None: it does not start like that, and what it works with nobody can know.
+fn settings(function: &Function, lines: &mut Lines) -> Option<Settings> {
+    let settings = match function.settings() {
+        Ok(settings) => settings,
+        Err(bad) => {
+            let fix =
+                "set that parameter, and update the stack; a newer version's setting only its own command line knows";
+            lines.fail("settings", bad.to_string(), fix);
+            for check in ["mode", "probe", "repair", "topic", "role"] {
+                lines.dark(check, "not looked at: the settings cannot be used");
+            }
+            return None;
+        }
+    };
+    let mode = settings.policy.mode;
+    let text = format!("mode {mode} allows {}", mode.allows());
     match mode {
-        Ok(mode @ (Mode::Off | Mode::Observe)) => {
-            let text = format!("mode {mode} allows {}", mode.allows());
+        Mode::Off | Mode::Observe => {
             lines.warn("mode", text, "raise the parameter Mode when a week of reports has earned it");
         }
-        Ok(mode) => lines.ok("mode", format!("mode {mode} allows {}", mode.allows())),
-        Err(_) => lines.fail("mode", "DEFIB_MODE is none of the modes", "set the parameter Mode, and update the stack"),
+        Mode::Restart | Mode::Cycle | Mode::Replace => lines.ok("mode", text),
     }
-    mode.unwrap_or(Mode::Observe)
+    Some(settings)
 }
 
 /// The documents that it sends, against those that this version was made with.
-async fn documents(deployment: &Deployment, lines: &mut Lines) {
-    for (check, variable, kind) in
-        [("probe", "DEFIB_PROBE_DOCUMENT", "Defib-Probe-"), ("repair", "DEFIB_REPAIR_DOCUMENT", "Defib-Repair-")]
-    {
-        let Some(name) = deployment.function.setting(variable) else {
+async fn documents(deployment: &Deployment, resources: &Resources, lines: &mut Lines) {
+    for (check, variable, kind, name) in [
+        ("probe", "DEFIB_PROBE_DOCUMENT", "Defib-Probe-", &resources.probe_document),
+        ("repair", "DEFIB_REPAIR_DOCUMENT", "Defib-Repair-", &resources.repair_document),
+    ] {
+        let Some(name) = name.as_ref().map(DocumentName::as_str) else {
             lines.fail(check, format!("{variable} is not set"), "deploy the stack again");
             continue;
         };
@@ -209,8 +227,8 @@ async fn queues(deployment: &Deployment, lines: &mut Lines) {
 }
 
 /// Who hears of it.
-async fn topic(deployment: &Deployment, lines: &mut Lines) {
-    let Some(topic) = deployment.function.setting("DEFIB_TOPIC") else {
+async fn topic(deployment: &Deployment, resources: &Resources, lines: &mut Lines) {
+    let Some(topic) = &resources.topic else {
         return lines.fail("topic", "DEFIB_TOPIC is not set: nobody is told", "deploy the stack again");
     };
     match deployment.listeners(topic).await {
@@ -230,8 +248,8 @@ async fn topic(deployment: &Deployment, lines: &mut Lines) {
     }
 }
 
-/// What the function may do, and what whoever runs this may.
-async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
+/// What whoever runs this may do.
+async fn may_invoke(deployment: &Deployment, lines: &mut Lines) {
     match deployment.may_invoke().await {
         Ok(()) => lines.ok("invoke", "you may hand requests to the function"),
         Err(failed) if failed.is_denied() => {
@@ -239,6 +257,10 @@ async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
         }
         Err(failed) => lines.dark("invoke", failed),
     }
+}
+
+/// What the function may do.
+async fn rights(deployment: &Deployment, mode: Mode, lines: &mut Lines) {
     match deployment.rights(mode).await {
         Err(failed) => lines.dark("role", failed),
         Ok(rights) if rights.denied.is_empty() => {
@@ -344,7 +366,8 @@ fn is_late(wake_at: Option<Timestamp>, now: Timestamp) -> bool {
     wake_at.is_some_and(|wake| secs_between(wake, now) > OVERDUE_SECS + SWEEPS_SECS)
 }
 
-/// What is left of our doing: nodes that are held, by the records and by what AWS shows, and registrations of nodes that are gone.
+/// What is left of our doing: nodes that are held, by the records and by what AWS shows, and, whoever's doing it was, registrations of
+/// nodes that are gone.
 async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut Lines) {
     let holds = |incident: &&Arc<Incident>| {
         let holds = incident.holds;
@@ -362,8 +385,20 @@ async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut
         let seen = Box::pin(nodes.observe(node, &Look::default(), now)).await;
         sightings.push(Sighting::of(&seen));
     }
+    let ghosts = Box::pin(nodes.ghosts(now)).await;
+    at_rest(all, &sightings, ghosts, now, lines);
+}
+
+/// A line for each of them.
+fn at_rest(
+    all: &[Arc<Incident>],
+    sightings: &[Sighting],
+    ghosts: Result<Vec<Ghost>, Blind>,
+    now: Timestamp,
+    lines: &mut Lines,
+) {
     let records = || all.iter().map(AsRef::as_ref);
-    for one in held(records(), &sightings) {
+    for one in held(records(), sightings) {
         let driven = one.driven && !is_late(one.wake_at, now);
         let by_hand = if driven {
             format!("wait: it is given back by itself; else {}", one.by_hand)
@@ -373,7 +408,90 @@ async fn taken(all: &[Arc<Incident>], nodes: &Nodes, now: Timestamp, lines: &mut
         let verdict = if driven { Mark::Warn } else { Mark::Fail };
         lines.add("held", verdict, one.to_string(), Some(&by_hand));
     }
-    for ghost in left_over(&sightings, records()) {
-        lines.warn("left over", ghost.to_string(), &ghost.by_hand);
+    let ghosts = ghosts.unwrap_or_else(|blind| {
+        lines.dark(
+            "left over",
+            format!("whether container instances of instances that are gone are registered: {}", blind.as_str()),
+        );
+        Vec::new()
+    });
+    for one in left_over(&ghosts, sightings, records()) {
+        let by_hand = if one.driven {
+            format!("wait: its incident may yet clean it up; else {}", one.by_hand)
+        } else {
+            one.by_hand.clone()
+        };
+        lines.warn("left over", one.to_string(), &by_hand);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::Symptom;
+    use crate::observe::samples::{home, noon, seen, swept_ssm};
+
+    /// Check, verdict, text and fix of each line about what is at rest.
+    fn said(all: &[Arc<Incident>], ghosts: Result<Vec<Ghost>, Blind>) -> Vec<(&'static str, Mark, String, String)> {
+        let mut lines = Lines::default();
+        at_rest(all, &[], ghosts, noon(), &mut lines);
+        lines.0.into_iter().map(|line| (line.check, line.verdict, line.text, line.fix.unwrap_or_default())).collect()
+    }
+
+    fn ghost() -> Ghost {
+        let seen = seen(noon()).in_cluster();
+        let ecs = seen.ecs.known().unwrap();
+        Ghost { node: seen.node, cluster: ecs.cluster.clone(), container_instance: ecs.arn.clone() }
+    }
+
+    fn set(name: &str, value: &str) -> (Option<Mode>, Vec<(&'static str, Mark)>) {
+        let function = Function {
+            name: "defib".to_owned(),
+            role: String::new(),
+            state: None,
+            last_update: None,
+            variables: [(name.to_owned(), value.to_owned())].into(),
+        };
+        let mut lines = Lines::default();
+        let mode = settings(&function, &mut lines).map(|settings| settings.policy.mode);
+        (mode, lines.0.into_iter().map(|line| (line.check, line.verdict)).collect())
+    }
+
+    #[test]
+    fn the_settings_are_read_as_the_function_reads_them() {
+        assert_eq!(set("DEFIB_MODE", "cycle"), (Some(Mode::Cycle), vec![("mode", Mark::Ok)]));
+        assert_eq!(set("DEFIB_MODE", ""), (Some(Mode::Observe), vec![("mode", Mark::Warn)]));
+        for (name, value) in [("DEFIB_MODE", "all"), ("DEFIB_TOPIC", "defib"), ("DEFIB_NODE_AN_HOUR", "many")] {
+            let (mode, said) = set(name, value);
+            assert_eq!(said.first(), Some(&("settings", Mark::Fail)), "{name}={value}");
+            assert!(mode.is_none() && said[1..].iter().all(|(_, verdict)| *verdict == Mark::Unknown), "{said:?}");
+            assert!(said.iter().any(|(check, _)| *check == "mode"), "what was not looked at is said: {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_ghost_that_no_incident_knows_is_left_over() {
+        let said = said(&[], Ok(vec![ghost()]));
+        let [(check, verdict, text, fix)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((*check, *verdict, fix), ("left over", Mark::Warn, &ghost().removal()));
+        assert!(text.contains(&ghost().node.to_string()) && text.contains("still registered in cluster"), "{text}");
+    }
+
+    #[test]
+    fn whoever_is_replacing_the_node_is_waited_for() {
+        let node = seen(noon()).in_cluster();
+        let symptom = Symptom { at: noon(), kind: swept_ssm() };
+        let incident = Arc::new(Incident::open(&home(), &node, symptom, noon(), noon()));
+        let said = said(&[incident], Ok(vec![ghost()]));
+        assert!(said.iter().any(|(check, _, _, fix)| *check == "left over" && fix.starts_with("wait: ")), "{said:?}");
+    }
+
+    #[test]
+    fn ghosts_that_could_not_be_looked_for_are_not_none() {
+        assert_eq!(said(&[], Ok(Vec::new())), []);
+        let said = said(&[], Err(Blind::Denied));
+        let [(check, verdict, text, _)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((*check, *verdict), ("left over", Mark::Unknown));
+        assert!(text.ends_with(Blind::Denied.as_str()), "{text}");
     }
 }

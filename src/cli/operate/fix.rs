@@ -2,27 +2,25 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use serde_json::{Value, json};
+use anyhow::bail;
 
 use super::super::{Global, Ui, exit, paint};
 use super::{FixArgs, ask, desk};
+use crate::operator::{Asked, Planned, Verb};
+use crate::plan::preview::Turn;
 use crate::report::redact;
 
 pub(super) async fn run(args: &FixArgs, global: &Global, ui: &Ui) -> anyhow::Result<ExitCode> {
     let deployment = desk::deployment(&args.asker.which, global).await?;
     let by = desk::caller(&args.asker, &deployment).await;
-    let mut request = json!({ "action": "plan", "node": args.node.to_string() });
-    if let (Some(remedy), Some(fields)) = (args.remedy, request.as_object_mut()) {
-        fields.insert("remedy".to_owned(), remedy.as_str().into());
-    }
-    ask::sign(&mut request, &by);
-    let answer = deployment.ask(&request).await?;
-    let Some(plan) = answer.get("plan").filter(|plan| plan.is_object()) else {
-        if answer.get("ok").and_then(Value::as_bool) == Some(true) {
+    let remedy = args.remedy.map(|remedy| remedy.to_string());
+    let asked = Asked { remedy, ..Asked::new(Verb::Plan, by).about_node(args.node) };
+    let answer = deployment.ask(&asked).await?;
+    let Some(plan) = &answer.plan else {
+        if answer.ok {
             bail!("the function's answer has no plan: it is of an older version");
         }
-        return ask::told(&request, &answer, ui);
+        return ask::told(&asked, &answer, ui);
     };
     let standing = standing(plan);
     if !args.approve || standing != Standing::Ready {
@@ -38,12 +36,9 @@ pub(super) async fn run(args: &FixArgs, global: &Global, ui: &Ui) -> anyhow::Res
     if !ui.is_json() {
         tell(plan, ui)?;
     }
-    let hash = plan.get("hash").and_then(Value::as_str).context("the plan has no hash")?;
-    let fields = request.as_object_mut().context("the request is no object")?;
-    fields.insert("action".to_owned(), "fix".into());
-    fields.insert("plan".to_owned(), hash.into());
-    let answer = deployment.ask(&request).await?;
-    ask::told(&request, &answer, ui)
+    let approved = Asked { action: Verb::Fix, plan: Some(plan.hash.clone()), ..asked };
+    let answer = deployment.ask(&approved).await?;
+    ask::told(&approved, &answer, ui)
 }
 
 /// What can be done with a plan.
@@ -59,58 +54,54 @@ enum Standing {
     NobodysRemedy,
 }
 
-fn standing(plan: &Value) -> Standing {
-    let has = |field: &str| plan.get(field).is_some_and(|value| !value.is_null());
-    if plan.get("well").and_then(Value::as_bool) == Some(true) {
+fn standing(plan: &Planned) -> Standing {
+    if plan.well {
         Standing::Well
-    } else if has("refusal") {
+    } else if plan.refusal.is_some() {
         Standing::Refused
-    } else if has("next") || plan.get("probes_first").and_then(Value::as_bool) == Some(true) {
+    } else if plan.next.is_some() || plan.probes_first {
         Standing::Ready
     } else {
         Standing::NobodysRemedy
     }
 }
 
-fn tell(plan: &Value, ui: &Ui) -> anyhow::Result<()> {
+fn tell(plan: &Planned, ui: &Ui) -> anyhow::Result<()> {
     if ui.is_json() {
         return ui.object(plan);
     }
-    let text = |field: &str| redact::excerpt(plan.get(field).and_then(Value::as_str).unwrap_or_default());
+    let text = |text: &Option<String>| redact::excerpt(text.as_deref().unwrap_or_default());
     let (head, faint) = (paint::HEAD, paint::FAINT);
-    ui.line(&format!("{head}{}{head:#}: mode {}", text("node_id"), text("mode")))?;
+    ui.line(&format!("{head}{}{head:#}: mode {}", plan.node_id, plan.mode))?;
     if standing(plan) == Standing::Well {
         ui.line(&format!("  {0}well{0:#}: there is nothing to repair", paint::GOOD))?;
         return Ok(());
     }
-    let sure = plan.get("confidence").and_then(Value::as_f64).unwrap_or_default();
-    ui.line(&format!("  cause: {}, {:.0} % sure", text("cause"), sure * 100.0))?;
-    if plan.get("probes_first").and_then(Value::as_bool) == Some(true) {
+    ui.line(&format!("  cause: {}, {:.0} % sure", redact::excerpt(&plan.cause), plan.confidence * 100.0))?;
+    if plan.probes_first {
         ui.line(
             "  first the host is asked, by the read-only probe: it may name another cause, and then other remedies",
         )?;
     }
-    let rungs = plan.get("remedies").and_then(Value::as_array).cloned().unwrap_or_default();
-    for rung in &rungs {
-        let of = |field: &str| redact::excerpt(rung.get(field).and_then(Value::as_str).unwrap_or_default());
-        let (style, turn) = match of("turn").as_str() {
-            "next" => (paint::DID, "next"),
-            "later" => (paint::FAINT, "if that does not help"),
-            "skipped" => (paint::FAINT, "passed over"),
-            "forbidden" => (paint::FAINT, "not in this mode, or not by the policy"),
-            _ => (paint::FAINT, "not on this node, or tried already"),
+    for rung in &plan.remedies {
+        let (style, turn) = match rung.turn {
+            Turn::Next => (paint::DID, "next"),
+            Turn::Later => (paint::FAINT, "if that does not help"),
+            Turn::Skipped => (paint::FAINT, "passed over"),
+            Turn::Forbidden => (paint::FAINT, "not in this mode, or not by the policy"),
+            Turn::Never => (paint::FAINT, "not on this node, or tried already"),
         };
-        ui.line(&format!("  {style}{:18}{style:#} {turn}", of("remedy")))?;
+        ui.line(&format!("  {style}{:18}{style:#} {turn}", rung.remedy))?;
     }
     match standing(plan) {
         Standing::Refused => {
-            ui.line(&format!("  {0}refused{0:#} {1}", paint::WARN, text("refusal")))?;
+            ui.line(&format!("  {0}refused{0:#} {1}", paint::WARN, text(&plan.refusal)))?;
         }
         Standing::NobodysRemedy => {
-            ui.line(&format!("  {0}needs a person{0:#}: please {1}", paint::WARN, text("advice")))?;
+            ui.line(&format!("  {0}needs a person{0:#}: please {1}", paint::WARN, text(&plan.advice)))?;
         }
         Standing::Ready => {
-            ui.line(&format!("  {faint}plan {}; begin it with --approve{faint:#}", text("hash")))?;
+            ui.line(&format!("  {faint}plan {}; begin it with --approve{faint:#}", redact::excerpt(&plan.hash)))?;
         }
         Standing::Well => {}
     }
@@ -120,14 +111,32 @@ fn tell(plan: &Value, ui: &Ui) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incident::Remedy;
+    use crate::policy::Mode;
 
     #[test]
     fn a_plan_begins_only_where_something_can_be_done() {
-        let plan = |fields: Value| standing(&fields);
-        assert_eq!(plan(json!({"well": true})), Standing::Well);
-        assert_eq!(plan(json!({"next": "reboot", "refusal": null})), Standing::Ready);
-        assert_eq!(plan(json!({"next": null, "probes_first": true})), Standing::Ready);
-        assert_eq!(plan(json!({"next": "reboot", "refusal": "the node is muted"})), Standing::Refused);
-        assert_eq!(plan(json!({"next": null})), Standing::NobodysRemedy);
+        let plan = |well: bool, next: Option<Remedy>, probes_first: bool, refusal: Option<&str>| {
+            standing(&Planned {
+                hash: "0123456789abcdef".to_owned(),
+                node_id: "i-0a1b2c3d4e5f60718".parse().unwrap(),
+                incident_id: None,
+                well,
+                mode: Mode::Cycle,
+                cause: "unknown".to_owned(),
+                confidence: 0.5,
+                also: Vec::new(),
+                advice: None,
+                probes_first,
+                next,
+                remedies: Vec::new(),
+                refusal: refusal.map(ToOwned::to_owned),
+            })
+        };
+        assert_eq!(plan(true, None, false, None), Standing::Well);
+        assert_eq!(plan(false, Some(Remedy::Reboot), false, None), Standing::Ready);
+        assert_eq!(plan(false, None, true, None), Standing::Ready);
+        assert_eq!(plan(false, Some(Remedy::Reboot), false, Some("the node is muted")), Standing::Refused);
+        assert_eq!(plan(false, None, false, None), Standing::NobodysRemedy);
     }
 }

@@ -244,7 +244,24 @@ fn fault_of(incident: &Incident) -> (Ailment, bool) {
     match incident.ending() {
         Some(Ending::ScriptTimedOut) => return (Ailment::CommandScriptTimeout, false),
         Some(Ending::CommandRejected) => return (Ailment::CommandRejected, false),
-        _ => {}
+        // What ailed the node is told by the diagnosis.
+        Some(
+            Ending::SelfHealed
+            | Ending::Helped { .. }
+            | Ending::CauseNotOurs
+            | Ending::LadderExhausted
+            | Ending::TooLong
+            | Ending::Quarantined { .. }
+            | Ending::DoesNotStart
+            | Ending::NotGivenBack
+            | Ending::Refused { .. }
+            | Ending::WaitedTooLong { .. }
+            | Ending::Gone
+            | Ending::SessionGaveUp
+            | Ending::WouldHave { .. }
+            | Ending::ClosedBy { .. },
+        )
+        | None => {}
     }
     // The surest of all that was found; a later look may have found only what a remedy had left.
     let mut surest: Option<(u8, Ailment)> = None;
@@ -349,7 +366,33 @@ fn as_refused(mut spec: MachineSpec, refusal: &Refusal, lead_secs: i64) -> Machi
                 spec.tags = tags;
             }
         }
-        _ => {}
+        // Of what is around the node, or of the rules: not on the machine.
+        Refusal::NotOptedIn { resource: Resource::Group | Resource::Cluster }
+        | Refusal::OptedOut { resource: Resource::Group | Resource::Cluster }
+        | Refusal::ModeTooLow { lowered_by: Some(Resource::Group | Resource::Cluster) | None, .. }
+        | Refusal::Workload { why: WorkloadRefusal::ServiceMinimum { .. } | WorkloadRefusal::StillThere { .. } }
+        | Refusal::Paused
+        | Refusal::PauseUnreadable
+        | Refusal::CauseLimit { .. }
+        | Refusal::Budget { .. }
+        | Refusal::Rate { .. }
+        | Refusal::BreakerOpen { .. }
+        | Refusal::Canary { .. }
+        | Refusal::SharedCause { .. }
+        | Refusal::ActiveIncidents { .. }
+        | Refusal::Quarantined { .. }
+        | Refusal::OtherWork { .. }
+        | Refusal::Approval { .. }
+        | Refusal::CannotSee { .. }
+        | Refusal::CallRefused { .. }
+        | Refusal::Cooldown { .. }
+        | Refusal::Group { .. }
+        | Refusal::UnhealthyStop { .. }
+        | Refusal::CapacityFloor { .. }
+        | Refusal::ZoneFrozen { .. }
+        | Refusal::LastInZone { .. }
+        | Refusal::CalendarClosed { .. }
+        | Refusal::NoWay { .. } => {}
     }
     spec
 }
@@ -374,7 +417,28 @@ fn by_people(incident: &Incident) -> Vec<(Timestamp, What)> {
                     What::Stop(it())
                 }
             }
-            _ => continue,
+            // Done by Defib, or by nobody.
+            Event::Told(_)
+            | Event::InvocationRead(_)
+            | Event::Looked { .. }
+            | Event::HoldDownOver { .. }
+            | Event::ProbeAnswered { .. }
+            | Event::ProbeUndelivered
+            | Event::Diagnosed { .. }
+            | Event::Chosen { .. }
+            | Event::Done(_)
+            | Event::Refused(_)
+            | Event::Expired(_)
+            | Event::Burned(_)
+            | Event::HostRefused { .. }
+            | Event::Drained { .. }
+            | Event::SessionsCut { .. }
+            | Event::Reached(_)
+            | Event::Ended { .. }
+            | Event::Parked(_)
+            | Event::Unparked
+            | Event::Reminded
+            | Event::Closed(_) => continue,
         };
         steps.push((entry.at, what));
     }

@@ -1,11 +1,11 @@
 //! Who is unhealthy around a node: as AWS shows it, for looks, and beyond every doubt, for whoever judges.
 
 use super::{InstanceState, World};
+use crate::incident::held::Ghost;
 use crate::node::NodeId;
 use crate::observe::Lifecycle;
 use crate::sim::ailment::Checks;
 use crate::sim::machine::{Machine, Secs};
-use crate::storm::Ghost;
 
 /// AWS shows that an agent is gone, or that a status check fails, after this long at the latest, in seconds.
 const SHOWN_SECS: Secs = 120;
