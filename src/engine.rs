@@ -99,9 +99,9 @@ pub enum Request {
     /// How does the node look?
     Observe(NodeId, Look),
     /// Save this, all or nothing.
-    Commit(Box<Commit>),
+    Commit(Arc<Commit>),
     /// Send this, once.
-    Perform(Box<Perform>),
+    Perform(Arc<Perform>),
     /// Tell people.
     Publish(Arc<OutboxItem>),
     /// People were told.
@@ -111,7 +111,7 @@ pub enum Request {
     /// Let this node wait for a place.
     Shelve(Box<Shelve>),
     /// Save this about the whole account.
-    Post(Box<Post>),
+    Post(Arc<Post>),
     /// Tell people about many nodes.
     PublishDigest(Arc<Digest>),
     /// People were told.

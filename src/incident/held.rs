@@ -326,7 +326,7 @@ pub fn left_over<'a>(sightings: &[Sighting], incidents: impl IntoIterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::{Entry, Symptom};
+    use crate::incident::Symptom;
     use crate::observe::Blind;
     use crate::observe::samples::{home, noon, seen, swept_ssm};
     use crate::time::after;
@@ -338,7 +338,7 @@ mod tests {
         let mut incident = Incident::open(&home(), &node, symptom, noon(), noon());
         (incident.holds.draining, incident.holds.standby, incident.holds.stopped) = (true, true, true);
         for (secs, effect) in [(60, Effect::Drain), (120, Effect::EnterStandby), (180, Effect::Stop)] {
-            incident.history.push(Entry { at: after(noon(), secs), event: Event::Done(effect) });
+            incident.note(after(noon(), secs), Event::Done(effect));
         }
         incident
     }
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn what_was_about_to_be_taken_is_said_to_be_doubtful() {
         let mut incident = taken();
-        incident.history.clear();
+        incident.history = std::sync::Arc::default();
         let listed = held([&incident], &[]);
         assert!(listed[0].since.is_none() && listed[0].to_string().contains("is stopped, or was about to be, by"));
     }
@@ -416,7 +416,7 @@ mod tests {
         let found = left_over(&[at(known.clone(), draining.clone())], [&incident]);
         assert_eq!(found.iter().map(|ghost| ghost.why).collect::<Vec<_>>(), [LeftOverReason::InstanceGone]);
         assert_eq!(found[0].incident, None, "nothing says that it was Defib");
-        incident.history.push(Entry { at: noon(), event: Event::Done(Effect::Terminate) });
+        incident.note(noon(), Event::Done(Effect::Terminate));
         assert_eq!(left_over(&[at(Fact::Absent, draining.clone())], [&incident])[0].incident, Some(incident.id));
         let inactive = Fact::Known(EcsStatus::Inactive);
         let runs = left_over(&[at(Fact::Known(InstanceState::Running), inactive.clone())], []);
