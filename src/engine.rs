@@ -42,6 +42,9 @@ impl Context {
     /// The rules for a node, by what was seen of it; by where it was last seen, where that could not be read or it left.
     #[must_use]
     pub fn policy_for(&self, seen: Option<&Observation>, place: Option<&Place>) -> Cow<'_, Policy> {
+        if self.policy.blocks.is_none() {
+            return Cow::Borrowed(&self.policy);
+        }
         let cluster = seen.and_then(|seen| seen.ecs.known()).map(|ecs| ecs.cluster.name());
         let group = seen.and_then(|seen| seen.asg.known()).map(|asg| asg.name.as_str());
         let last_cluster = || place?.container_instance.as_ref().map(|(cluster, _)| cluster.name());
