@@ -245,14 +245,15 @@ impl World {
             account_size: 0,
             commands: Commands::seeded(settings.seed),
             documents: Documents::new(),
-            nothing: Findings::default(),
+            // One of its own: the default's count is shared by all threads, which would wait for each other at every look.
+            nothing: Findings::from([]),
             shares: None,
             census: Census::default(),
             calendars: calendar::Calendars::default(),
             shortages: capacity::Shortages::new(),
             signals: Vec::new(),
-            landed: Vec::new(),
-            ran: Vec::new(),
+            landed: Vec::with_capacity(32),
+            ran: Vec::with_capacity(16),
         };
         if settings.background_commands {
             let first = world.rng.i64(60..=900);
@@ -307,6 +308,12 @@ impl World {
             Some((at, _)) => Some(*at),
             None => self.queue.first_at().map(moment),
         }
+    }
+
+    /// Whether AWS has sent an event since the last time.
+    #[must_use]
+    pub fn has_signals(&self) -> bool {
+        !self.signals.is_empty()
     }
 
     /// The events that AWS has sent since the last time.
