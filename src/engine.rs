@@ -42,6 +42,9 @@ impl Context {
     /// The rules for a node, by what was seen of it; by where it was last seen, where that could not be read or it left.
     #[must_use]
     pub fn policy_for(&self, seen: Option<&Observation>, place: Option<&Place>) -> Cow<'_, Policy> {
+        if self.policy.blocks.is_none() {
+            return Cow::Borrowed(&self.policy);
+        }
         let cluster = seen.and_then(|seen| seen.ecs.known()).map(|ecs| ecs.cluster.name());
         let group = seen.and_then(|seen| seen.asg.known()).map(|asg| asg.name.as_str());
         let last_cluster = || place?.container_instance.as_ref().map(|(cluster, _)| cluster.name());
@@ -99,9 +102,9 @@ pub enum Request {
     /// How does the node look?
     Observe(NodeId, Look),
     /// Save this, all or nothing.
-    Commit(Box<Commit>),
+    Commit(Arc<Commit>),
     /// Send this, once.
-    Perform(Box<Perform>),
+    Perform(Arc<Perform>),
     /// Tell people.
     Publish(Arc<OutboxItem>),
     /// People were told.
@@ -111,7 +114,7 @@ pub enum Request {
     /// Let this node wait for a place.
     Shelve(Box<Shelve>),
     /// Save this about the whole account.
-    Post(Box<Post>),
+    Post(Arc<Post>),
     /// Tell people about many nodes.
     PublishDigest(Arc<Digest>),
     /// People were told.

@@ -100,8 +100,8 @@ pub struct Incident {
     pub intents: u32,
     /// Reports so far.
     pub reports: u32,
-    /// What happened, in order.
-    pub history: Vec<Entry>,
+    /// What happened, in order. Shared: most looks add no line to it, and a record is copied at each.
+    pub history: Arc<Vec<Entry>>,
 }
 
 impl Incident {
@@ -125,7 +125,7 @@ impl Incident {
                 tasks: 0,
                 public_address_changes: false,
                 stop: StopGates::default(),
-                services: Arc::default(),
+                services: Arc::from([]),
                 factors: Arc::from([]),
             },
             first_seen: now,
@@ -151,7 +151,7 @@ impl Incident {
             timer_generation: 0,
             intents: 0,
             reports: 0,
-            history: Vec::with_capacity(16),
+            history: Arc::new(Vec::with_capacity(8)),
         };
         incident.see(seen);
         incident.add_symptom(symptom);
@@ -187,7 +187,16 @@ impl Incident {
 
     /// Adds a line to the history.
     pub fn note(&mut self, at: Timestamp, event: Event) {
-        self.history.push(Entry { at, event });
+        let entry = Entry { at, event };
+        if let Some(history) = Arc::get_mut(&mut self.history) {
+            history.push(entry);
+            return;
+        }
+        // One line seldom comes alone.
+        let mut history = Vec::with_capacity(self.history.len().saturating_add(4));
+        history.extend(self.history.iter().cloned());
+        history.push(entry);
+        self.history = Arc::new(history);
     }
 
     /// Adds a symptom, unless the same thing was already told; says whether it was new.

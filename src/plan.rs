@@ -149,11 +149,11 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
 
 /// The deeper look that a plan asks for, in the same pass.
 #[must_use]
-pub fn deeper(incident: &Incident, seen: &Observation, policy: &Policy, depth: Depth, now: Timestamp) -> Look {
+pub fn deeper(incident: &Incident, seen: &Arc<Observation>, policy: &Policy, depth: Depth, now: Timestamp) -> Look {
     let calendar = policy.calendar.clone();
     // Where a stop and start may follow, AWS is asked first whether it would accept both.
     let rehearse = depth == Depth::All && mode::reach(seen, policy).mode >= Mode::Cycle;
-    Look { depth, rehearse, seen: Some(Box::new(seen.clone())), ..look(incident, calendar, true, now) }
+    Look { depth, rehearse, seen: Some(Arc::clone(seen)), ..look(incident, calendar, true, now) }
 }
 
 /// What is asked about the place of a container instance whose replacement waits for its proof.

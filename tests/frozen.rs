@@ -326,7 +326,7 @@ fn incident(phase: Phase) -> Incident {
         timer_generation: 2,
         intents: 3,
         reports: 1,
-        history: vec![Entry { at: at("14:02:11"), event: Event::HoldDownOver { secs: 300 } }],
+        history: Arc::new(vec![Entry { at: at("14:02:11"), event: Event::HoldDownOver { secs: 300 } }]),
     }
 }
 

@@ -75,10 +75,10 @@ fn decide_on(incident: &Incident) {
     plans.push(plan::settle(incident, &Performed::Done { command: None }, &policy, now()));
     for plan in plans {
         let written = record::write(&plan.next).expect("every incident can be written");
-        assert_eq!(record::read(written.as_bytes()).as_ref(), Ok(&plan.next));
+        assert_eq!(record::read(written.as_bytes()).as_ref(), Ok(&*plan.next));
         assert!(!plan.next.is_closed() || plan.perform.is_none(), "a closed incident acts: {plan:?}");
     }
-    for entry in &incident.history {
+    for entry in incident.history.iter() {
         let _ = report::line(entry, incident);
     }
 }

@@ -39,7 +39,7 @@ pub fn diagnose(seen: &Observation, health: Health, now: Timestamp) -> Diagnosis
 }
 
 fn gather(seen: &Observation, health: Health, now: Timestamp) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::with_capacity(4);
+    let mut findings: Vec<Finding> = Vec::new();
     for channel in [seen.identity.known(), seen.network.known()].into_iter().flatten() {
         findings.extend(channel.iter().cloned());
     }

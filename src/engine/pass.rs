@@ -13,7 +13,7 @@ use crate::effect::{IntentId, IntentState};
 use crate::event::Signal;
 use crate::incident::{Incident, IncidentId};
 use crate::node::NodeId;
-use crate::observe::Look;
+use crate::observe::{Look, Observation};
 use crate::plan::{self, Opening, OperatorAnswer, Plan, Told, Wants};
 use crate::ports::{
     Commit, Committed, Expect, Key, Loaded, OutboxItem, Perform, Performed, PortError, Post, ReportId, Shelve, Survey,
@@ -61,19 +61,19 @@ enum Stage {
     Begin,
     Loading,
     Observing,
-    Committing(Box<Commit>, Option<Box<Perform>>),
+    Committing(Arc<Commit>, Option<Arc<Perform>>),
     /// A planted bug: the effect goes first.
     #[cfg(feature = "plants")]
-    PerformingFirst(Box<Commit>, Box<Perform>),
+    PerformingFirst(Arc<Commit>, Arc<Perform>),
     /// A planted bug: the reports go first.
     #[cfg(feature = "plants")]
-    PublishingFirst(Box<Commit>, Option<Box<Perform>>),
-    Performing(Box<Perform>),
+    PublishingFirst(Arc<Commit>, Option<Arc<Perform>>),
+    Performing(Arc<Perform>),
     Publishing,
     Marking(ReportId),
     Surveying,
     Shelving,
-    Posting(Box<Post>),
+    Posting(Arc<Post>),
     PublishingDigest,
     MarkingDigest,
     Switching,
@@ -130,12 +130,12 @@ impl Pass {
             (Stage::Performing(perform), Answer::Performed(how)) => self.performed(&perform, how, now),
             #[cfg(feature = "plants")]
             (Stage::PerformingFirst(commit, _), Answer::Performed(_)) => {
-                self.stage = Stage::Committing(commit.clone(), None);
+                self.stage = Stage::Committing(Arc::clone(&commit), None);
                 (self, Request::Commit(commit))
             }
             #[cfg(feature = "plants")]
             (Stage::PublishingFirst(commit, perform), Answer::Ok) => {
-                self.stage = Stage::Committing(commit.clone(), perform);
+                self.stage = Stage::Committing(Arc::clone(&commit), perform);
                 (self, Request::Commit(commit))
             }
             (Stage::Publishing, Answer::Ok) => self.published(),
@@ -146,7 +146,7 @@ impl Pass {
             (Stage::Surveying, Answer::Surveyed(survey)) => self.surveyed(&survey, now),
             (Stage::Shelving, Answer::Ok) => self.done(Verdict::Ignored(IgnoreReason::NoRoom)),
             (Stage::Posting(post), Answer::Committed(Committed::Saved)) => {
-                self.digests.extend(post.digests);
+                self.digests.extend(post.digests.iter().cloned());
                 self.publish_next_digest()
             }
             // Another sweep was faster, or people cannot be told now: the next sweep does. The nodes are looked at all the same.
@@ -331,7 +331,7 @@ impl Pass {
         }
     }
 
-    fn observed(mut self: Box<Self>, seen: &crate::observe::Observation, now: Timestamp) -> (Box<Self>, Request) {
+    fn observed(mut self: Box<Self>, seen: &Arc<Observation>, now: Timestamp) -> (Box<Self>, Request) {
         let Some(loaded) = self.loaded.take() else { return self.done(Verdict::Retry(PortError::Transient)) };
         match (&self.trigger, &loaded.incident) {
             (Trigger::Operator(OperatorRequest { by, action: Action::Fix(_, remedy), plan, .. }), _) => {
@@ -380,7 +380,7 @@ impl Pass {
         next.version = before.map_or(1, |saved| saved.version.saturating_add(1));
         let first = next.reports.saturating_sub(u32::try_from(reports.len()).unwrap_or(0));
         let at = next.history.last().map_or(next.first_seen, |entry| entry.at);
-        let next = Arc::new(next);
+        let next = Arc::new(*next);
         let mode = self.context.policy_for(None, Some(&next.place)).mode;
         let outbox = (first.saturating_add(1)..)
             .zip(reports)
@@ -400,25 +400,24 @@ impl Pass {
         #[cfg(feature = "plants")]
         let outbox = if crate::plants::on(crate::plants::Plant::ForgetReport) { Vec::new() } else { outbox };
         let news = News { troubled, tried, limits: Limits::of(&self.context.policy) };
-        let commit = Box::new(Commit { expect, next, permits, outbox, news, quarantine });
+        let commit = Arc::new(Commit { expect, next, permits, outbox, news, quarantine });
         planted!(PerformBeforeCommit => if let Some(perform) = perform {
-            let first = Box::new(perform);
-            self.stage = Stage::PerformingFirst(commit, first.clone());
-            return (self, Request::Perform(first));
+            self.stage = Stage::PerformingFirst(commit, Arc::clone(&perform));
+            return (self, Request::Perform(perform));
         });
         planted!(PublishBeforeCommit => if let Some(item) = commit.outbox.first() {
             let request = Request::Publish(Arc::clone(item));
-            self.stage = Stage::PublishingFirst(commit, perform.map(Box::new));
+            self.stage = Stage::PublishingFirst(commit, perform);
             return (self, request);
         });
-        self.stage = Stage::Committing(commit.clone(), perform.map(Box::new));
+        self.stage = Stage::Committing(Arc::clone(&commit), perform);
         (self, Request::Commit(commit))
     }
 
     fn committed(
         mut self: Box<Self>,
         commit: &Commit,
-        perform: Option<Box<Perform>>,
+        perform: Option<Arc<Perform>>,
         how: Committed,
         now: Timestamp,
     ) -> (Box<Self>, Request) {
@@ -440,7 +439,7 @@ impl Pass {
                     // Reads and commit took too long: it is not sent any more.
                     #[cfg(feature = "plants")]
                     Some(perform) if crate::plants::on(crate::plants::Plant::NoPrecheck) => {
-                        let request = Request::Perform(perform.clone());
+                        let request = Request::Perform(Arc::clone(&perform));
                         self.stage = Stage::Performing(perform);
                         (self, request)
                     }
@@ -449,7 +448,7 @@ impl Pass {
                         self.settle(now)
                     }
                     Some(perform) => {
-                        let request = Request::Perform(perform.clone());
+                        let request = Request::Perform(Arc::clone(&perform));
                         self.stage = Stage::Performing(perform);
                         (self, request)
                     }
@@ -544,8 +543,8 @@ impl Pass {
         self.digests = survey.digests.iter().cloned().collect();
         match swept.post {
             Some(post) => {
-                let post = Box::new(post);
-                self.stage = Stage::Posting(post.clone());
+                let post = Arc::new(post);
+                self.stage = Stage::Posting(Arc::clone(&post));
                 (self, Request::Post(post))
             }
             None => self.publish_next_digest(),

@@ -56,9 +56,13 @@ pub fn check(incident: &Incident, seen: &Observation, peers: &[Peer], policy: &P
     planted!(IgnoreSharedCause => return Ok(()));
     let Some(factors) = seen.factors.known() else { return Ok(()) };
     let rule = &policy.shared_cause;
-    // The cheap way out for almost every look.
+    // The cheap way out for almost every look: whatever they share, too few fell into one window with it.
     let needed = usize::try_from(rule.nodes).unwrap_or(usize::MAX);
-    if peers.len().saturating_add(1) < needed {
+    let near = |peer: &&Peer| {
+        secs_between(peer.first_seen, incident.first_seen).saturating_abs() < rule.window_secs
+            && is_real(peer, incident)
+    };
+    if peers.len().saturating_add(1) < needed || peers.iter().filter(near).count().saturating_add(1) < needed {
         return Ok(());
     }
     let found = factors.shared.iter().filter_map(|share| fails_together(incident, share, factors.fleet, peers, rule));
@@ -66,6 +70,11 @@ pub fn check(incident: &Incident, seen: &Observation, peers: &[Peer], policy: &P
         Some((_, refusal)) => Err(refusal),
         None => Ok(()),
     }
+}
+
+/// Whether a peer is another incident, and one that counts.
+fn is_real(peer: &Peer, incident: &Incident) -> bool {
+    peer.incident != incident.id && peer.beyond_a_blip
 }
 
 fn fails_together<'a>(
@@ -80,7 +89,7 @@ fn fails_together<'a>(
         return None;
     }
     let mine = incident.first_seen;
-    let real = || peers.iter().filter(|peer| peer.incident != incident.id && peer.beyond_a_blip);
+    let real = || peers.iter().filter(|peer| is_real(peer, incident));
     let has = |peer: &Peer| peer.factors.contains(&share.factor);
     // Each window that holds this incident begins with one of them; the fullest counts.
     let starts = real().filter(|peer| has(peer)).map(|peer| peer.first_seen).chain([mine]);

@@ -354,7 +354,7 @@ fn is_driven(incident: &Incident) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::{Entry, Symptom};
+    use crate::incident::Symptom;
     use crate::observe::Blind;
     use crate::observe::samples::{home, noon, seen, swept_ssm};
     use crate::time::after;
@@ -366,7 +366,7 @@ mod tests {
         let mut incident = Incident::open(&home(), &node, symptom, noon(), noon());
         (incident.holds.draining, incident.holds.standby, incident.holds.stopped) = (true, true, true);
         for (secs, effect) in [(60, Effect::Drain), (120, Effect::EnterStandby), (180, Effect::Stop)] {
-            incident.history.push(Entry { at: after(noon(), secs), event: Event::Done(effect) });
+            incident.note(after(noon(), secs), Event::Done(effect));
         }
         incident
     }
@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn what_was_about_to_be_taken_is_said_to_be_doubtful() {
         let mut incident = taken();
-        incident.history.clear();
+        incident.history = std::sync::Arc::default();
         let listed = held([&incident], &[]);
         assert!(listed[0].since.is_none() && listed[0].to_string().contains("is stopped, or was about to be, by"));
     }
@@ -459,7 +459,7 @@ mod tests {
             (None, true),
             "nothing says that it was Defib"
         );
-        incident.history.push(Entry { at: noon(), event: Event::Done(Effect::Terminate) });
+        incident.note(noon(), Event::Done(Effect::Terminate));
         assert_eq!(of(&[&incident]).incident, Some(incident.id));
         incident.phase = Phase::Closed { ending: crate::incident::Ending::TooLong, at: noon() };
         assert_eq!((of(&[&incident]).incident, of(&[&incident]).driven), (Some(incident.id), false), "nobody is at it");

@@ -47,7 +47,7 @@ pub struct Look {
     /// The node was replaced: what came in its place is read as well, once its group is whole again.
     pub succession: Option<Succession>,
     /// What the same pass has seen already: only what a deeper look adds to it is read.
-    pub seen: Option<Box<Observation>>,
+    pub seen: Option<Arc<Observation>>,
 }
 
 /// What is asked about the place of a node that was replaced.

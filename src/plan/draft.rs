@@ -1,5 +1,7 @@
 //! A plan in the making: the incident's next record, and what goes with it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{READS_HOLD_SECS, SOONEST_SECS};
@@ -19,8 +21,8 @@ const DAY_SECS: i64 = 24 * 3_600;
 /// What happens next in an incident: a record to save, and what to do once it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// The incident's next record.
-    pub next: Incident,
+    /// The incident's next record. Boxed, because a plan is handed on from function to function.
+    pub next: Box<Incident>,
     /// Whether anything is worth saving; a plain "look again then" that changes nothing is not.
     pub changed: bool,
     /// What happens to the permits, in the same transaction.
@@ -28,7 +30,7 @@ pub struct Plan {
     /// Reports to send, in the same transaction.
     pub reports: Vec<ReportKind>,
     /// An effect to send once all that is saved.
-    pub perform: Option<Perform>,
+    pub perform: Option<Arc<Perform>>,
     /// The node is in trouble beyond a blip, seen just now.
     pub troubled: bool,
     /// Disruptive remedies that ended.
@@ -52,7 +54,7 @@ pub(super) struct Draft<'a> {
     changed: bool,
     permits: Permits,
     reports: Vec<ReportKind>,
-    perform: Option<Perform>,
+    perform: Option<Arc<Perform>>,
     troubled: bool,
     tried: Vec<Tried>,
     quarantine: Option<u32>,
@@ -89,7 +91,7 @@ impl<'a> Draft<'a> {
 
     fn plan(self, changed: bool) -> Plan {
         Plan {
-            next: *self.next,
+            next: self.next,
             changed,
             permits: self.permits,
             reports: self.reports,
@@ -165,7 +167,7 @@ impl<'a> Draft<'a> {
             container_instance: place.container_instance.clone(),
             group: place.group.clone(),
         };
-        self.perform = Some(Perform { incident: self.next.id, intent: id, effect, target, not_after });
+        self.perform = Some(Arc::new(Perform { incident: self.next.id, intent: id, effect, target, not_after }));
         self.changed = true;
         Intent { id, effect, committed_at: self.now, not_after, state: IntentState::Pending }
     }
@@ -381,7 +383,7 @@ impl<'a> Draft<'a> {
         let again = self.intend(effect);
         self.next.intents = id.0;
         if let Some(perform) = &mut self.perform {
-            perform.intent = id;
+            Arc::make_mut(perform).intent = id;
         }
         if let Some(pending) = self.next.phase.intent_mut() {
             pending.not_after = again.not_after;

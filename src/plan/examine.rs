@@ -104,13 +104,13 @@ pub(super) fn examine(
     {
         return draft.park(refusal);
     }
-    if !told_by_aws(seen, health, now) {
+    let found = diagnose(seen, health, now);
+    if !told_by_aws(&found, health) {
         draft = match probe_first(draft, seen, health, reach, (since, deadline)) {
             ControlFlow::Continue(draft) => draft,
             ControlFlow::Break(plan) => return plan,
         };
     }
-    let found = diagnose(seen, health, now);
     if health.is_well() && !host_is_sick(&found) {
         return well(draft, seen, found);
     }
@@ -233,8 +233,7 @@ fn breaker(draft: &Draft<'_>, rails: &Rails, remedy: Remedy) -> Result<(), Refus
 /// Whether AWS itself names a cause that nothing on the host removes: a probe would only take time.
 ///
 /// The role and the network path are read from the API as they are now. The console is not: it may tell of yesterday.
-pub(super) fn told_by_aws(seen: &Observation, health: Health, now: Timestamp) -> bool {
-    let found = diagnose(seen, health, now);
+pub(super) fn told_by_aws(found: &Diagnosis, health: Health) -> bool {
     !health.is_well()
         && matches!(found.cause.family(), Family::Identity | Family::Network)
         && found.findings.first().is_some_and(|finding| {

@@ -179,7 +179,7 @@ pub fn preview(
     preview.probes_first = policy.may_probe(reach.mode)
         && seen.ssm.known().is_some()
         && matches!(health.ssm, Standing::Well | Standing::Suspect)
-        && !examine::told_by_aws(seen, health, now);
+        && !examine::told_by_aws(&found, health);
     let choice = ladder::choose(&draft.next, seen, health, found.cause, (&policy, reach.mode));
     let next = match choice {
         Choice::Remedy(remedy) => Some(remedy),

@@ -120,7 +120,7 @@ impl Case {
     /// Looks, and takes the plan over as saved; nothing was sent yet.
     fn look(mut self, tell: impl FnOnce(Seen) -> Seen) -> Self {
         let plan = self.plan(tell);
-        self.incident = plan.next.clone();
+        self.incident = *plan.next.clone();
         self.last = Some(plan);
         self
     }
@@ -135,7 +135,7 @@ impl Case {
     fn answered(mut self, how: &Performed) -> Self {
         self = self.wait(2);
         let plan = settle(&self.incident, how, &self.policy, self.now);
-        self.incident = plan.next.clone();
+        self.incident = *plan.next.clone();
         self.last = Some(plan);
         self
     }

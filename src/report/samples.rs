@@ -85,7 +85,7 @@ pub(crate) fn node(id: &str, time: &str) -> Tale {
             timer_generation: 1,
             intents: 0,
             reports: 1,
-            history: Vec::new(),
+            history: Arc::default(),
         },
         mode: Mode::Cycle,
         kind: ReportKind::Ended,

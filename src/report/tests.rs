@@ -217,7 +217,7 @@ fn any_tale() -> impl Strategy<Value = Tale> {
             let start = tale.incident.first_seen;
             for (n, event) in events.iter().cycle().take(events.len() * repeats).enumerate() {
                 let at = after(start, i64::try_from(n).unwrap() * 37);
-                tale.incident.history.push(Entry { at, event: event.clone() });
+                tale.incident.note(at, event.clone());
             }
             let attempt =
                 Attempt { remedy: Remedy::Reboot, at: start, acted_at: Some(start), result: AttemptResult::Failed };
@@ -235,7 +235,7 @@ proptest! {
         let (report, id) = tale.report();
         let message = render(&report, &id, &StackInfo { name: &stack, version: "0.1.0" });
         keeps_its_limits(&message, &tale.incident.node.to_string())?;
-        for entry in &tale.incident.history {
+        for entry in tale.incident.history.iter() {
             if let Some(line) = line(entry, &tale.incident) {
                 prop_assert!(line.chars().count() < LINE_MAX && !line.contains('\n'), "{}", line);
             }
@@ -258,7 +258,7 @@ fn the_longest_story_fits_and_says_what_was_left_out() {
         Some(Diagnosis { cause: Cause::Unknown, confidence: 1, also: vec![], findings: Arc::from(findings) });
     for n in 0..900 {
         let at = after(tale.incident.first_seen, n);
-        tale.incident.history.push(Entry { at, event: Event::Done(Effect::Probe) });
+        tale.incident.note(at, Event::Done(Effect::Probe));
     }
     let message = tale.message();
     keeps_its_limits(&message, samples::BATCH).unwrap();

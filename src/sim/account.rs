@@ -69,7 +69,7 @@ impl Account {
             ledger: Ledger::default(),
             published: Vec::new(),
             digests: Vec::new(),
-            sent: Vec::new(),
+            sent: Vec::with_capacity(64),
             switched: Vec::new(),
             own_commands: Vec::new(),
             commits: 0,

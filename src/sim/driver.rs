@@ -101,7 +101,7 @@ impl Driver {
             agenda,
             intake: Intake::default(),
             timers: BTreeMap::new(),
-            timers_set: Vec::new(),
+            timers_set: Vec::with_capacity(64),
             slots: Vec::with_capacity(PASSES_MAX),
             backlog: VecDeque::new(),
             late: Vec::new(),
@@ -277,10 +277,12 @@ impl Driver {
         }
     }
 
-    /// Sends the world's signals on their way.
+    /// Sends the world's signals on their way. Asked after every step, and seldom for anything.
     fn take_signals(&mut self) {
-        for (at, signal) in self.ports.inner_mut().world.take_signals() {
-            self.send_signal(signal, at);
+        if self.ports.inner().world.has_signals() {
+            for (at, signal) in self.ports.inner_mut().world.take_signals() {
+                self.send_signal(signal, at);
+            }
         }
     }
 
@@ -371,7 +373,7 @@ impl Driver {
         // Half as often as after an answer.
         let pause = if self.rng.bool() { self.ports.pause_before() } else { None };
         running.paused = pause.is_some();
-        let at = after_millis(after(self.now, pause.unwrap_or(0)), latency);
+        let at = after_millis(pause.map_or(self.now, |secs| after(self.now, secs)), latency);
         running.due = at;
         self.agenda.add(at, Due::Land(slot_number(slot), running.number));
         if let Some(place) = self.slots.get_mut(slot) {

@@ -143,6 +143,8 @@ pub struct Inspector {
     granted: BTreeMap<IncidentId, Timestamp>,
     counted: Vec<(Timestamp, NodeId, IncidentId)>,
     published_seen: usize,
+    /// Incidents that are open, as their newest records say, and their nodes.
+    open: Vec<(NodeId, IncidentId)>,
     /// When each incident was first seen, as its first record said.
     opened: BTreeMap<IncidentId, Timestamp>,
     /// When a person last approved each.
@@ -192,6 +194,7 @@ impl Inspector {
             granted: BTreeMap::new(),
             counted: Vec::new(),
             published_seen: 0,
+            open: Vec::new(),
             opened: BTreeMap::new(),
             approvals: BTreeMap::new(),
             decided: BTreeMap::new(),

@@ -9,7 +9,7 @@ use crate::sim::world::{Due, World};
 
 mod commands;
 
-pub(crate) use commands::{Command, Commands, Stage, Work};
+pub(crate) use commands::{Command, Commands, HostAnswer, Stage, Work};
 
 /// Documents that other people send, parsed once.
 #[derive(Debug, Clone)]

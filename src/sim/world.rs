@@ -8,8 +8,7 @@
 //! checks fail; a second fault takes the first one's place; IAM denies nothing, so that a forgotten check is seen to land;
 //! a repaired network is found again at once, where a real agent may sleep for up to an hour.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -107,57 +106,36 @@ pub(crate) enum Due {
     Traffic,
 }
 
-/// What is planned, in order.
+/// What is planned, in order; what was planned first comes first at the same moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
-    planned: BinaryHeap<Reverse<Planned>>,
-    count: u32,
+    /// What comes last stands first: much of what is planned comes soon, so that little has to move for it.
+    planned: Vec<Planned>,
 }
 
-/// Something planned; what was planned first comes first at the same moment.
+/// Something planned.
 #[derive(Debug, Clone, Copy)]
 struct Planned {
     at: Secs,
-    number: u32,
     machine: usize,
     due: Due,
 }
 
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Planned {}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at.cmp(&other.at).then(self.number.cmp(&other.number))
-    }
-}
-
 impl Queue {
     pub(crate) fn push(&mut self, at: Secs, machine: usize, due: Due) {
-        self.count = self.count.wrapping_add(1);
-        self.planned.push(Reverse(Planned { at, number: self.count, machine, due }));
+        let later = self.planned.partition_point(|other| other.at > at);
+        self.planned.insert(later, Planned { at, machine, due });
     }
 
     fn first_at(&self) -> Option<Secs> {
-        self.planned.peek().map(|Reverse(planned)| planned.at)
+        self.planned.last().map(|planned| planned.at)
     }
 
     fn pop_until(&mut self, now: Secs) -> Option<(Secs, usize, Due)> {
         if self.first_at()? > now {
             return None;
         }
-        self.planned.pop().map(|Reverse(planned)| (planned.at, planned.machine, planned.due))
+        self.planned.pop().map(|planned| (planned.at, planned.machine, planned.due))
     }
 }
 
@@ -267,14 +245,15 @@ impl World {
             account_size: 0,
             commands: Commands::seeded(settings.seed),
             documents: Documents::new(),
-            nothing: Findings::default(),
+            // One of its own: the default's count is shared by all threads, which would wait for each other at every look.
+            nothing: Findings::from([]),
             shares: None,
             census: Census::default(),
             calendars: calendar::Calendars::default(),
             shortages: capacity::Shortages::new(),
             signals: Vec::new(),
-            landed: Vec::new(),
-            ran: Vec::new(),
+            landed: Vec::with_capacity(32),
+            ran: Vec::with_capacity(16),
         };
         if settings.background_commands {
             let first = world.rng.i64(60..=900);
@@ -329,6 +308,12 @@ impl World {
             Some((at, _)) => Some(*at),
             None => self.queue.first_at().map(moment),
         }
+    }
+
+    /// Whether AWS has sent an event since the last time.
+    #[must_use]
+    pub fn has_signals(&self) -> bool {
+        !self.signals.is_empty()
     }
 
     /// The events that AWS has sent since the last time.

@@ -51,7 +51,7 @@ impl Lived {
     /// Prints its history and each of its calls.
     pub(crate) fn tell(&self, story: &str) {
         if let Some(incident) = &self.incident {
-            for entry in &incident.history {
+            for entry in incident.history.iter() {
                 println!("{} {:?}", entry.at, entry.event);
             }
             println!("{:?}", incident.phase);

@@ -177,7 +177,7 @@ impl Keyer<'_> {
         incident.asked.as_ref().map(|asked| ago.of(asked.at)).hash(mixer);
         incident.wake_at.map(|wake| ago.capped(wake, 0)).hash(mixer);
         self.phase(&incident.phase, mixer);
-        for entry in &incident.history {
+        for entry in incident.history.iter() {
             self.line(entry.at, &entry.event, mixer);
         }
     }

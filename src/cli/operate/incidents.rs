@@ -163,7 +163,7 @@ fn tell(incident: &Incident, ui: &Ui) -> std::io::Result<()> {
     if let Some(wake_at) = incident.wake_at {
         ui.line(&format!("  looked at again at {wake_at}"))?;
     }
-    for entry in &incident.history {
+    for entry in incident.history.iter() {
         if let Some(text) = line(entry, incident) {
             ui.line(&format!("  {faint}{}{faint:#}  {text}", entry.at))?;
         }

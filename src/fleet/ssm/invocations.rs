@@ -14,7 +14,7 @@ use crate::fleet::{Answered, Fleet, mixed, uuid};
 use crate::node::NodeId;
 use crate::observe::{InvocationStatus, Platform};
 use crate::sim::machine::{Machine, Secs, moment};
-use crate::sim::traffic::{Command, Stage, Work};
+use crate::sim::traffic::{Command, HostAnswer, Stage, Work};
 
 /// An invocation cannot be read in its first seconds (facts/aws.md §2.1).
 const INVISIBLE_SECS: Secs = 2;
@@ -206,7 +206,7 @@ fn output(command: &Command, machine: &Machine, step: &Step) -> String {
         );
     }
     match (&command.work, &command.answer) {
-        (Work::Ours(Effect::Probe), Some((booted_at, boot, findings))) => {
+        (Work::Ours(Effect::Probe), Some(HostAnswer { booted_at, boot, findings, .. })) => {
             probe_output(machine, (moment(*booted_at), *boot), findings)
         }
         (Work::Ours(effect), _) => format!("{}\n", json!({ "action": action_word(*effect), "done": true })),

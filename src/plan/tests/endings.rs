@@ -108,5 +108,5 @@ fn a_closed_incident_is_left_alone() {
     let case = silent().patient().look(|seen| seen.host_says(&[]));
     assert_eq!(wants(&case.incident, &case.policy, case.now), Wants::Wait(None));
     let plan = case.plan(dead);
-    assert_eq!((plan.changed, effect(&plan), plan.next), (false, None, case.incident));
+    assert_eq!((plan.changed, effect(&plan), *plan.next), (false, None, case.incident));
 }

@@ -341,10 +341,11 @@ fn who_came_in_the_place_of_a_replaced_container_instance_is_asked_while_its_pro
 fn aws_is_asked_whether_it_would_start_again_only_where_the_mode_may_stop() {
     let look = |mode: Mode| {
         let case = silent().mode(mode).patient();
-        let seen = seen(noon()).hardware_failing();
+        let seen = Arc::new(seen(noon()).hardware_failing().0);
         deeper(&case.incident, &seen, &case.policy, Depth::All, noon()).rehearse
     };
     assert_eq!(Mode::ALL.map(look), [false, false, false, true, true]);
     let case = silent().patient();
-    assert!(!deeper(&case.incident, &seen(noon()).hardware_failing(), &case.policy, Depth::Remedy, noon()).rehearse);
+    let seen = Arc::new(seen(noon()).hardware_failing().0);
+    assert!(!deeper(&case.incident, &seen, &case.policy, Depth::Remedy, noon()).rehearse);
 }

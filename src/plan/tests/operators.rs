@@ -40,7 +40,7 @@ fn a_fix_opens_an_incident_past_its_hold_down() {
         plan.next.history.last().unwrap().event,
         Event::Operator(Said { word: OperatorWord::Fix, by: Some(Arc::from("ops")) })
     );
-    let case = Case { incident: plan.next, policy: context().policy, rails: RUNNING, now: noon(), last: None };
+    let case = Case { incident: *plan.next, policy: context().policy, rails: RUNNING, now: noon(), last: None };
     assert_eq!(case.wait(15).look(dead).effect(), Some(Effect::Reboot), "fifteen seconds later");
 }
 
@@ -63,7 +63,7 @@ fn a_fix_bypasses_no_rail() {
     let mut muted = silent();
     muted.rails.muted_until = Some(after(noon(), 3_600));
     let plan = asked(Some(&muted), dead).unwrap();
-    let case = Case { incident: plan.next, ..muted }.wait(15).look(dead);
+    let case = Case { incident: *plan.next, ..muted }.wait(15).look(dead);
     assert_eq!((case.effect(), case.incident.phase.name()), (None, "parked"));
 }
 
@@ -87,7 +87,7 @@ fn a_fix_after_a_long_rest_has_its_time_anew() {
     assert_eq!(rests.incident.phase.name(), "resting");
     let next_day = rests.wait(20 * 3_600);
     let plan = asked(Some(&next_day), dead).unwrap();
-    let fixed = Case { incident: plan.next, ..next_day }.wait(15).look(dead);
+    let fixed = Case { incident: *plan.next, ..next_day }.wait(15).look(dead);
     assert_eq!(fixed.effect(), Some(Effect::Reboot), "{:?}", fixed.incident.phase);
 }
 
@@ -108,7 +108,7 @@ fn an_approval_is_for_one_remedy_and_for_an_hour() {
     let approval = plan.next.approval.clone().unwrap();
     assert_eq!((approval.remedy, approval.until), (Remedy::Reboot, after(waiting.now, 3_600)));
     assert_eq!(plan.next.approved_by(), Some("ops"));
-    let approved = Case { incident: plan.next, ..waiting };
+    let approved = Case { incident: *plan.next, ..waiting };
     assert_eq!(approved.clone().wait(15).look(dead).effect(), Some(Effect::Reboot));
     assert_eq!(approved.clone().wait(3_600).look(dead).effect(), None, "it has run out");
     let hardware = approved.wait(15).look(|seen| dead(seen).hardware_failing());
@@ -181,7 +181,7 @@ fn an_incident_is_closed_by_hand_unless_something_is_under_way() {
     assert_eq!(closed(&treating).unwrap_err(), format!("a remedy is under way in {id}; close it afterwards"));
     let probing = silent().patient().look(Seen::ssm_doubtful);
     assert_eq!(closed(&probing).unwrap_err(), format!("a remedy is under way in {id}; close it afterwards"));
-    let over = Case { incident: watching.next, ..silent() };
+    let over = Case { incident: *watching.next, ..silent() };
     assert_eq!(closed(&over).unwrap_err(), format!("{id} is closed already"));
 }
 

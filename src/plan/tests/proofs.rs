@@ -392,7 +392,7 @@ fn what_was_waited_for_is_told_once_and_only_when_it_was_reached() {
         // Of an earlier remedy it was told, too; that is another story.
         let mut earlier = case.clone();
         let at = then(&case, -1);
-        earlier.incident.history.push(crate::incident::Entry { at, event: Event::Reached(ecs) });
+        earlier.incident.note(at, Event::Reached(ecs));
         let ping = pinged(&case, 1);
         assert_eq!(told(&earlier.look(|seen| ping(seen).in_cluster()), ecs), 2, "{remedy}");
     }

@@ -142,7 +142,7 @@ fn the_cooldown_is_the_nodes_and_not_the_incidents() {
     assert_eq!(until(&opened(60), 839), Err(Refusal::Cooldown { until: after(noon(), 840) }));
     assert_eq!(until(&opened(60), 840), Ok(()));
     let later =
-        crate::incident::Incident { phase: Phase::Closed { ending: Ending::SelfHealed, at: noon() }, ..opened(60) };
+        crate::incident::Incident { phase: Phase::Closed { ending: Ending::SelfHealed, at: noon() }, ..*opened(60) };
     assert_eq!(
         LastIncident::of(&later).unwrap().acted_at,
         Some(after(noon(), -60)),
@@ -158,6 +158,6 @@ fn whoever_opened_an_incident_on_an_old_word_learns_of_the_try_before_it() {
     assert_eq!((opened.acted_before, known(&acted(60))), (None, Some(after(noon(), -60))));
     let own = LastIncident { id: opened.id, ..acted(60) };
     assert_eq!(known(&own), None, "its own tries stand in its record");
-    let later = Incident { acted_before: Some(after(noon(), -10)), ..opened.clone() };
+    let later = Incident { acted_before: Some(after(noon(), -10)), ..*opened.clone() };
     assert_eq!(informed(&later, Some(&acted(60))).acted_before, Some(after(noon(), -10)), "the later one counts");
 }

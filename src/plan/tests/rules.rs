@@ -432,7 +432,7 @@ proptest! {
         let running = Rails { switch: KillSwitch::Running, muted_until: None, quarantine: None, around: None };
         let policy = Policy::in_mode(Mode::Replace);
         let next = decide(&incident, &seen, &running, &policy, now()).next;
-        for incident in [incident, next] {
+        for incident in [incident, *next] {
             let written = record::write(&incident).unwrap();
             prop_assert_eq!(record::read(written.as_bytes()), Ok(incident.clone()));
             // Whoever raises the number may have changed everything else: it is not even looked at.

@@ -1,8 +1,5 @@
 //! What is due, in order; and messages that come back until somebody has dealt with them.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
-
 use jiff::Timestamp;
 
 use crate::engine::Trigger;
@@ -25,52 +22,36 @@ pub(super) enum Due {
     Resume(u8, u64),
 }
 
-#[derive(Debug)]
-struct Entry {
-    at: Timestamp,
-    sequence: u64,
-    due: Due,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.sequence == other.sequence
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at.cmp(&other.at).then(self.sequence.cmp(&other.sequence))
-    }
-}
+/// Messages that a schedule has room for from the start, for most never have more.
+const MESSAGES: usize = 256;
+/// The same of what is due at once.
+const DUE: usize = 64;
 
 /// Everything that is due; what was added first comes first at the same moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Agenda {
-    heap: BinaryHeap<Reverse<Entry>>,
-    sequence: u64,
+    /// What comes last stands first: most of what is added comes soon, so that little has to move for it.
+    entries: Vec<(Timestamp, Due)>,
+}
+
+impl Default for Agenda {
+    fn default() -> Self {
+        Self { entries: Vec::with_capacity(DUE) }
+    }
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, at: Timestamp, due: Due) {
-        self.sequence += 1;
-        self.heap.push(Reverse(Entry { at, sequence: self.sequence, due }));
+        let later = self.entries.partition_point(|(other, _)| *other > at);
+        self.entries.insert(later, (at, due));
     }
 
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse(entry)| entry.at)
+        self.entries.last().map(|(at, _)| *at)
     }
 
     pub(super) fn pop(&mut self) -> Option<(Timestamp, Due)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.due))
+        self.entries.pop()
     }
 }
 
@@ -81,7 +62,7 @@ struct Message {
 }
 
 /// The intake queue: a message comes back until it is deleted, or goes to the dead-letter queue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Intake {
     messages: Vec<Message>,
     /// Messages that are neither deleted nor dead.
@@ -92,6 +73,12 @@ pub(super) struct Intake {
     pub(super) sweeps: u64,
     /// Messages that nobody could deal with.
     pub(super) dead: u64,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self { messages: Vec::with_capacity(MESSAGES), waiting: 0, most: 0, sweeps: 0, dead: 0 }
+    }
 }
 
 impl Intake {

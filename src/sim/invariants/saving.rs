@@ -15,7 +15,7 @@ const OWN_DOCUMENTS: &str = "Defib-";
 
 impl Inspector {
     pub(super) fn check_saved(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
-        self.one_incident_a_node(account, saved, now);
+        self.one_incident_a_node(saved, now);
         self.never_gone_by_our_own_hand(account, saved, now);
         self.not_too_many_at_once(account, now);
         self.follow_quarantine(saved);
@@ -30,8 +30,12 @@ impl Inspector {
     }
 
     /// S5: at most one open incident a node.
-    fn one_incident_a_node(&mut self, account: &Account, saved: &Incident, now: Timestamp) {
-        let open = account.ledger.incidents().filter(|other| other.node == saved.node && !other.is_closed()).count();
+    fn one_incident_a_node(&mut self, saved: &Incident, now: Timestamp) {
+        self.open.retain(|(_, id)| *id != saved.id);
+        if !saved.is_closed() {
+            self.open.push((saved.node, saved.id));
+        }
+        let open = self.open.iter().filter(|(node, _)| *node == saved.node).count();
         if open > 1 {
             self.broken("S5", now, Some(saved.node), || format!("{open} open incidents at once"));
         }

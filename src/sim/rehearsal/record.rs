@@ -402,7 +402,7 @@ fn by_people(incident: &Incident) -> Vec<(Timestamp, What)> {
     let asked = incident.asked.as_ref().and_then(|asked| asked.remedy);
     let it = || IT.to_owned();
     let mut steps = Vec::new();
-    for entry in &incident.history {
+    for entry in incident.history.iter() {
         let what = match &entry.event {
             Event::Operator(said) => match said.word {
                 OperatorWord::Fix => What::Operator(Word::Fix(it(), asked)),

@@ -1,7 +1,7 @@
 //! Run Command's table of invocations, ours and other people's.
 
 use crate::effect::Effect;
-use crate::node::{CommandId, DocumentName};
+use crate::node::{CommandId, DocumentName, ResourceName};
 use crate::observe::{Busy, Findings, HostRefusal, InvocationStatus};
 use crate::sim::machine::Secs;
 
@@ -25,6 +25,24 @@ pub(crate) enum Stage {
     Ended,
 }
 
+/// What a probe brought back from a host.
+#[derive(Debug, Clone)]
+pub(crate) struct HostAnswer {
+    pub booted_at: Secs,
+    /// Counts the machine's boots.
+    pub boot: u32,
+    /// The boot's id, written once: it is shown at every look.
+    pub boot_id: Option<ResourceName>,
+    pub findings: Findings,
+}
+
+impl HostAnswer {
+    pub(crate) fn of(booted_at: Secs, boot: u32, findings: Findings) -> Self {
+        let boot_id = format!("0d5b11c0-0000-4000-8000-{boot:012x}").parse().ok();
+        Self { booted_at, boot, boot_id, findings }
+    }
+}
+
 /// One invocation.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
@@ -38,8 +56,8 @@ pub(crate) struct Command {
     pub expires_at: Secs,
     pub stage: Stage,
     pub status: InvocationStatus,
-    /// What the probe brought back: the boot time and the findings.
-    pub answer: Option<(Secs, u32, Findings)>,
+    /// What the probe brought back.
+    pub answer: Option<HostAnswer>,
     /// Why the host did not carry out our repair.
     pub refusal: Option<HostRefusal>,
 }

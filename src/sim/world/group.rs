@@ -9,11 +9,14 @@ const DONE: Performed = Performed::Done { command: None };
 
 impl World {
     pub(crate) fn count_members(&self, group: usize, is: impl Fn(Lifecycle) -> bool) -> u32 {
-        let members = self.machines.iter().filter(|machine| {
-            machine.exists()
-                && machine.member.as_ref().is_some_and(|member| member.group == group && is(member.lifecycle))
-        });
-        u32::try_from(members.count()).unwrap_or(u32::MAX)
+        u32::try_from(self.members(group).filter(|lifecycle| is(*lifecycle)).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Where each member of a group that exists is in its life.
+    pub(super) fn members(&self, group: usize) -> impl Iterator<Item = Lifecycle> {
+        let existing = self.machines.iter().filter(|machine| machine.exists());
+        let members = existing.filter_map(|machine| machine.member.as_ref());
+        members.filter_map(move |member| (member.group == group).then_some(member.lifecycle))
     }
 
     fn lifecycle(&self, machine: usize) -> Option<(usize, Lifecycle)> {

@@ -9,6 +9,7 @@ use crate::observe::{
     Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
 use crate::sim::machine::{EcsSide, Illness, Machine, Secs};
+use crate::sim::traffic::HostAnswer;
 
 /// Terminated instances stay visible for about an hour.
 const TERMINATED_VISIBLE_SECS: Secs = 3_600;
@@ -16,16 +17,14 @@ const TERMINATED_VISIBLE_SECS: Secs = 3_600;
 impl World {
     /// Looks at a node as AWS shows it.
     pub fn observe(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
-        let seen = self.look(node, look, now);
-        match &look.seen {
-            Some(before) => before.as_ref().clone().completed(seen),
-            None => seen,
+        if let Some(before) = &look.seen {
+            return before.as_ref().clone().completed(self.look(node, look, now));
         }
+        self.look(node, look, now)
     }
 
     fn look(&mut self, node: NodeId, look: &Look, now: Timestamp) -> Observation {
         self.advance(now);
-        self.take_census();
         let mut seen = Observation::of_nothing(node, now);
         seen.invocation = self.invocation(look);
         seen.probe = self.probe(look);
@@ -33,6 +32,23 @@ impl World {
         let Some(index) = self.index(node) else { return seen };
         seen.factors = self.factors(index);
         let Some(machine) = self.machines.get(index) else { return seen };
+        (seen.ssm, seen.ecs) = self.agents(machine, self.now);
+        if seen.waits_for_ssm(look) {
+            seen = only_of_ssm(seen);
+        } else {
+            self.look_around(index, look, &mut seen);
+        }
+        leave_out(&mut seen, look);
+        if self.lean {
+            lean(&mut seen, look, moment(self.now));
+        }
+        seen
+    }
+
+    /// Everything but the agents.
+    fn look_around(&mut self, index: usize, look: &Look, seen: &mut Observation) {
+        self.take_census();
+        let Some(machine) = self.machines.get(index) else { return };
         let now = self.now;
         let long_gone =
             machine.state == InstanceState::Terminated && now - machine.state_since > TERMINATED_VISIBLE_SECS;
@@ -40,17 +56,11 @@ impl World {
             seen.ec2 = ec2(machine, now);
         }
         seen.asg = self.asg(machine, look);
-        seen.successor = self.successor(machine, look, &seen);
+        seen.successor = self.successor(machine, look, seen);
         seen.group = Fact::Known(self.group_of(machine));
-        (seen.ssm, seen.ecs) = self.agents(machine, now);
         if look.close {
-            self.look_closely(machine, look, &mut seen);
+            self.look_closely(machine, look, seen);
         }
-        leave_out(&mut seen, look);
-        if self.lean {
-            lean(&mut seen, look, moment(now));
-        }
-        seen
     }
 
     /// The agents as SSM and ECS list them.
@@ -65,16 +75,18 @@ impl World {
         let shows = |pick: fn(&Illness) -> &Findings| {
             Fact::Known(machine.illness.as_ref().map_or_else(|| self.nothing.clone(), |ill| pick(ill).clone()))
         };
-        seen.sessions = Fact::Known(machine.sessions());
         let refreshing = machine
             .member
             .as_ref()
             .and_then(|member| self.fleets.get(member.group))
             .is_some_and(|fleet| fleet.refreshing);
         seen.busy = Fact::Known(if refreshing { Busy::Deployment } else { Self::busy_now(machine, self.now) });
-        seen.workload =
-            if Self::service_down(machine) { Fact::Unknown(Blind::Unavailable) } else { self.workload(machine) };
-        seen.calendar = self.calendar(look.calendar.as_ref());
+        if !self.lean || look.depth >= Depth::Remedy {
+            seen.sessions = Fact::Known(machine.sessions());
+            seen.workload =
+                if Self::service_down(machine) { Fact::Unknown(Blind::Unavailable) } else { self.workload(machine) };
+            seen.calendar = self.calendar(look.calendar.as_ref());
+        }
         seen.identity = shows(|ill| &ill.identity);
         if machine.id.is_instance() {
             seen.network = shows(|ill| &ill.network);
@@ -150,14 +162,20 @@ impl World {
             (None, None) => return Fact::Absent,
         };
         let Some(fleet) = self.fleets.get(group) else { return Fact::Absent };
+        let (mut in_service, mut standby, mut existing) = (0, 0, 0);
+        for lifecycle in self.members(group) {
+            in_service += u32::from(lifecycle == Lifecycle::InService);
+            standby += u32::from(is_standby(lifecycle));
+            existing += u32::from(lifecycle != Lifecycle::Terminating);
+        }
         Fact::Known(Asg {
             name: fleet.name.clone(),
             lifecycle,
             desired: fleet.desired,
             min: fleet.min,
-            in_service: self.count_members(group, |lifecycle| lifecycle == Lifecycle::InService),
-            standby: self.count_members(group, is_standby),
-            existing: self.count_members(group, |lifecycle| lifecycle != Lifecycle::Terminating),
+            in_service,
+            standby,
+            existing,
             ec2_health_only: fleet.ec2_health_only,
             suspended: fleet.suspended,
             refreshing: fleet.refreshing,
@@ -204,9 +222,9 @@ impl World {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match (command.status, &command.answer) {
-            (InvocationStatus::Success, Some((booted_at, boot, findings))) => {
-                let boot = format!("0d5b11c0-0000-4000-8000-{boot:012x}").parse().ok();
-                ProbeAnswer::Answered { booted_at: moment(*booted_at), boot, findings: findings.clone() }
+            (InvocationStatus::Success, Some(HostAnswer { booted_at, boot_id, findings, .. })) => {
+                let (boot, findings) = (boot_id.clone(), findings.clone());
+                ProbeAnswer::Answered { booted_at: moment(*booted_at), boot, findings }
             }
             (InvocationStatus::Open | InvocationStatus::Success, _) => ProbeAnswer::Pending,
             _ => ProbeAnswer::Undelivered,
@@ -215,18 +233,21 @@ impl World {
     }
 }
 
+/// What is read where everything waits for the SSM agent.
+fn only_of_ssm(seen: Observation) -> Observation {
+    let awaits_probe = seen.awaits_probe();
+    let Observation { node, at, mut ssm, invocation, probe, .. } = seen;
+    if let Fact::Known(ssm) = &mut ssm
+        && awaits_probe
+    {
+        ssm.connection = Fact::Unknown(Blind::NotRead);
+    }
+    Observation { ssm, invocation, probe, ..Observation::unread(node, at) }
+}
+
 /// Leaves out what nobody would read over the network.
 fn leave_out(seen: &mut Observation, look: &Look) {
     let unread = Blind::NotRead;
-    if seen.waits_for_ssm(look) {
-        let (mut ssm, invocation, probe) = (seen.ssm.clone(), seen.invocation.clone(), seen.probe.clone());
-        if let Fact::Known(ssm) = &mut ssm
-            && seen.awaits_probe()
-        {
-            ssm.connection = Fact::Unknown(unread);
-        }
-        *seen = Observation { ssm, invocation, probe, ..Observation::unread(seen.node, seen.at) };
-    }
     let Spare { ec2, ssm, ecs, asg } = look.spare;
     if ec2 {
         seen.ec2 = Fact::Unknown(unread);
@@ -274,17 +295,12 @@ fn lean(seen: &mut Observation, look: &Look, now: Timestamp) {
     seen.console = Fact::Unknown(unread);
 }
 
-/// Leaves out what only a deeper look reads.
+/// Leaves out what only a deeper look reads; what no remedy was chosen for was not read to begin with.
 fn not_so_deep(seen: &mut Observation, look: &Look, now: Timestamp) {
     let unread = Blind::NotRead;
     spare_connection(seen, look, now);
     if !seen.may_be_busy() && seen.busy != Fact::Known(Busy::Deployment) {
         seen.busy = Fact::Absent;
-    }
-    if look.depth < Depth::Remedy {
-        seen.sessions = Fact::Unknown(unread);
-        seen.workload = Fact::Unknown(unread);
-        seen.calendar = Fact::Unknown(unread);
     }
     if look.depth < Depth::Cause && seen.node.is_instance() {
         seen.console = Fact::Unknown(unread);

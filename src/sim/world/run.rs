@@ -10,7 +10,7 @@ use crate::node::{CommandId, DocumentName};
 use crate::observe::{HostRefusal, InvocationStatus, Platform};
 use crate::sim::ailment::Runtime;
 use crate::sim::machine::{Machine, Secs};
-use crate::sim::traffic::{Command, Stage, Work, coarse};
+use crate::sim::traffic::{Command, HostAnswer, Stage, Work, coarse};
 
 /// The delivery time-out of our own commands.
 const OWN_TIMES_OUT_SECS: Secs = 60;
@@ -166,7 +166,7 @@ impl World {
                         .as_ref()
                         .filter(|_| shell)
                         .map_or_else(|| self.nothing.clone(), |ill| ill.probe.clone());
-                    command.answer = Some((machine.booted_at, machine.boots, findings));
+                    command.answer = Some(HostAnswer::of(machine.booted_at, machine.boots, findings));
                 }
                 self.log_ran(index, effect, Some(id));
                 self.run(index, effect);

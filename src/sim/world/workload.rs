@@ -28,7 +28,7 @@ impl World {
             protected,
             protected_until: (protected > 0).then(|| moment(ecs.special.protected_until)),
             service: self.share(machine, ecs),
-            services: if ecs.tasks > 0 { self.services_of(ecs) } else { Arc::default() },
+            services: if ecs.tasks > 0 { self.services_of(ecs) } else { Arc::from([]) },
         })
     }
 
