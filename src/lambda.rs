@@ -11,6 +11,7 @@ use crate::event::{self, DropReason, Reading};
 use crate::incident::IncidentId;
 use crate::operator::{Answer, Planned};
 use crate::ports::PortError;
+use crate::telemetry::DETAIL;
 use crate::time::after;
 
 mod batch;
@@ -23,7 +24,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-pub use drive::{Allowance, Driver, Ran, note, note_policy, run_pass};
+pub use drive::{Allowance, Driver, Either, Ran, note, note_policy, run_pass};
 pub use embedded::Embedded;
 pub use payload::BadPayload;
 
@@ -257,6 +258,6 @@ fn note_dropped(reason: &DropReason, verdict: event::Verdict, raw: &impl Fn() ->
     if worth_keeping {
         tracing::warn!(verdict = verdict.as_str(), reason = name, raw = raw(), "dropped an event: {reason}");
     } else {
-        tracing::debug!(verdict = verdict.as_str(), reason = name, "nothing to do for an event: {reason}");
+        tracing::info!(target: DETAIL, { verdict = verdict.as_str(), reason = name }, "nothing to do for an event: {reason}");
     }
 }

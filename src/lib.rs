@@ -21,6 +21,7 @@ pub mod event;
 pub mod guard;
 mod hash;
 pub mod incident;
+mod json;
 pub mod ledger;
 pub mod node;
 pub mod observe;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Scope};
@@ -18,6 +18,10 @@ mod fields;
 pub mod metrics;
 
 use fields::Fields;
+
+/// The target of an event that only `DEFIB_LOG=debug` shows. It is an event of info, because what ships is built without any lower
+/// one (docs/decisions/0076): the libraries below have thousands, and not one was ever shown.
+pub const DETAIL: &str = "defib::detail";
 
 /// Writes each event as one line of JSON.
 #[derive(Debug)]
@@ -70,24 +74,31 @@ where
             }
         }
         event.record(&mut all);
-        let mut line = all.line((self.clock)(), *event.metadata().level());
+        let said = event.metadata();
+        let level = if said.target() == DETAIL { Level::DEBUG } else { *said.level() };
+        let mut line = all.line((self.clock)(), level);
         line.push(b'\n');
         self.write(&line);
     }
 }
 
-/// Logs to stdout from now on: our own lines from `level` on, warnings of the libraries below, and panics. A second call
-/// changes nothing.
-pub fn start(level: LevelFilter) {
-    let targets = Targets::new()
+/// What is logged from this level on.
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_target("defib", level)
+        .with_target(DETAIL, if level >= LevelFilter::DEBUG { LevelFilter::INFO } else { LevelFilter::OFF })
         .with_target("bootstrap", level)
         // Its span carries the id of the request.
         .with_target("lambda_runtime", LevelFilter::INFO)
         // It repeats a failure that the function has logged already.
-        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
-    let layers = JsonLines::new(std::io::stdout(), crate::config::now).with_filter(targets);
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
+}
+
+/// Logs to stdout from now on: our own lines from `level` on, warnings of the libraries below, and panics. A second call
+/// changes nothing.
+pub fn start(level: LevelFilter) {
+    let layers = JsonLines::new(std::io::stdout(), crate::config::now).with_filter(targets(level));
     let subscriber = tracing_subscriber::registry().with(layers);
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(|panic| {
@@ -145,8 +156,12 @@ mod tests {
     }
 
     fn lines(log: impl FnOnce()) -> String {
+        lines_from(LevelFilter::INFO, log)
+    }
+
+    fn lines_from(level: LevelFilter, log: impl FnOnce()) -> String {
         let kept = Kept::default();
-        let layer = JsonLines::new(kept.clone(), noon).with_filter(LevelFilter::INFO);
+        let layer = JsonLines::new(kept.clone(), noon).with_filter(targets(level));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let bytes = kept.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -208,6 +223,22 @@ mod tests {
     #[test]
     fn lower_levels_are_left_out() {
         assert_eq!(lines(|| tracing::debug!("no")), "");
+        let all = || {
+            tracing::error!("e");
+            tracing::info!("i");
+            tracing::info!(target: DETAIL, "d");
+            tracing::warn!(target: "hyper", "w");
+            tracing::info!(target: "hyper", "no");
+        };
+        let levels = |level| {
+            let said = lines_from(level, all);
+            let told = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["level"].to_string());
+            told.collect::<Vec<_>>().join(" ").replace('"', "")
+        };
+        assert_eq!(levels(LevelFilter::ERROR), "ERROR");
+        assert_eq!(levels(LevelFilter::INFO), "ERROR INFO WARN");
+        assert_eq!(levels(LevelFilter::DEBUG), "ERROR INFO DEBUG WARN");
+        assert_eq!(levels(LevelFilter::TRACE), levels(LevelFilter::DEBUG));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The SDK's clients, built once a process: one HTTP client, ring for TLS, time limits everywhere.
+//! The SDK's clients, built once a process: one HTTP client ([`super::wire`]), time limits everywhere.
 
 use std::time::Duration;
 
@@ -7,14 +7,13 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_ssm::config::SharedCredentialsProvider;
 use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+use super::wire::{self, NoTls};
 use crate::config;
 
-/// To reach a service, seconds.
-const CONNECT_SECS: u64 = 2;
+/// To reach a service.
+const CONNECT: Duration = Duration::from_secs(2);
 /// From the request to the first byte of its answer, seconds.
 const READ_SECS: u64 = 6;
 /// One try of a read, and all of its tries together, seconds. A pass has a minute, and asks some thirty things.
@@ -65,8 +64,10 @@ impl Clients {
     /// where [Lambda puts them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html), and from nowhere else.
     /// The chain of profiles, web identities and metadata services, which a function never needs, would be a quarter of a
     /// megabyte in its zip, and a part of each cold start.
-    #[must_use]
-    pub fn from_environment() -> Self {
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn from_environment() -> Result<Self, NoTls> {
         let flag = |name: &str| config::of_the_sdk(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -77,25 +78,35 @@ impl Clients {
             .service_config(Variables)
             .retry_config(retries())
             .timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
-            .http_client(http())
+            .http_client(wire::http(CONNECT)?)
             .build();
-        Self::of(&shared)
+        Ok(Self::of(&shared))
     }
 
     /// The clients of a command line: from its arguments, and for the rest from all places where the AWS CLI looks, too.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
     pub async fn load_for(
         profile: Option<&str>,
         region: Option<&str>,
         endpoint: Option<&str>,
-    ) -> (Self, Option<String>) {
-        let shared = Self::shared_for(profile, region, endpoint).await;
+    ) -> Result<(Self, Option<String>), NoTls> {
+        let shared = Self::shared_for(profile, region, endpoint).await?;
         let region = shared.region().map(ToString::to_string);
-        (Self::of(&shared), region)
+        Ok((Self::of(&shared), region))
     }
 
     /// The configuration of a command line's clients, those of [`Self::load_for`] and others.
-    pub async fn shared_for(profile: Option<&str>, region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
-        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http());
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub async fn shared_for(
+        profile: Option<&str>,
+        region: Option<&str>,
+        endpoint: Option<&str>,
+    ) -> Result<SdkConfig, NoTls> {
+        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(wire::http(CONNECT)?);
         if let Some(profile) = profile {
             config = config.profile_name(profile);
         }
@@ -105,7 +116,7 @@ impl Clients {
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint);
         }
-        config.load().await
+        Ok(config.load().await)
     }
 
     /// Builds the clients from a configuration that is there already.
@@ -136,11 +147,6 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(TRIES)
 }
 
-/// ring, because the SDK's own choice burns three times our whole cold start on entropy (DESIGN.md §10).
-fn http() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
-}
-
 /// What the environment says of one service, else of all: `AWS_ENDPOINT_URL_AUTO_SCALING` before `AWS_ENDPOINT_URL`
 /// ([names](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html)).
 #[derive(Debug)]
@@ -159,7 +165,7 @@ fn own_variable(variable: &str, service_id: &str) -> String {
 
 fn time_limits(one_secs: u64, all_secs: u64) -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(CONNECT_SECS))
+        .connect_timeout(CONNECT)
         .read_timeout(Duration::from_secs(READ_SECS.max(one_secs)))
         .operation_attempt_timeout(Duration::from_secs(one_secs))
         .operation_timeout(Duration::from_secs(all_secs))

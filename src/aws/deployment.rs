@@ -175,7 +175,7 @@ impl Deployment {
     /// AWS did not say.
     pub async fn caller(&self) -> Result<String, Failed> {
         let answer = self.sts.get_caller_identity().send().await;
-        let answer = answer.map_err(|error| Failed(Fault::of("GetCallerIdentity", &error)))?;
+        let answer = answer.map_err(|error| Failed(Fault::of("GetCallerIdentity", error)))?;
         Ok(answer.arn().unwrap_or("unknown").to_owned())
     }
 
@@ -186,7 +186,7 @@ impl Deployment {
     pub async fn ask(&self, request: &Asked) -> Result<Answer, NoAnswer> {
         let payload = json!({ "operator": request }).to_string();
         let ask = self.lambda.invoke().function_name(&self.function.name).payload(Blob::new(payload));
-        let answer = ask.send().await.map_err(|error| Failed(Fault::of("Invoke", &error)))?;
+        let answer = ask.send().await.map_err(|error| Failed(Fault::of("Invoke", error)))?;
         let body = answer.payload().map(AsRef::as_ref).unwrap_or_default();
         let body: Value = serde_json::from_slice(body).map_err(|_| NoAnswer::Unreadable)?;
         if answer.function_error().is_some() || body.get("errorMessage").is_some() {
@@ -199,7 +199,7 @@ impl Deployment {
 
 async fn named(lambda: &aws_sdk_lambda::Client, name: &str) -> Result<Function, NoDeployment> {
     let answer = lambda.get_function_configuration().function_name(name).send().await;
-    let answer = answer.map_err(|error| Failed(Fault::of("GetFunctionConfiguration", &error)))?;
+    let answer = answer.map_err(|error| Failed(Fault::of("GetFunctionConfiguration", error)))?;
     let variables = answer.environment().and_then(|environment| environment.variables());
     let function = Function {
         name: answer.function_name().unwrap_or(name).to_owned(),
@@ -215,7 +215,7 @@ async fn named(lambda: &aws_sdk_lambda::Client, name: &str) -> Result<Function, 
 async fn only(lambda: &aws_sdk_lambda::Client) -> Result<Function, NoDeployment> {
     let (mut found, mut pages) = (Vec::new(), lambda.list_functions().into_paginator().send());
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| Failed(Fault::of("ListFunctions", &error)))?;
+        let page = page.map_err(|error| Failed(Fault::of("ListFunctions", error)))?;
         for one in page.functions() {
             let variables = one.environment().and_then(|environment| environment.variables());
             let is_ours = variables.is_some_and(|all| all.get(TABLE).is_some_and(|table| !table.is_empty()));

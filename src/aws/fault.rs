@@ -6,7 +6,7 @@ use std::fmt;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use aws_types::request_id::RequestId;
 
 use crate::observe::Blind;
@@ -80,11 +80,13 @@ impl FaultKind {
 }
 
 impl Fault {
-    /// Reads a failed call.
-    pub fn of<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+    /// Reads a failed call. Of the error that is the operation's own only code, message and request id count; so all operations
+    /// share what follows, instead of bringing a copy each into the zip (docs/decisions/0076).
+    pub fn of<E: ProvideErrorMetadata>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Self {
+        Self::read(operation, &error.map_service_error(|error| error.meta().clone()))
+    }
+
+    fn read(operation: &'static str, error: &SdkError<ErrorMetadata, HttpResponse>) -> Self {
         let status = error.raw_response().map(|response| response.status().as_u16());
         // Without a code it is not AWS that answered, or not all of its answer arrived.
         let code = error.code().map(ToOwned::to_owned);
@@ -218,7 +220,6 @@ mod tests {
     use aws_sdk_ec2::operation::reboot_instances::RebootInstancesError;
     use aws_smithy_runtime_api::http::StatusCode;
     use aws_smithy_types::body::SdkBody;
-    use aws_smithy_types::error::ErrorMetadata;
 
     use super::*;
 
@@ -228,7 +229,7 @@ mod tests {
             meta = meta.code(code);
         }
         let raw = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
-        Fault::of("RebootInstances", &SdkError::service_error(RebootInstancesError::generic(meta.build()), raw))
+        Fault::of("RebootInstances", SdkError::service_error(RebootInstancesError::generic(meta.build()), raw))
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
         assert!(!answered(500, Some("InternalError")).refused);
         assert!(!answered(400, None).refused, "a proxy's page, or half an answer");
         let lost: SdkError<RebootInstancesError, HttpResponse> = SdkError::timeout_error("no answer");
-        let lost = Fault::of("RebootInstances", &lost);
+        let lost = Fault::of("RebootInstances", lost);
         assert!(!lost.refused && lost.kind == FaultKind::Unavailable);
     }
 

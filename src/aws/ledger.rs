@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::table::{Expect, Key, Stored, Table, Write};
 use crate::incident::record::{self, BadRecord};
 use crate::incident::{Incident, IncidentId};
+use crate::json;
 use crate::ledger::cells::NodeCell;
 use crate::ledger::entry::{self, Entry};
 use crate::node::NodeId;
@@ -159,7 +160,7 @@ impl Ledger {
 
 /// A stored value.
 fn read<T: DeserializeOwned>(key: &Key, stored: &Stored) -> Result<T, PortError> {
-    serde_json::from_str(&stored.body).map_err(|error| {
+    json::read(&stored.body).map_err(|error| {
         // What was stored may hold what a node printed: the place, never the content.
         tracing::error!(
             "the item {}/{} cannot be read: line {}, column {}",
@@ -215,7 +216,7 @@ fn bulletin_of(stored: Option<&Stored>) -> Result<Arc<Bulletin>, PortError> {
 
 /// The kill switch. What cannot be read means paused (SAFETY.md); nobody ever touched it: it runs.
 fn switch_of(stored: Option<&Stored>) -> KillSwitch {
-    match stored.map(|stored| serde_json::from_str::<account::SwitchCell>(&stored.body)) {
+    match stored.map(|stored| json::read::<account::SwitchCell>(&stored.body)) {
         None => KillSwitch::Running,
         Some(Ok(cell)) if cell.paused => KillSwitch::Paused,
         Some(Ok(_)) => KillSwitch::Running,

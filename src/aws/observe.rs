@@ -29,7 +29,7 @@ macro_rules! every_page {
         for _ in 0..$most {
             let $token = next.take();
             let answer = $request.send().await;
-            let output = answer.map_err(|error| crate::aws::fault::Fault::of($operation, &error).blind())?;
+            let output = answer.map_err(|error| crate::aws::fault::Fault::of($operation, error).blind())?;
             // AWS writes an empty list; one that is missing is no answer.
             all.extend(output.$rows.ok_or(crate::observe::Blind::Empty)?);
             next = output.next_token.filter(|token| !token.is_empty());

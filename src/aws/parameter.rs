@@ -34,7 +34,7 @@ impl Parameter {
                 Reading::Absent
             }
             Err(error) => {
-                Fault::of("GetParameter", &error).tell();
+                Fault::of("GetParameter", error).tell();
                 Reading::Unreadable
             }
         }

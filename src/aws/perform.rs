@@ -192,10 +192,10 @@ fn group(target: &Target) -> Option<&AutoScalingGroupName> {
 /// The answer, or what its absence means: only AWS's own refusal proves that nothing happened.
 fn outcome<T, E>(operation: &'static str, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<T, Performed>
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata,
 {
     answer.map_err(|error| {
-        let fault = Fault::of(operation, &error);
+        let fault = Fault::of(operation, error);
         fault.tell();
         if fault.refused { Performed::Refused } else { Performed::Unknown }
     })

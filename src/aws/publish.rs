@@ -63,6 +63,6 @@ impl Topic {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             ask = ask.message_attributes(name, value.map_err(|_| PortError::Transient)?);
         }
-        ask.send().await.map(|_| ()).map_err(|error| Fault::of("Publish", &error).into())
+        ask.send().await.map(|_| ()).map_err(|error| Fault::of("Publish", error).into())
     }
 }

@@ -97,7 +97,7 @@ impl Nodes {
             let request = self.clients.ssm.list_command_invocations().filters(by_status.clone());
             let request = request.filters(by_time.clone()).max_results(PAGE).set_next_token(token.take());
             let answer = request.send().await;
-            let output = answer.map_err(|error| Fault::of("ListCommandInvocations", &error).blind())?;
+            let output = answer.map_err(|error| Fault::of("ListCommandInvocations", error).blind())?;
             rows.extend(output.command_invocations.ok_or(Blind::Empty)?);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {

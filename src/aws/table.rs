@@ -144,7 +144,7 @@ impl Table {
                 }
                 asked += 1;
                 let answer = self.dynamodb.batch_get_item().request_items(&*self.name, ask).send().await;
-                let answer = answer.map_err(|error| failed("BatchGetItem", &error))?;
+                let answer = answer.map_err(|error| failed("BatchGetItem", error))?;
                 // Without its lists it is no answer: what a list leaves out is not there, and then much is allowed.
                 for item in answer.responses.ok_or(PortError::Transient)?.into_values().flatten() {
                     let (key, stored) = stored(&item).ok_or(PortError::Transient)?;
@@ -172,7 +172,7 @@ impl Table {
         }
         let (mut items, mut pages) = (Vec::new(), ask.into_paginator().send());
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed("Query", &error))?;
+            let page = page.map_err(|error| failed("Query", error))?;
             // Without its list it is no answer.
             for item in page.items.ok_or(PortError::Transient)? {
                 items.push(stored(&item).ok_or(PortError::Transient)?);
@@ -192,7 +192,7 @@ impl Table {
         let ask = ask.expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()));
         let (mut items, mut pages) = (Vec::new(), ask.into_paginator().send());
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed("Scan", &error))?;
+            let page = page.map_err(|error| failed("Scan", error))?;
             for item in page.items.ok_or(PortError::Transient)? {
                 items.push(stored(&item).ok_or(PortError::Transient)?);
             }
@@ -207,7 +207,7 @@ impl Table {
     pub async fn count(&self, pk: &str) -> Result<usize, PortError> {
         let (mut count, mut pages) = (0, self.partition(pk).select(Select::Count).into_paginator().send());
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed("Query", &error))?;
+            let page = page.map_err(|error| failed("Query", error))?;
             count += usize::try_from(page.count).unwrap_or(0);
         }
         Ok(count)
@@ -229,7 +229,7 @@ impl Table {
         }
         match self.dynamodb.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => Ok(Transacted::Saved),
-            Err(error) => refused(&error),
+            Err(error) => refused(error),
         }
     }
 
@@ -239,7 +239,7 @@ impl Table {
     /// The table did not answer; it may be gone.
     pub async fn delete(&self, key: &Key) -> Result<(), PortError> {
         let ask = self.dynamodb.delete_item().table_name(&*self.name).set_key(Some(attributes(key)));
-        ask.send().await.map(|_| ()).map_err(|error| failed("DeleteItem", &error))
+        ask.send().await.map(|_| ()).map_err(|error| failed("DeleteItem", error))
     }
 
     fn part(&self, write: &Write) -> Result<TransactWriteItem, PortError> {
@@ -320,7 +320,7 @@ fn stored(item: &Attributes) -> Option<(Key, Stored)> {
 }
 
 /// What a refused transaction means. A lost condition and a conflict mean again; what was not answered may have been written.
-fn refused(error: &SdkError<TransactWriteItemsError>) -> Result<Transacted, PortError> {
+fn refused(error: SdkError<TransactWriteItemsError>) -> Result<Transacted, PortError> {
     let canceled = match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled,
         // The SDK tried again, with the same token, while an earlier try was still at work: that one may be written.
@@ -341,9 +341,6 @@ fn refused(error: &SdkError<TransactWriteItemsError>) -> Result<Transacted, Port
     Err(PortError::Transient)
 }
 
-fn failed<E>(operation: &'static str, error: &SdkError<E>) -> PortError
-where
-    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
-{
+fn failed<E: aws_sdk_dynamodb::error::ProvideErrorMetadata>(operation: &'static str, error: SdkError<E>) -> PortError {
     Fault::of(operation, error).into()
 }

@@ -70,7 +70,7 @@ impl Timer {
                 generation
             }
             Err(error) => {
-                Fault::of("DescribeExecution", &error).tell();
+                Fault::of("DescribeExecution", error).tell();
                 return Err(PortError::Transient);
             }
         };
@@ -93,7 +93,7 @@ impl Timer {
                 Ok(())
             }
             Err(error) => {
-                Fault::of("StartExecution", &error).tell();
+                Fault::of("StartExecution", error).tell();
                 Err(PortError::Transient)
             }
         }

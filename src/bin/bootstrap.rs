@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use defib::config::{self, AccountKind, Settings};
+#[cfg(feature = "aws")]
+use defib::lambda::Either;
 use defib::lambda::{Driver, Embedded, Function};
 use defib::telemetry;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -27,28 +29,27 @@ fn start() -> anyhow::Result<()> {
         tracing::warn!("{} means nothing to defib; did you mean {}?", unknown.name, unknown.nearest);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match settings.account {
-            AccountKind::Embedded => serve(Function::new(Embedded::new(&settings, config::now())?)).await,
-            AccountKind::Aws => serve_aws(&settings).await,
-        }
+    runtime.block_on(async { serve(Function::new(driver(&settings)?)).await })
+}
+
+/// The account whose role the function runs under, or the embedded one.
+#[cfg(feature = "aws")]
+fn driver(settings: &Settings) -> anyhow::Result<Either<Embedded, defib::aws::Account>> {
+    Ok(match settings.account {
+        AccountKind::Embedded => Either::This(Embedded::new(settings, config::now())?),
+        AccountKind::Aws => Either::That(defib::aws::Account::connect(settings)?),
     })
 }
 
-/// Works on the account whose role the function runs under.
-#[cfg(feature = "aws")]
-async fn serve_aws(settings: &Settings) -> anyhow::Result<()> {
-    let account = defib::aws::Account::connect(settings)?;
-    serve(Function::new(account)).await
-}
-
 #[cfg(not(feature = "aws"))]
-#[allow(clippy::unused_async, reason = "stands in for the one that awaits")]
-async fn serve_aws(_settings: &Settings) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "DEFIB_ACCOUNT is not set, which means the AWS account, and this build holds only the embedded account; \
-         allowed: sim"
-    )
+fn driver(settings: &Settings) -> anyhow::Result<Embedded> {
+    match settings.account {
+        AccountKind::Embedded => Ok(Embedded::new(settings, config::now())?),
+        AccountKind::Aws => anyhow::bail!(
+            "DEFIB_ACCOUNT is not set, which means the AWS account, and this build holds only the embedded account; \
+             allowed: sim"
+        ),
+    }
 }
 
 async fn serve<D: Driver>(function: Function<D>) -> anyhow::Result<()> {

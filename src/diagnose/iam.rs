@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::json;
+
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -62,7 +64,7 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, NotAPolicy> {
         let decoded =
             if text.trim_start().starts_with('%') { decoded(text).ok_or(NotAPolicy)? } else { text.to_owned() };
-        let value: Value = serde_json::from_str(&decoded).map_err(|_| NotAPolicy)?;
+        let value: Value = json::read(&decoded).map_err(|_| NotAPolicy)?;
         let statements = match value.get("Statement").ok_or(NotAPolicy)? {
             Value::Array(all) => all.iter().map(statement).collect::<Option<_>>(),
             one => statement(one).map(|one| vec![one]),

@@ -17,6 +17,7 @@ mod cut;
 mod device;
 mod hearsay;
 mod judge;
+mod keys;
 mod lines;
 mod owner;
 mod place;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::{DropReason, Excerpt, Signal, SignalKind, cloudtrail, command, ecs, health, instance};
+use crate::json;
 use crate::node::{AccountId, Home, NodeId, Region};
 
 /// More than this is not read: EventBridge takes entries of 256 KiB and SQS messages end at 1 MiB.
@@ -22,7 +23,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, DropReason> {
     if text.trim().is_empty() {
         return Err(DropReason::Empty);
     }
-    serde_json::from_str(text).map_err(|error| {
+    json::read(text).map_err(|error| {
         let why = match error.classify() {
             Category::Eof => "the JSON ends too early",
             Category::Syntax if error.to_string().starts_with("recursion limit") => "nested more than 128 levels deep",

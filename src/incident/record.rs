@@ -84,7 +84,9 @@ pub fn read(bytes: &[u8]) -> Result<Incident, BadRecord> {
     let steps = steps_from(schema, &STEPS)?;
     let mut value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
     migrate(&mut value, schema, steps);
-    serde_json::from_value(value).map_err(|error| malformed(&error))
+    // Written out once more: a reader of values would be a second copy of all that reads an incident.
+    let bytes = serde_json::to_vec(&value).map_err(|error| malformed(&error))?;
+    serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
 }
 
 /// The steps that a record of this schema still has to take.

@@ -6,6 +6,7 @@ use super::payload::is_sweep;
 use super::{Driver, Function, guarded, kept};
 use crate::config::Stopwatch;
 use crate::event;
+use crate::json;
 
 /// What became of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl<D: Driver> Function<D> {
             tracing::warn!(message.id = message, reason = "no-body", raw, "dropped a record without a body");
             return Item::Dropped;
         };
-        let parsed: Option<Value> = serde_json::from_str(body).ok().filter(|_| body.len() <= event::MAX_BYTES);
+        let parsed: Option<Value> = json::read(body).ok().filter(|_| body.len() <= event::MAX_BYTES);
         if parsed.as_ref().and_then(Value::as_object).is_some_and(is_sweep) {
             return self.sweep().await.map_or(Item::Failed, |_| Item::Handled);
         }

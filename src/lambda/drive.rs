@@ -13,6 +13,7 @@ use crate::policy::standing::News;
 use crate::ports::{Commit, Committed, OutboxItem, Perform, Performed, PortError, Ports};
 use crate::report::{StackInfo, policy_problem, render, render_digest};
 use crate::storm::Digest;
+use crate::telemetry::DETAIL;
 
 /// Requests that one trigger may cost, with all that follows from it. A pass takes about ten; a sweep may start a hundred.
 const REQUESTS_MAX: u32 = 2_000;
@@ -27,6 +28,38 @@ pub trait Driver {
 
     /// Runs the pass that a trigger begins, and those that follow from it.
     fn run(&self, trigger: Trigger, allowance: &mut Allowance) -> impl Future<Output = Ran>;
+}
+
+/// The embedded account or another one: one function for both, and not its code twice.
+#[derive(Debug)]
+pub enum Either<A, B> {
+    /// The one.
+    This(A),
+    /// The other one.
+    That(B),
+}
+
+impl<A: Driver, B: Driver> Driver for Either<A, B> {
+    fn home(&self) -> &Home {
+        match self {
+            Self::This(driver) => driver.home(),
+            Self::That(driver) => driver.home(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::This(driver) => driver.now(),
+            Self::That(driver) => driver.now(),
+        }
+    }
+
+    async fn run(&self, trigger: Trigger, allowance: &mut Allowance) -> Ran {
+        match self {
+            Self::This(driver) => driver.run(trigger, allowance).await,
+            Self::That(driver) => driver.run(trigger, allowance).await,
+        }
+    }
 }
 
 /// How the passes of one trigger ended.
@@ -150,9 +183,11 @@ fn note_committed(commit: &Commit, how: &Committed, now: Timestamp) {
             tracing::info!(incident.id = %id, node.id = %node, phase, at = %now, "opened {id}");
         }
         Committed::Saved => {
-            tracing::debug!(incident.id = %id, node.id = %node, phase, version = next.version, at = %now, "saved {id}");
+            tracing::info!(target: DETAIL, { incident.id = %id, node.id = %node, phase, version = next.version, at = %now }, "saved {id}");
         }
-        Committed::Conflict => tracing::debug!(incident.id = %id, "somebody else changed {id} first"),
+        Committed::Conflict => {
+            tracing::info!(target: DETAIL, { incident.id = %id }, "somebody else changed {id} first");
+        }
         Committed::Refused(refusal) => tracing::info!(incident.id = %id, node.id = %node, "a rail refused: {refusal}"),
     }
 }
@@ -171,7 +206,7 @@ fn note_published(item: &OutboxItem, stack: &StackInfo<'_>, now: Timestamp) {
         "published a report: {}",
         message.subject
     );
-    tracing::debug!(report.id = %item.id, text = message.email, "the report's text");
+    tracing::info!(target: DETAIL, { report.id = %item.id, text = message.email }, "the report's text");
 }
 
 fn note_digest(digest: &Digest, stack: &StackInfo<'_>, now: Timestamp) {
@@ -186,7 +221,7 @@ fn note_digest(digest: &Digest, stack: &StackInfo<'_>, now: Timestamp) {
         "published a digest: {}",
         message.subject
     );
-    tracing::debug!(digest.id = %digest.id, text = message.email, "the digest's text");
+    tracing::info!(target: DETAIL, { digest.id = %digest.id, text = message.email }, "the digest's text");
 }
 
 /// The word that stored records use for a value without fields.

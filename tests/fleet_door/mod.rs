@@ -78,7 +78,7 @@ impl Door {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let at = line.trim().rsplit("http://").next().unwrap().to_owned();
         let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(defib::aws::wire::http(std::time::Duration::from_secs(2)).unwrap())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("a", "b", None, None, "test"))
             .endpoint_url(format!("http://{at}"))

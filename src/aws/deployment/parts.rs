@@ -51,7 +51,7 @@ impl Deployment {
     pub async fn feeds(&self) -> Result<Vec<Feed>, Failed> {
         let ask = self.lambda.list_event_source_mappings().function_name(&self.function.name);
         let all = ask.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
-        let all = all.map_err(|error| Failed(Fault::of("ListEventSourceMappings", &error)))?;
+        let all = all.map_err(|error| Failed(Fault::of("ListEventSourceMappings", error)))?;
         let feed = |one: &aws_sdk_lambda::types::EventSourceMappingConfiguration| Feed {
             queue: one.event_source_arn().unwrap_or_default().to_owned(),
             state: one.state().unwrap_or("unknown").to_owned(),
@@ -79,13 +79,13 @@ impl Deployment {
     async fn depth(&self, arn: &str) -> Result<(Depth, Option<String>), Failed> {
         let name = arn.rsplit(':').next().unwrap_or(arn);
         let found = self.sqs.get_queue_url().queue_name(name).send().await;
-        let found = found.map_err(|error| Failed(Fault::of("GetQueueUrl", &error)))?;
+        let found = found.map_err(|error| Failed(Fault::of("GetQueueUrl", error)))?;
         let ask = self.sqs.get_queue_attributes().set_queue_url(found.queue_url).set_attribute_names(Some(vec![
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::RedrivePolicy,
         ]));
-        let answer = ask.send().await.map_err(|error| Failed(Fault::of("GetQueueAttributes", &error)))?;
+        let answer = ask.send().await.map_err(|error| Failed(Fault::of("GetQueueAttributes", error)))?;
         let text = |name| answer.attributes().and_then(|all| all.get(&name));
         let number = |name| text(name).and_then(|value| value.parse().ok());
         let depth = Depth {
@@ -101,7 +101,7 @@ impl Deployment {
     /// AWS did not say.
     pub async fn listeners(&self, topic: &str) -> Result<(Option<u32>, Option<u32>), Failed> {
         let answer = self.clients.sns.get_topic_attributes().topic_arn(topic).send().await;
-        let answer = answer.map_err(|error| Failed(Fault::of("GetTopicAttributes", &error)))?;
+        let answer = answer.map_err(|error| Failed(Fault::of("GetTopicAttributes", error)))?;
         let number = |name| answer.attributes().and_then(|all| all.get(name)).and_then(|value| value.parse().ok());
         Ok((number("SubscriptionsConfirmed"), number("SubscriptionsPending")))
     }
@@ -112,7 +112,7 @@ impl Deployment {
     /// AWS did not say, or has none of this name.
     pub async fn document(&self, name: &str) -> Result<String, Failed> {
         let answer = self.clients.ssm.describe_document().name(name).send().await;
-        let answer = answer.map_err(|error| Failed(Fault::of("DescribeDocument", &error)))?;
+        let answer = answer.map_err(|error| Failed(Fault::of("DescribeDocument", error)))?;
         let status = answer.document().and_then(|document| document.status());
         Ok(status.map_or("unknown", |status| status.as_str()).to_owned())
     }
@@ -124,7 +124,7 @@ impl Deployment {
     pub async fn may_invoke(&self) -> Result<(), Failed> {
         let ask = self.lambda.invoke().function_name(&self.function.name);
         let ask = ask.invocation_type(aws_sdk_lambda::types::InvocationType::DryRun);
-        ask.send().await.map(|_| ()).map_err(|error| Failed(Fault::of("Invoke", &error)))
+        ask.send().await.map(|_| ()).map_err(|error| Failed(Fault::of("Invoke", error)))
     }
 
     /// What IAM's simulation says of the reads and remedies that a mode needs, for resources with the opt-in tag.
@@ -144,7 +144,7 @@ impl Deployment {
             .build();
         let ask = self.clients.iam.simulate_principal_policy().policy_source_arn(&self.function.role);
         let ask = ask.set_action_names(Some(actions)).context_entries(tag).max_items(1_000);
-        let answer = ask.send().await.map_err(|error| Failed(Fault::of("SimulatePrincipalPolicy", &error)))?;
+        let answer = ask.send().await.map_err(|error| Failed(Fault::of("SimulatePrincipalPolicy", error)))?;
         let denied = answer
             .evaluation_results()
             .iter()

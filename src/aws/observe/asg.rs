@@ -86,7 +86,7 @@ impl Nodes {
         }
         let request = self.clients.autoscaling.describe_auto_scaling_groups();
         let answer = request.auto_scaling_group_names(name.as_str()).send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeAutoScalingGroups", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeAutoScalingGroups", error).blind())?;
         let rows = output.auto_scaling_groups.ok_or(Blind::Empty)?;
         let row = rows.iter().find(|row| row.auto_scaling_group_name() == Some(name.as_str()));
         let group = match row.map(seen) {
@@ -112,7 +112,7 @@ impl Nodes {
         let request = self.clients.autoscaling.describe_instance_refreshes();
         // The newest come first, and only one can run.
         let answer = request.auto_scaling_group_name(name.as_str()).max_records(5).send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeInstanceRefreshes", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeInstanceRefreshes", error).blind())?;
         let refreshes = output.instance_refreshes.ok_or(Blind::Empty)?;
         let runs = refreshes.iter().any(|refresh| refresh.status().is_some_and(runs));
         self.cache.refreshes.put(name.clone(), now, runs);

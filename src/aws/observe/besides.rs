@@ -21,7 +21,7 @@ impl Nodes {
         let filter = InstanceInformationStringFilter::builder().key("InstanceIds").values(&id).build();
         let Ok(filter) = filter else { return Fact::Unknown(Blind::NotRead) };
         let answer = self.clients.ssm.describe_instance_information().filters(filter).send().await;
-        match answer.map_err(|error| Fault::of("DescribeInstanceInformation", &error)) {
+        match answer.map_err(|error| Fault::of("DescribeInstanceInformation", error)) {
             Ok(output) => {
                 let Some(rows) = output.instance_information_list else { return Fact::Unknown(Blind::Empty) };
                 let row = rows.into_iter().find(|row| row.instance_id() == Some(id.as_str()));
@@ -36,7 +36,7 @@ impl Nodes {
         let keys = DescribeActivationsFilterKeys::ActivationIds;
         let filter = DescribeActivationsFilter::builder().filter_key(keys).filter_values(id).build();
         let answer = self.clients.ssm.describe_activations().filters(filter).send().await;
-        let output = match answer.map_err(|error| Fault::of("DescribeActivations", &error)) {
+        let output = match answer.map_err(|error| Fault::of("DescribeActivations", error)) {
             Ok(output) => output,
             Err(fault) => return Fact::Unknown(fault.blind()),
         };
@@ -78,7 +78,7 @@ impl Nodes {
     async fn configured(&self, node: NodeId) -> Fact<Configured> {
         let request = self.clients.ec2.describe_instance_attribute();
         let request = request.instance_id(node.to_string()).attribute(InstanceAttributeName::UserData);
-        let output = match request.send().await.map_err(|error| Fault::of("DescribeInstanceAttribute", &error)) {
+        let output = match request.send().await.map_err(|error| Fault::of("DescribeInstanceAttribute", error)) {
             Ok(output) => output,
             Err(fault) => return Fact::Unknown(fault.blind()),
         };
@@ -90,7 +90,7 @@ impl Nodes {
     /// The state of a cluster, by its name or ARN.
     async fn cluster_state(&self, cluster: &str) -> Fact<ClusterState> {
         let answer = self.clients.ecs.describe_clusters().clusters(cluster).send().await;
-        match answer.map_err(|error| Fault::of("DescribeClusters", &error)) {
+        match answer.map_err(|error| Fault::of("DescribeClusters", error)) {
             Ok(output) => match (output.clusters().first().and_then(|row| row.status()), output.failures().first()) {
                 (Some(status), _) => Fact::Known(ClusterState::named(status)),
                 (None, Some(failure)) if failure.reason() == Some("MISSING") => Fact::Absent,
@@ -103,7 +103,7 @@ impl Nodes {
     async fn ecs_agent(&self, cluster: &ClusterArn, arn: &ContainerInstanceArn) -> Fact<EcsAgent> {
         let request = self.clients.ecs.describe_container_instances().cluster(cluster.as_str());
         let answer = request.container_instances(arn.as_str()).send().await;
-        let output = match answer.map_err(|error| Fault::of("DescribeContainerInstances", &error)) {
+        let output = match answer.map_err(|error| Fault::of("DescribeContainerInstances", error)) {
             Ok(output) => output,
             Err(fault) => return Fact::Unknown(fault.blind()),
         };

@@ -108,7 +108,7 @@ impl Nodes {
         }
         let request = self.clients.ec2.describe_instance_status();
         let answer = request.instance_ids(node.to_string()).include_all_instances(true).send().await;
-        let status = answer.map_err(|error| Fault::of("DescribeInstanceStatus", &error).blind());
+        let status = answer.map_err(|error| Fault::of("DescribeInstanceStatus", error).blind());
         let status = status
             .and_then(|output| output.instance_statuses.and_then(|rows| rows.into_iter().next()).ok_or(Blind::Empty));
         match status {
@@ -136,7 +136,7 @@ impl Nodes {
     pub async fn account_of(&self, node: Option<NodeId>) -> Result<AccountId, Blind> {
         let request = self.clients.ec2.describe_instances();
         let request = request.set_instance_ids(node.map(|node| vec![node.to_string()]));
-        let answer = request.send().await.map_err(|error| Fault::of("DescribeInstances", &error).blind())?;
+        let answer = request.send().await.map_err(|error| Fault::of("DescribeInstances", error).blind())?;
         let rows = answer.reservations.unwrap_or_default();
         rows.iter().find_map(|row| row.owner_id()?.parse().ok()).ok_or(Blind::Empty)
     }

@@ -73,7 +73,7 @@ impl Nodes {
     ) -> Result<Option<CommandInvocation>, Blind> {
         let request = self.clients.ssm.list_command_invocations();
         let request = request.command_id(command.as_str()).instance_id(node.to_string()).details(details);
-        match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", &error)) {
+        match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", error)) {
             Ok(output) => Ok(output.command_invocations.ok_or(Blind::Empty)?.into_iter().next()),
             Err(fault) if fault.kind == FaultKind::Absent => Ok(None),
             Err(fault) => Err(fault.blind()),
@@ -91,7 +91,7 @@ impl Nodes {
         for _ in 0..PAGES_MAX {
             let request = self.clients.ssm.list_command_invocations().instance_id(node.to_string());
             let request = request.filters(filter.clone()).max_results(PAGE).set_next_token(token.take());
-            let output = match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", &error)) {
+            let output = match request.send().await.map_err(|error| Fault::of("ListCommandInvocations", error)) {
                 Ok(output) => output,
                 Err(fault) => return Fact::Unknown(fault.blind()),
             };

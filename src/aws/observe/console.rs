@@ -42,7 +42,7 @@ impl Nodes {
         let request = self.clients.ec2.get_console_output().instance_id(node.to_string());
         let request = if latest { request.latest(true) } else { request };
         let answer = request.send().await;
-        answer.map(|output| output.output).map_err(|error| Fault::of("GetConsoleOutput", &error))
+        answer.map(|output| output.output).map_err(|error| Fault::of("GetConsoleOutput", error))
     }
 }
 

@@ -51,7 +51,7 @@ impl Nodes {
             return Fact::Known(over);
         }
         let answer = self.clients.ec2.describe_instances().instance_ids(node.to_string()).send().await;
-        let output = match answer.map_err(|error| Fault::of("DescribeInstances", &error)) {
+        let output = match answer.map_err(|error| Fault::of("DescribeInstances", error)) {
             Ok(output) => output,
             Err(fault) if fault.kind == FaultKind::Absent => return Fact::Absent,
             Err(fault) => return Fact::Unknown(fault.blind()),
@@ -93,7 +93,7 @@ impl Nodes {
         }
         let request = self.clients.ec2.describe_instance_status();
         let answer = request.instance_ids(node.to_string()).include_all_instances(true).send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeInstanceStatus", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeInstanceStatus", error).blind())?;
         let id = node.to_string();
         let rows = output.instance_statuses.unwrap_or_default();
         let checks =
@@ -110,7 +110,7 @@ impl Nodes {
         let request = self.clients.ec2.describe_instance_attribute();
         let request = request.instance_id(node.to_string()).attribute(InstanceAttributeName::DisableApiStop);
         let answer = request.send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeInstanceAttribute", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeInstanceAttribute", error).blind())?;
         let value = output.disable_api_stop.and_then(|attribute| attribute.value).ok_or(Blind::Empty)?;
         self.cache.stop_protected.put(node, now, value);
         Ok(value)
@@ -124,7 +124,7 @@ impl Nodes {
             return Ok(known);
         }
         let answer = self.clients.ec2.describe_instance_types().instance_types(kind.clone()).send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeInstanceTypes", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeInstanceTypes", error).blind())?;
         let row = output.instance_types.unwrap_or_default().into_iter().next();
         let value = row.and_then(|row| row.instance_storage_supported).ok_or(Blind::Empty)?;
         self.cache.storage.put(name, now, value);

@@ -86,7 +86,7 @@ impl Nodes {
         let (mut clusters, mut token) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let answer = self.clients.ecs.list_clusters().set_next_token(token.take()).send().await;
-            let output = answer.map_err(|error| Fault::of("ListClusters", &error).blind())?;
+            let output = answer.map_err(|error| Fault::of("ListClusters", error).blind())?;
             let page = output.cluster_arns.ok_or(Blind::Empty)?;
             clusters.extend(page.iter().filter_map(|arn| arn.parse().ok()));
             token = output.next_token.filter(|token| !token.is_empty());
@@ -102,7 +102,7 @@ impl Nodes {
         for cluster in clusters {
             let request = self.clients.ecs.list_container_instances().cluster(cluster.as_str());
             let answer = request.filter(format!("ec2InstanceId == {node}")).send().await;
-            let output = match answer.map_err(|error| Fault::of("ListContainerInstances", &error)) {
+            let output = match answer.map_err(|error| Fault::of("ListContainerInstances", error)) {
                 Ok(output) => output,
                 // Deleted a moment ago.
                 Err(fault) if fault.kind == FaultKind::Absent => continue,
@@ -136,7 +136,7 @@ impl Nodes {
         let request = request.container_instances(arn.as_str());
         let request = request.include(ContainerInstanceField::ContainerInstanceHealth);
         let (answer, tags) = tokio::join!(request.send(), self.cluster_tags(cluster, close, now));
-        let output = match answer.map_err(|error| Fault::of("DescribeContainerInstances", &error)) {
+        let output = match answer.map_err(|error| Fault::of("DescribeContainerInstances", error)) {
             Ok(output) => output,
             Err(fault) if fault.kind == FaultKind::Absent => return Ok(None),
             Err(fault) => return Err(fault.blind()),
@@ -179,7 +179,7 @@ impl Nodes {
         let mut stopping = 0;
         for some in arns.chunks(TASKS_A_CALL) {
             let request = self.clients.ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
-            let output = request.send().await.map_err(|error| Fault::of("DescribeTasks", &error).blind())?;
+            let output = request.send().await.map_err(|error| Fault::of("DescribeTasks", error).blind())?;
             let rows = output.tasks.ok_or(Blind::Empty)?;
             stopping += rows.iter().filter(|task| task.last_status() != Some("STOPPED")).count();
         }
@@ -202,7 +202,7 @@ impl Nodes {
             return Ok(known);
         }
         let request = self.clients.ecs.describe_clusters().clusters(cluster.as_str()).include(ClusterField::Tags);
-        let output = request.send().await.map_err(|error| Fault::of("DescribeClusters", &error).blind())?;
+        let output = request.send().await.map_err(|error| Fault::of("DescribeClusters", error).blind())?;
         let row = output.clusters().first().ok_or(Blind::Empty)?;
         let read = tags(row.tags().iter().map(|tag| (tag.key(), tag.value())));
         self.cache.clusters.put(cluster.clone(), now, read);

@@ -48,7 +48,7 @@ impl Nodes {
             return known(profile);
         }
         let answer = self.clients.iam.get_instance_profile().instance_profile_name(name).send().await;
-        let row = match answer.map_err(|error| Fault::of("GetInstanceProfile", &error)) {
+        let row = match answer.map_err(|error| Fault::of("GetInstanceProfile", error)) {
             Ok(output) => output.instance_profile.filter(|row| row.instance_profile_name() == name),
             Err(fault) if fault.kind == FaultKind::Absent => {
                 // The instance names a profile that is gone: as good as one without a role.
@@ -77,7 +77,7 @@ impl Nodes {
             return Fact::Known(known);
         }
         let answer = self.clients.iam.get_role().role_name(name).send().await;
-        let row = match answer.map_err(|error| Fault::of("GetRole", &error)) {
+        let row = match answer.map_err(|error| Fault::of("GetRole", error)) {
             Ok(output) => output.role.filter(|row| row.role_name() == name),
             Err(fault) if fault.kind == FaultKind::Absent => return Fact::Absent,
             Err(fault) => return Fact::Unknown(fault.blind()),
@@ -107,7 +107,7 @@ impl Nodes {
         }
         let request = self.clients.iam.simulate_principal_policy().policy_source_arn(role);
         let answer = request.set_action_names(Some(actions)).max_items(1_000).send().await;
-        match answer.map_err(|error| Fault::of("SimulatePrincipalPolicy", &error)) {
+        match answer.map_err(|error| Fault::of("SimulatePrincipalPolicy", error)) {
             Ok(output) if output.is_truncated() => Fact::Unknown(Blind::Empty),
             Ok(output) => {
                 let read: Option<Vec<_>> = output.evaluation_results().iter().map(decision).collect();
@@ -123,7 +123,7 @@ impl Nodes {
             return known;
         }
         let answer = self.clients.ssm.get_service_setting().setting_id(HOST_MANAGEMENT).send().await;
-        let fact = match answer.map_err(|error| Fault::of("GetServiceSetting", &error)) {
+        let fact = match answer.map_err(|error| Fault::of("GetServiceSetting", error)) {
             Ok(output) => {
                 match output.service_setting.as_ref().and_then(|setting| setting.setting_value()) {
                     None => Fact::Unknown(Blind::Empty),

@@ -13,6 +13,7 @@ use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::moment;
 use crate::diagnose::{Cause, Channel, Finding, Severity};
+use crate::json;
 use crate::node::{CommandId, NodeId, ResourceName};
 use crate::observe::{Blind, Fact, Findings, InvocationStatus, Probe, ProbeAnswer};
 use crate::report::redact;
@@ -92,7 +93,7 @@ impl Nodes {
     ) -> Result<Option<String>, Fault> {
         let request = self.clients.ssm.get_command_invocation().command_id(command.as_str());
         let answer = request.instance_id(node.to_string()).set_plugin_name(step.map(ToOwned::to_owned)).send().await;
-        match answer.map_err(|error| Fault::of("GetCommandInvocation", &error)) {
+        match answer.map_err(|error| Fault::of("GetCommandInvocation", error)) {
             Ok(output) => Ok(output.standard_output_content),
             Err(fault) if fault.kind == FaultKind::Absent => Ok(None),
             Err(fault) => Err(fault),
@@ -154,7 +155,7 @@ fn parse(output: &str, sent_at: Timestamp) -> Option<(Timestamp, Option<Resource
     let end = output.floor_char_boundary(BYTES_MAX);
     let (mut booted_at, mut boot, mut findings) = (None, None, Vec::new());
     let lines = output.get(..end).unwrap_or_default().lines().take(LINES_MAX);
-    for line in lines.filter_map(|line| serde_json::from_str::<Line<'_>>(line.trim()).ok()) {
+    for line in lines.filter_map(|line| json::read::<Line<'_>>(line.trim()).ok()) {
         if line.check == "boot" {
             booted_at = booted_at.or_else(|| line.booted_at.as_deref()?.parse::<Timestamp>().ok());
             boot = boot.or_else(|| line.boot_id.as_deref()?.parse::<ResourceName>().ok());

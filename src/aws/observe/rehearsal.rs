@@ -63,7 +63,7 @@ impl Nodes {
         } else {
             let request = self.clients.ec2.describe_volumes().set_volume_ids(Some(ids.clone()));
             let answer = request.send().await;
-            let output = answer.map_err(|error| Fault::of("DescribeVolumes", &error).blind())?;
+            let output = answer.map_err(|error| Fault::of("DescribeVolumes", error).blind())?;
             let volumes = output.volumes.unwrap_or_default();
             if volumes.len() < ids.len() {
                 return Err(Blind::Empty);
@@ -121,18 +121,18 @@ fn volume_ids(row: &Instance) -> Vec<String> {
 /// Whether a rehearsed call was refused. Throttled, or without an answer: nobody knows.
 fn is_denied<T, E>(operation: &'static str, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<bool, Blind>
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata,
 {
     // A `DryRun` never succeeds; whatever answered as if it had did not understand it.
     let Err(error) = answer else { return Err(Blind::Empty) };
     if error.code() == Some(WOULD_SUCCEED) || error.code() == Some(WRONG_STATE) {
         return Ok(false);
     }
-    let fault = Fault::of(operation, &error);
+    let fault = Fault::of(operation, error);
     match fault.kind {
         FaultKind::Invalid => Ok(true),
         // Credentials that are no good say nothing of the right itself.
-        FaultKind::Denied if error.code().is_some_and(|code| code.ends_with(NOT_ALLOWED)) => Ok(true),
+        FaultKind::Denied if fault.code.as_ref().is_some_and(|code| code.ends_with(NOT_ALLOWED)) => Ok(true),
         FaultKind::Denied | FaultKind::Throttled | FaultKind::Absent | FaultKind::Unavailable => Err(fault.blind()),
     }
 }

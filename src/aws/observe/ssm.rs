@@ -89,7 +89,7 @@ impl Nodes {
         let filter = InstanceInformationStringFilter::builder().key("InstanceIds").values(&id).build();
         let filter = filter.map_err(|_| Blind::NotRead)?;
         let answer = self.clients.ssm.describe_instance_information().filters(filter).send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeInstanceInformation", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeInstanceInformation", error).blind())?;
         let rows = output.instance_information_list.ok_or(Blind::Empty)?;
         let Some(row) = rows.iter().find(|row| row.instance_id() == Some(id.as_str())) else { return Ok(None) };
         let row = Row::of(row).ok_or(Blind::Empty)?;
@@ -102,7 +102,7 @@ impl Nodes {
             return Fact::Known(known);
         }
         let answer = self.clients.ssm.get_connection_status().target(node.to_string()).send().await;
-        match answer.map_err(|error| Fault::of("GetConnectionStatus", &error)) {
+        match answer.map_err(|error| Fault::of("GetConnectionStatus", error)) {
             Ok(output) => {
                 let seen = connection(output.status());
                 seen.known().into_iter().for_each(|seen| self.cache.connections.put(node, now, *seen));
@@ -122,7 +122,7 @@ impl Nodes {
         }
         let request = self.clients.ssm.list_tags_for_resource();
         let request = request.resource_type(ResourceTypeForTagging::ManagedInstance).resource_id(node.to_string());
-        match request.send().await.map_err(|error| Fault::of("ListTagsForResource", &error)) {
+        match request.send().await.map_err(|error| Fault::of("ListTagsForResource", error)) {
             Ok(output) if output.tag_list.is_none() => Fact::Unknown(Blind::Empty),
             Ok(output) => {
                 let read = tags(output.tag_list().iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
@@ -144,7 +144,7 @@ impl Nodes {
         for _ in 0..PAGES_MAX {
             let request = self.clients.ssm.describe_sessions().state(SessionState::Active).filters(filter.clone());
             let answer = request.set_next_token(token.take()).send().await;
-            let output = match answer.map_err(|error| Fault::of("DescribeSessions", &error)) {
+            let output = match answer.map_err(|error| Fault::of("DescribeSessions", error)) {
                 Ok(output) => output,
                 Err(fault) => return Fact::Unknown(fault.blind()),
             };
@@ -168,7 +168,7 @@ impl Nodes {
             return known;
         }
         let answer = self.clients.ssm.get_calendar_state().calendar_names(name.as_str()).send().await;
-        let fact = match answer.map_err(|error| Fault::of("GetCalendarState", &error)) {
+        let fact = match answer.map_err(|error| Fault::of("GetCalendarState", error)) {
             Ok(output) => calendar(name, output.state(), output.next_transition_time()),
             Err(fault) => Fact::Unknown(fault.blind()),
         };

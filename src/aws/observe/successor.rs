@@ -32,7 +32,7 @@ impl Nodes {
     async fn has_registered_since(&self, cluster: &ClusterArn, since: Timestamp) -> Result<bool, Blind> {
         let request = self.clients.ecs.list_container_instances().cluster(cluster.as_str());
         let request = request.status(ContainerInstanceStatus::Active).filter(registered_since(since));
-        let output = request.send().await.map_err(|error| Fault::of("ListContainerInstances", &error).blind())?;
+        let output = request.send().await.map_err(|error| Fault::of("ListContainerInstances", error).blind())?;
         let arns = output.container_instance_arns.ok_or(Blind::Empty)?;
         // The rest of the list may hold one.
         if arns.is_empty() && output.next_token.is_some_and(|token| !token.is_empty()) {
@@ -48,7 +48,7 @@ impl Nodes {
         }
         let names: Vec<String> = asked.services.iter().map(|name| name.as_str().to_owned()).collect();
         let request = self.clients.ecs.describe_services().cluster(cluster.as_str()).set_services(Some(names));
-        let output = request.send().await.map_err(|error| Fault::of("DescribeServices", &error).blind())?;
+        let output = request.send().await.map_err(|error| Fault::of("DescribeServices", error).blind())?;
         let (services, gone) = (output.services.unwrap_or_default(), output.failures.unwrap_or_default());
         if services.len().saturating_add(gone.len()) < asked.services.len() {
             return Err(Blind::Empty);

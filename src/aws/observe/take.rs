@@ -151,7 +151,7 @@ impl Nodes {
                 let request = self.clients.ecs.describe_container_instances().cluster(cluster.as_str());
                 let request = request.include(ContainerInstanceField::ContainerInstanceHealth);
                 let answer = request.set_container_instances(Some(some.to_vec())).send().await;
-                let output = answer.map_err(|error| Fault::of("DescribeContainerInstances", &error).blind())?;
+                let output = answer.map_err(|error| Fault::of("DescribeContainerInstances", error).blind())?;
                 // One that was deregistered between the two calls is a failure `MISSING`.
                 let told = output.failures().len();
                 let rows = output.container_instances.unwrap_or_default();
@@ -170,7 +170,7 @@ impl Nodes {
         for _ in 0..PAGES_MAX {
             let request = self.clients.ecs.list_container_instances().cluster(cluster.as_str());
             let answer = request.set_next_token(token.take()).send().await;
-            let output = match answer.map_err(|error| Fault::of("ListContainerInstances", &error)) {
+            let output = match answer.map_err(|error| Fault::of("ListContainerInstances", error)) {
                 Ok(output) => output,
                 Err(fault) if fault.kind == FaultKind::Absent => return Ok(None),
                 Err(fault) => return Err(fault.blind()),
@@ -191,7 +191,7 @@ impl Nodes {
         for some in stale.chunks(CLUSTERS_A_CALL) {
             let request = self.clients.ecs.describe_clusters().set_clusters(Some(some.to_vec()));
             let answer = request.include(ClusterField::Tags).send().await;
-            let output = answer.map_err(|error| Fault::of("DescribeClusters", &error).blind())?;
+            let output = answer.map_err(|error| Fault::of("DescribeClusters", error).blind())?;
             for row in output.clusters() {
                 if let Some(Ok(arn)) = row.cluster_arn().map(str::parse::<ClusterArn>) {
                     let read = tags(row.tags().iter().map(|tag| (tag.key(), tag.value())));

@@ -86,7 +86,7 @@ impl Nodes {
 
     async fn vpc(&self, vpc: &VpcId) -> Result<Vpc, Blind> {
         let answer = self.clients.ec2.describe_vpcs().vpc_ids(vpc.as_str()).send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeVpcs", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeVpcs", error).blind())?;
         output.vpcs.and_then(|rows| rows.into_iter().next()).ok_or(Blind::Empty)
     }
 
@@ -140,14 +140,14 @@ impl Nodes {
     async fn interfaces(&self, ids: Vec<String>) -> Result<BTreeMap<String, EndpointInterface>, Blind> {
         let request = self.clients.ec2.describe_network_interfaces().set_network_interface_ids(Some(ids));
         let answer = request.send().await;
-        let output = answer.map_err(|error| Fault::of("DescribeNetworkInterfaces", &error).blind())?;
+        let output = answer.map_err(|error| Fault::of("DescribeNetworkInterfaces", error).blind())?;
         let found = output.network_interfaces.ok_or(Blind::Empty)?;
         found.iter().map(rows::interface).collect::<Option<_>>().ok_or(Blind::Empty)
     }
 
     async fn dns_attribute(&self, vpc: &VpcId, attribute: VpcAttributeName) -> Fact<bool> {
         let request = self.clients.ec2.describe_vpc_attribute().vpc_id(vpc.as_str()).attribute(attribute);
-        match request.send().await.map_err(|error| Fault::of("DescribeVpcAttribute", &error)) {
+        match request.send().await.map_err(|error| Fault::of("DescribeVpcAttribute", error)) {
             // It answers with the one that was asked for.
             Ok(output) => {
                 let given = output.enable_dns_support.or(output.enable_dns_hostnames).and_then(|given| given.value);
@@ -163,7 +163,7 @@ impl Nodes {
             return Fact::Absent;
         }
         let answer = self.clients.ec2.describe_dhcp_options().dhcp_options_ids(options).send().await;
-        match answer.map_err(|error| Fault::of("DescribeDhcpOptions", &error)) {
+        match answer.map_err(|error| Fault::of("DescribeDhcpOptions", error)) {
             Ok(output) => {
                 let row = output.dhcp_options.and_then(|rows| rows.into_iter().next());
                 row.and_then(|row| rows::name_servers(&row)).map_or(Fact::Unknown(Blind::Empty), Fact::Known)
@@ -179,7 +179,7 @@ impl Nodes {
         }
         let ids: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         let answer = self.clients.ec2.describe_managed_prefix_lists().set_prefix_list_ids(Some(ids)).send().await;
-        let names = match answer.map_err(|error| Fault::of("DescribeManagedPrefixLists", &error)) {
+        let names = match answer.map_err(|error| Fault::of("DescribeManagedPrefixLists", error)) {
             Ok(output) => rows::list_names(output.prefix_lists()),
             Err(fault) => {
                 fault.tell();

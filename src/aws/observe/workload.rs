@@ -52,7 +52,7 @@ impl Nodes {
         let (mut tasks, mut protected) = (Vec::new(), Vec::new());
         for some in arns.chunks(TASKS_A_CALL) {
             let request = self.clients.ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
-            let output = request.send().await.map_err(|error| Fault::of("DescribeTasks", &error).blind())?;
+            let output = request.send().await.map_err(|error| Fault::of("DescribeTasks", error).blind())?;
             let (told, rows) = (output.failures().len(), output.tasks.unwrap_or_default());
             // One that ended between the two calls is a failure `MISSING`.
             if rows.len() + told < some.len() {
@@ -67,7 +67,7 @@ impl Nodes {
             .collect();
         for some in of_services.chunks(TASKS_A_CALL) {
             let request = self.clients.ecs.get_task_protection().cluster(cluster).set_tasks(Some(some.to_vec()));
-            let output = request.send().await.map_err(|error| Fault::of("GetTaskProtection", &error).blind())?;
+            let output = request.send().await.map_err(|error| Fault::of("GetTaskProtection", error).blind())?;
             let (told, rows) = (output.failures().len(), output.protected_tasks.unwrap_or_default());
             if rows.len() + told < some.len() {
                 return Err(Blind::Empty);
@@ -79,7 +79,7 @@ impl Nodes {
         let mut services = Vec::new();
         for some in names.chunks(SERVICES_A_CALL) {
             let request = self.clients.ecs.describe_services().cluster(cluster).set_services(Some(some.to_vec()));
-            let output = request.send().await.map_err(|error| Fault::of("DescribeServices", &error).blind())?;
+            let output = request.send().await.map_err(|error| Fault::of("DescribeServices", error).blind())?;
             services.extend(output.services.unwrap_or_default());
         }
         if services.len() < names.len() {
@@ -97,7 +97,7 @@ impl Nodes {
             let request = self.clients.ecs.list_tasks().cluster(ecs.cluster.as_str());
             let request = request.container_instance(ecs.arn.as_str()).set_next_token(token.take());
             let request = request.set_desired_status(desired.clone());
-            let output = request.send().await.map_err(|error| Fault::of("ListTasks", &error).blind())?;
+            let output = request.send().await.map_err(|error| Fault::of("ListTasks", error).blind())?;
             arns.extend(output.task_arns.ok_or(Blind::Empty)?);
             token = output.next_token.filter(|token| !token.is_empty());
             if token.is_none() {

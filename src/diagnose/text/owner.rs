@@ -9,10 +9,9 @@ use super::cut::cut;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
-
 use super::super::{Cause, Family};
 use super::books::Sighting;
+use super::keys::Keys;
 use super::place::{Place, Stamp};
 use super::signature::{Component, Library, Signature, Weight};
 
@@ -370,9 +369,9 @@ pub(super) fn is_passed_on(signature: &Signature, line: &str, stamp: Stamp) -> b
 }
 
 fn is_marked(line: &str) -> bool {
-    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
-    let automaton = AUTOMATON.get_or_init(|| AhoCorasick::new(MARKS).ok());
-    automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(line)).any(|hit| {
+    static AUTOMATON: OnceLock<Option<Keys>> = OnceLock::new();
+    let automaton = AUTOMATON.get_or_init(|| Keys::new(MARKS));
+    automaton.iter().flat_map(|automaton| automaton.hits(line)).any(|hit| {
         match hit.pattern().as_usize() {
             0 => !is_customers(line.get(..hit.start()).unwrap_or_default()),
             // The ECS agent names the file of its source.

@@ -6,11 +6,12 @@
 
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use serde::{Deserialize, Serialize};
 
 use super::super::{Cause, Helps};
+use super::keys::Keys;
 use super::place::Place;
+use crate::json;
 
 /// Which part of a node, or of AWS, prints a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -170,7 +171,7 @@ pub struct Library {
     keys: Vec<Key>,
     without: Vec<Vec<Pattern>>,
     with: Vec<Vec<Pattern>>,
-    automaton: Option<AhoCorasick>,
+    automaton: Option<Keys>,
 }
 
 #[derive(Debug)]
@@ -185,7 +186,7 @@ impl Library {
     pub fn get() -> &'static Self {
         static LIBRARY: OnceLock<Library> = OnceLock::new();
         LIBRARY.get_or_init(|| {
-            let entries = FILES.iter().filter_map(|file| serde_json::from_str::<Vec<Signature>>(file).ok());
+            let entries = FILES.iter().filter_map(|file| json::read::<Vec<Signature>>(file).ok());
             Self::new(entries.flatten().collect())
         })
     }
@@ -195,11 +196,7 @@ impl Library {
         for (signature, entry) in signatures.iter().enumerate() {
             keys.extend(entry.any.iter().map(|text| Key { signature, pattern: Pattern::new(text) }));
         }
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(keys.iter().map(|key| key.pattern.key()))
-            .ok();
+        let automaton = Keys::new(keys.iter().map(|key| key.pattern.key()));
         let patterns = |texts: &Vec<String>| texts.iter().map(|text| Pattern::new(text)).collect();
         let without = signatures.iter().map(|entry| patterns(&entry.not)).collect();
         let with = signatures.iter().map(|entry| patterns(&entry.with)).collect();
@@ -216,7 +213,7 @@ impl Library {
     pub fn matches(&self, line: &str, place: Place, found: &mut Found) {
         found.clear();
         let Some(automaton) = &self.automaton else { return };
-        for hit in automaton.find_overlapping_iter(line) {
+        for hit in automaton.hits(line) {
             let number = hit.pattern().as_usize();
             // A key that comes a thousand times in a line is looked at once.
             let Some(key) = self.keys.get(number).filter(|_| found.is_new(number)) else { continue };

@@ -69,7 +69,7 @@ impl Block {
         }
         closed.extend(self.open.iter().rev().map(|&byte| char::from(byte)));
         let text = self.reset();
-        match serde_json::from_str(&closed) {
+        match crate::json::read(&closed) {
             Ok(value) => Taken::Whole(value),
             Err(_) => Taken::Back(text),
         }

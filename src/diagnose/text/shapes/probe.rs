@@ -7,6 +7,7 @@ use super::super::books::{Books, Sighting};
 use super::super::place::Place;
 use super::super::signature::{Component, Heals, Weight};
 use super::json::field;
+use crate::json;
 
 /// The words that `systemctl is-active` prints.
 const STATES: [&str; 6] = ["active", "inactive", "failed", "activating", "deactivating", "unknown"];
@@ -136,10 +137,10 @@ pub(in crate::diagnose::text) fn passed_on(line: &str, books: &mut Books) -> boo
     if !line.starts_with("{\"check\":\"") {
         return false;
     }
-    match serde_json::from_str::<Value>(line) {
+    match json::read::<Value>(line) {
         Ok(whole) => own(&whole, books),
         Err(error) if error.is_eof() => {
-            if let Ok(cut) = serde_json::from_str::<Value>(&format!("{line}\"}}")) {
+            if let Ok(cut) = json::read::<Value>(&format!("{line}\"}}")) {
                 own(&cut, books);
             }
             true
