@@ -184,8 +184,12 @@ pub(super) fn draining(
             };
             if left == 0 || now >= deadline {
                 draft.note(Event::Drained { left });
-                // Whose agent is disconnected can end no tasks, however long anybody waits.
-                let ends = ecs.is_some_and(|ecs| ecs.connected);
+                // Whose agent is disconnected can end no tasks, however long anybody waits. What cannot be seen may be connected.
+                let ends = match &seen.ecs {
+                    Fact::Known(ecs) => ecs.connected,
+                    Fact::Absent => false,
+                    Fact::Unknown(_) => true,
+                };
                 if left > 0 && ends && draft.policy.workload.left == LeftRule::GiveBack {
                     planted!(GoOnAnyway => return examine_again(draft));
                     return draft.park(Refusal::Workload { why: WorkloadRefusal::StillThere { count: left } });

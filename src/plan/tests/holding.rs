@@ -3,6 +3,7 @@
 use super::*;
 use crate::incident::Holds;
 use crate::observe::{Blind, EcsStatus, Lifecycle};
+use crate::policy::LeftRule;
 
 /// What else is seen of a node.
 type Tell = fn(Seen) -> Seen;
@@ -57,6 +58,15 @@ fn a_drain_that_cannot_be_seen_does_not_count_as_done() {
     let over = drained().wait(118).look(blind);
     let told = over.incident.history.iter().find(|entry| matches!(entry.event, Event::Drained { .. }));
     assert_eq!(told.unwrap().event, Event::Drained { left: 4 }, "as many as were seen last");
+}
+
+#[test]
+fn tasks_that_cannot_be_seen_at_the_end_of_a_drain_are_given_back_where_the_policy_says_so() {
+    let blind = |seen: Seen| cluster_node(seen).with(|seen| seen.ecs = Fact::Unknown(Blind::Throttled));
+    let gives_back = || drained().policy(|policy| policy.workload.left = LeftRule::GiveBack).wait(118);
+    assert_eq!(gives_back().look(blind).effect(), Some(Effect::Activate));
+    // Of an agent that is seen to be away, no wait would help.
+    assert_eq!(gives_back().look(draining_node(4)).incident.phase.name(), "examining");
 }
 
 #[test]
