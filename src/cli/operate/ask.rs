@@ -38,9 +38,9 @@ async fn submit(
     ui: &Ui,
 ) -> anyhow::Result<ExitCode> {
     let deployment = desk::deployment(&asker.which, global).await?;
-    let asked = about(Asked::new(verb, desk::caller(asker, &deployment).await));
-    let answer = deployment.ask(&asked).await?;
-    told(&asked, &answer, ui)
+    let request = about(Asked::new(verb, desk::caller(asker, &deployment).await));
+    let answer = deployment.ask(&request).await?;
+    told(&request, &answer, ui)
 }
 
 /// Prints the function's answer, and says by the exit code whether it did what was asked.
