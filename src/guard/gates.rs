@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{GroupRefusal, NoWay, Refusal, Sight, StopRefusal};
 use crate::effect::Effect;
-use crate::incident::{Incident, Remedy};
+use crate::incident::{Holds, Incident, Remedy};
 use crate::observe::{Blind, Busy, Depth, Fact, Health, Lifecycle, Observation, Platform, Standing, StopGates};
 use crate::policy::{AddressRule, Policy, SessionsRule};
 use crate::time::{after, secs_between};
@@ -211,6 +211,14 @@ pub fn group(seen: &Observation, remedy: Remedy, through_standby: bool) -> Resul
             refuse(GroupRefusal::NotInService)
         }
     }
+}
+
+/// Whether the node must be moved to Standby before this remedy. What we asked for and the group does not show was lost, and a member in
+/// service that is stopped is replaced by its group.
+#[must_use]
+pub fn needs_standby(seen: &Observation, remedy: Remedy, holds: Holds) -> bool {
+    let in_service = seen.asg.known().is_some_and(|asg| asg.lifecycle == Lifecycle::InService);
+    through_standby(seen, remedy) && (in_service || !holds.standby)
 }
 
 /// Whether a remedy on this node goes through Standby: a stop always, a reboot unless only EC2 watches the group's health.

@@ -75,7 +75,7 @@ pub(super) fn begin(mut draft: Draft<'_>, seen: &Observation, remedy: Remedy) ->
             let wake = draft.in_secs(LOOK_SECS);
             return draft.go(Phase::Standby { intent, deadline, then: Then::Examine }, Some(wake));
         }
-        if gates::through_standby(seen, remedy) && !draft.next.holds.standby {
+        if gates::needs_standby(seen, remedy, draft.next.holds) {
             let intent = draft.intend(Effect::EnterStandby);
             draft.next.holds.standby = true;
             let deadline = after(now, STANDBY_SECS);

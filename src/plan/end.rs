@@ -21,6 +21,9 @@ const TRIES_MAX: usize = 12;
 const STARTS_MAX: usize = 48;
 /// A resting node is looked at this often, in seconds, to notice that it recovered.
 pub(super) const REST_LOOK_SECS: i64 = 30 * 60;
+/// What we hold of a resting node, and AWS did not show, is looked at again after this, in seconds: half an hour more is too long for a
+/// node that waits to be given back (S14).
+const UNSEEN_LOOK_SECS: i64 = 5 * 60;
 
 impl Draft<'_> {
     /// Ends the incident once everything that is ours has been given back.
@@ -156,7 +159,9 @@ pub(super) fn resting(
         return cycle::try_to_undo_drain(draft, Then::End(given_back(why)));
     }
     if !due {
-        let wake = after(now, REST_LOOK_SECS).min(remind_at);
+        let holds = draft.next.holds;
+        let unseen = holds.stopped && seen.ec2.blind().is_some() || holds.draining && seen.ecs.blind().is_some();
+        let wake = after(now, if unseen { UNSEEN_LOOK_SECS } else { REST_LOOK_SECS }).min(remind_at);
         return draft.stay(Some(wake));
     }
     let remind_at = after(now, REMIND_SECS);

@@ -514,7 +514,7 @@ pub(super) fn rails_of_remedy(
 
 /// The rails of one remedy on one node.
 fn remedy_gates(draft: &Draft<'_>, seen: &Observation, health: Health, remedy: Remedy) -> Result<(), Refusal> {
-    let standby = gates::through_standby(seen, remedy) && !draft.next.holds.standby;
+    let standby = gates::needs_standby(seen, remedy, draft.next.holds);
     ownership::check_remedy(seen, remedy, standby)?;
     gates::sessions(seen, draft.policy, remedy)?;
     gates::other_work(seen, health)?;

@@ -160,7 +160,7 @@ pub fn choose(
         if wait.is_some() && forbidden {
             break;
         }
-        let standby = gates::through_standby(seen, remedy) && !incident.holds.standby;
+        let standby = gates::needs_standby(seen, remedy, incident.holds);
         match gates::group(seen, remedy, standby) {
             Ok(()) => return Choice::Remedy(remedy),
             // A group at its minimum may stay there for ever: a later rung that needs no Standby goes first.

@@ -343,6 +343,11 @@ impl<P: Ports> Ports for Faulty<P> {
         if self.chance.hits(Kind::BlindLook, self.plan.blind_look) {
             self.blind(&mut seen);
         }
+        // A deeper look does not ask again for what the same pass has seen of these.
+        if let Some(before) = &look.seen {
+            (seen.ecs, seen.probe) = (before.ecs.clone(), before.probe.clone());
+            seen.invocation = before.invocation.clone();
+        }
         seen
     }
 

@@ -221,7 +221,9 @@ impl Inspector {
         else {
             return;
         };
-        if still && ours(Effect::Start).is_none_or(|started| started < stopped) {
+        // One that was lost on its way was tried, too.
+        let lost = incident.history.iter().any(|entry| entry.event == Event::Burned(Effect::Start));
+        if still && !lost && ours(Effect::Start).is_none_or(|started| started < stopped) {
             self.broken("S14", now, Some(incident.node), || format!("{} never tried to start it again", incident.id));
         }
     }

@@ -7,6 +7,7 @@ use crate::effect::{Effect, IntentState, Weight};
 use crate::incident::{AttemptResult, Incident, Remedy};
 use crate::observe::{Check, Ec2, Fact, Health, Observation, Standing, Tags};
 use crate::policy::Mode;
+use crate::sim::ailment::Checks;
 use crate::sim::fault::STALE_MAX_SECS;
 use crate::time::secs_between;
 
@@ -305,7 +306,9 @@ impl Inspector {
         // A status check tells of a fault for two minutes after its end, and a look at it may be old on top of that: AWS's own
         // lag is not ours to bound. It counts to when the effect was sent: one that AWS takes later was right then.
         let failing = |ec2: &Ec2| [ec2.system_check, ec2.instance_check, ec2.volumes_check].contains(&Check::Impaired);
-        let by_check = landing.seen.and_then(|seen| seen.ec2.known()).is_some_and(failing);
+        // And so it does at a fault's beginning, which is all there is to see of an impaired volume.
+        let only_by_check = ailment.profile().checks == Checks::Volumes;
+        let by_check = only_by_check || landing.seen.and_then(|seen| seen.ec2.known()).is_some_and(failing);
         let (grace, until) =
             if by_check { (CHECK_LAG_SECS + FRESH_SECS, landing.sent_at) } else { (GRACE_SECS, landing.sent.at) };
         let grace = grace + if landing.stale { STALE_MAX_SECS } else { 0 };
