@@ -38,7 +38,7 @@ bench: ## Measure a decision, and the shipped bootstrap: its zip, its start, its
 	@cargo bench --locked --no-default-features --bench decide
 	@$(PYTHON) scripts/bench.py
 
-soak: cli ## Simulate 100,000 seeds in a minute, or SEEDS=0..1000000 in ten
+soak: cli ## Simulate 100,000 seeds in a minute, or SEEDS=0..1000000 in seven
 	@DEFIB_COMMIT="$(COMMIT)" "$(DEFIB)" soak --seeds $(SEEDS)
 
 duel: cli ## Compare with what people use today, on 2,000 sick fleets (at most 2 minutes on 2 cores)

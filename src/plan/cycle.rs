@@ -458,8 +458,11 @@ fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
     let until = if state.is_some() { deadline } else { after(deadline, START_TELL_SECS) };
     // Whatever it is that keeps it: it does not run, and that is our doing. A person is told, and the tries go on (S14).
     if now >= until && !lately {
-        // Nobody has looked for so long that another try goes first; whether it helped is told right after it.
-        if state == Some(InstanceState::Stopped) && secs_between(intent.committed_at, now) > START_TELL_SECS {
+        // Nobody has looked for so long, or the pass stood still and the last try was never sent: another one goes first, and whether it
+        // helped is told right after it.
+        let missed = never_sent(&draft) && secs_between(until, now) <= START_TELL_SECS;
+        let unseen = secs_between(intent.committed_at, now) > START_TELL_SECS;
+        if state == Some(InstanceState::Stopped) && (unseen || missed) {
             return start(draft, deadline);
         }
         return draft.finish(Ending::DoesNotStart);
@@ -474,6 +477,16 @@ fn starting(mut draft: Draft<'_>, seen: &Observation, intent: Intent, deadline: 
     }
     let wake = if refused { due.min(deadline) } else { soon };
     draft.go(Phase::Treating { intent, remedy, deadline }, Some(wake))
+}
+
+/// Whether the moment of the last start had passed before it was sent.
+fn never_sent(draft: &Draft<'_>) -> bool {
+    let last = draft.next.history.iter().rev().find_map(|entry| match entry.event {
+        Event::Done(Effect::Start) | Event::Refused(Effect::Start) | Event::Burned(Effect::Start) => Some(false),
+        Event::Expired(Effect::Start) => Some(true),
+        _ => None,
+    });
+    last == Some(true)
 }
 
 /// When an instance that has not started may be started again: at once where the last start was never sent.
