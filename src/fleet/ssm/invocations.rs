@@ -10,8 +10,8 @@ use crate::effect::Effect;
 use crate::fleet::error::AwsError;
 use crate::fleet::input::{Body, shown};
 use crate::fleet::page;
-use crate::fleet::{Answered, Fleet, mixed, uuid};
-use crate::node::NodeId;
+use crate::fleet::{Answered, Fleet};
+use crate::node::{NodeId, ResourceName};
 use crate::observe::{InvocationStatus, Platform};
 use crate::sim::machine::{Machine, Secs, moment};
 use crate::sim::traffic::{Command, HostAnswer, Stage, Work};
@@ -206,8 +206,8 @@ fn output(command: &Command, machine: &Machine, step: &Step) -> String {
         );
     }
     match (&command.work, &command.answer) {
-        (Work::Ours(Effect::Probe), Some(HostAnswer { booted_at, boot, findings, .. })) => {
-            probe_output(machine, (moment(*booted_at), *boot), findings)
+        (Work::Ours(Effect::Probe), Some(HostAnswer { booted_at, boot_id, findings })) => {
+            probe_output(machine, (moment(*booted_at), boot_id.as_ref()), findings)
         }
         (Work::Ours(effect), _) => format!("{}\n", json!({ "action": action_word(*effect), "done": true })),
         (Work::Theirs { .. }, _) => String::new(),
@@ -279,10 +279,13 @@ fn passes(command: &Command, filters: &[(&str, &str)]) -> Result<bool, AwsError>
 }
 
 /// What the probe prints: the boot, then the findings, the worst first, then what systemd said last.
-fn probe_output(machine: &Machine, (booted_at, boot): (Timestamp, u32), findings: &[Finding]) -> String {
+fn probe_output(
+    machine: &Machine,
+    (booted_at, boot_id): (Timestamp, Option<&ResourceName>),
+    findings: &[Finding],
+) -> String {
     let mut findings: Vec<&Finding> = findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let boot_id = uuid(mixed(machine.id.value(), u128::from(boot)));
     let mut lines = vec![json!({ "check": "boot", "booted_at": booted_at.to_string(), "boot_id": boot_id })];
     if machine.spec.platform == Platform::Bottlerocket {
         findings.clear();

@@ -29,8 +29,6 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone)]
 pub(crate) struct HostAnswer {
     pub booted_at: Secs,
-    /// Counts the machine's boots.
-    pub boot: u32,
     /// The boot's id, written once: it is shown at every look.
     pub boot_id: Option<ResourceName>,
     pub findings: Findings,
@@ -39,7 +37,7 @@ pub(crate) struct HostAnswer {
 impl HostAnswer {
     pub(crate) fn of(booted_at: Secs, boot: u32, findings: Findings) -> Self {
         let boot_id = format!("0d5b11c0-0000-4000-8000-{boot:012x}").parse().ok();
-        Self { booted_at, boot, boot_id, findings }
+        Self { booted_at, boot_id, findings }
     }
 }
 

@@ -222,7 +222,7 @@ impl World {
         let Some(id) = &look.probe else { return Fact::Absent };
         let Some(command) = self.commands.find(id) else { return Fact::Unknown(Blind::Empty) };
         let answer = match (command.status, &command.answer) {
-            (InvocationStatus::Success, Some(HostAnswer { booted_at, boot_id, findings, .. })) => {
+            (InvocationStatus::Success, Some(HostAnswer { booted_at, boot_id, findings })) => {
                 let (boot, findings) = (boot_id.clone(), findings.clone());
                 ProbeAnswer::Answered { booted_at: moment(*booted_at), boot, findings }
             }
