@@ -1,7 +1,6 @@
 #!/bin/sh
 # Makes the zip that Lambda takes, from a bootstrap that is there or is built here. Two runs over the same binary give the
-# same bytes, if zopfli, which is fetched from PyPI and packs tighter, can be had for both or for neither. Prints the zip's
-# path, and nothing else, to stdout; beside the zip lie its checksum and the template.
+# same bytes. Prints the zip's path, and nothing else, to stdout; beside the zip lie its checksum and the template.
 #
 #   infra/package.sh [--arch arm64|x86_64] [--out FOLDER] [BOOTSTRAP]
 #
@@ -16,7 +15,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -67,53 +66,24 @@ if [ ! -f "$binary" ]; then
     exit 1
 fi
 
-# Lambda unpacks deflate and nothing newer. Zopfli takes a minute for the same format, and needs a twentieth less room than zlib
-# (docs/decisions/0076).
-tools=$target/package-tools
-zopfli() {
-    [ -x "$tools/bin/python" ] && "$tools/bin/python" -c 'import zopfli.zlib' 2>/dev/null
-}
-if ! zopfli; then
-    if ! { python3 -m venv --clear "$tools" && "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --retries 1 --timeout 10 --no-deps --only-binary=:all: --require-hashes -r "$here/infra/package-requirements.txt"; } \
-        >/dev/null 2>&1; then
-        echo "zopfli cannot be had from PyPI (infra/package-requirements.txt): zlib packs the zip, a twentieth larger" >&2
-    fi
-fi
-python=python3
-if zopfli; then python=$tools/bin/python; fi
-
 mkdir -p "$out"
-"$python" - "$binary" "$out" "$arch" "$here" <<'PYTHON'
+# zipfile, not zip: its output depends on neither the clock nor the time zone nor the file's owner.
+python3 - "$binary" "$out" "$arch" "$here" <<'PYTHON'
 import hashlib
 import pathlib
 import re
 import shutil
-import struct
 import sys
-import zlib
+import zipfile
 
 binary, out, arch, here = sys.argv[1:]
 out, here = pathlib.Path(out), pathlib.Path(here)
 version = re.search(r'^version = "(.+)"', (here / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
-content = pathlib.Path(binary).read_bytes()
-try:
-    import zopfli.zlib
-    # Without the header and the sum of zlib's own format.
-    packed = zopfli.zlib.compress(content)[2:-4]
-except ImportError:
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = deflate.compress(content) + deflate.flush()
-# One file in a zip, written out here: neither the clock nor the time zone nor the file's owner has a say. Version 2.0, deflate,
-# midnight of the first of January 1980.
-name = b"bootstrap"
-known = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0x21, zlib.crc32(content), len(packed), len(content), len(name), 0)
-body = b"PK\x03\x04" + known + name + packed
-# Made on Unix, mode 0755.
-entry = b"PK\x01\x02" + struct.pack("<H", 3 << 8 | 20) + known + struct.pack("<HHHII", 0, 0, 0, 0o100755 << 16, 0) + name
-end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(entry), len(body), 0)
+entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
+entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o100755 << 16
 made = out / f".defib-{arch}.zip"
-made.write_bytes(body + entry + end)
+with zipfile.ZipFile(made, "w") as archive:
+    archive.writestr(entry, pathlib.Path(binary).read_bytes(), compresslevel=9)
 digest = hashlib.sha256(made.read_bytes()).hexdigest()
 # The name holds the checksum, so that another zip is another key, and CloudFormation sees that it changed.
 named = made.rename(out / f"defib-{version}-{arch}-{digest[:12]}.zip")

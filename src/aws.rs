@@ -21,10 +21,9 @@ mod survey;
 pub mod table;
 pub mod timer;
 mod translate;
-pub mod wire;
 
 pub use clients::Clients;
-pub use driver::{Account, NotConnected};
+pub use driver::Account;
 pub use nodes::{Documents, Nodes};
 pub use observe::Checked;
 pub use survey::Swept;

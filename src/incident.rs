@@ -187,16 +187,7 @@ impl Incident {
 
     /// Adds a line to the history.
     pub fn note(&mut self, at: Timestamp, event: Event) {
-        let entry = Entry { at, event };
-        if let Some(history) = Arc::get_mut(&mut self.history) {
-            history.push(entry);
-            return;
-        }
-        // One line seldom comes alone.
-        let mut history = Vec::with_capacity(self.history.len().saturating_add(4));
-        history.extend(self.history.iter().cloned());
-        history.push(entry);
-        self.history = Arc::new(history);
+        Arc::make_mut(&mut self.history).push(Entry { at, event });
     }
 
     /// Adds a symptom, unless the same thing was already told; says whether it was new.

@@ -134,6 +134,7 @@ fn look(incident: &Incident, calendar: Option<DocumentName>, close: bool, now: T
         container_instance: place.container_instance.clone(),
         calendar,
         told_by_sweep: false,
+        stopping: close || matches!(incident.phase, Phase::Draining { then: Then::Examine, .. }),
         only_ecs: watches && incident.symptoms.iter().all(|symptom| symptom.kind.is_of_ecs()),
         spare: if close { Spare::default() } else { spare(&incident.phase) },
         ssm_first: ssm_first(incident, now),

@@ -1,4 +1,4 @@
-//! The SDK's clients, built once a process: one HTTP client ([`super::wire`]), time limits everywhere.
+//! The SDK's clients, built once a process: one HTTP client, ring for TLS, time limits everywhere.
 
 use std::time::Duration;
 
@@ -7,13 +7,16 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_ssm::config::SharedCredentialsProvider;
 use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use super::wire::{self, NoTls};
 use crate::config;
 
-/// To reach a service.
-const CONNECT: Duration = Duration::from_secs(2);
+/// To reach a service, seconds.
+const CONNECT_SECS: u64 = 2;
 /// From the request to the first byte of its answer, seconds.
 const READ_SECS: u64 = 6;
 /// One try of a read, and all of its tries together, seconds. A pass has a minute, and asks some thirty things.
@@ -64,10 +67,8 @@ impl Clients {
     /// where [Lambda puts them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html), and from nowhere else.
     /// The chain of profiles, web identities and metadata services, which a function never needs, would be a quarter of a
     /// megabyte in its zip, and a part of each cold start.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn from_environment() -> Result<Self, NoTls> {
+    #[must_use]
+    pub fn from_environment() -> Self {
         let flag = |name: &str| config::of_the_sdk(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -78,35 +79,25 @@ impl Clients {
             .service_config(Variables)
             .retry_config(retries())
             .timeout_config(time_limits(TRY_SECS, READ_IN_ALL_SECS))
-            .http_client(wire::http(CONNECT)?)
+            .http_client(http())
             .build();
-        Ok(Self::of(&shared))
+        Self::of(&shared)
     }
 
     /// The clients of a command line: from its arguments, and for the rest from all places where the AWS CLI looks, too.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
     pub async fn load_for(
         profile: Option<&str>,
         region: Option<&str>,
         endpoint: Option<&str>,
-    ) -> Result<(Self, Option<String>), NoTls> {
-        let shared = Self::shared_for(profile, region, endpoint).await?;
+    ) -> (Self, Option<String>) {
+        let shared = Self::shared_for(profile, region, endpoint).await;
         let region = shared.region().map(ToString::to_string);
-        Ok((Self::of(&shared), region))
+        (Self::of(&shared), region)
     }
 
     /// The configuration of a command line's clients, those of [`Self::load_for`] and others.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub async fn shared_for(
-        profile: Option<&str>,
-        region: Option<&str>,
-        endpoint: Option<&str>,
-    ) -> Result<SdkConfig, NoTls> {
-        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(wire::http(CONNECT)?);
+    pub async fn shared_for(profile: Option<&str>, region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
+        let mut config = limited(aws_config::defaults(BehaviorVersion::latest())).http_client(http());
         if let Some(profile) = profile {
             config = config.profile_name(profile);
         }
@@ -116,7 +107,7 @@ impl Clients {
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint);
         }
-        Ok(config.load().await)
+        config.load().await
     }
 
     /// Builds the clients from a configuration that is there already.
@@ -147,6 +138,28 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(TRIES)
 }
 
+/// The one HTTP client of all clients of the SDK: ring, because the SDK's own choice burns three times our whole cold start on entropy
+/// (DESIGN.md §10).
+fn http() -> SharedHttpClient {
+    let inner = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    SharedHttpClient::new(WhenAsked(inner))
+}
+
+/// The SDK's HTTP client without its preparation. For each client of a service that makes, and throws away, a connector with all the
+/// certificates of the system parsed anew: most of a cold start (docs/decisions/0076). The first request makes the one that is kept.
+#[derive(Debug)]
+struct WhenAsked(SharedHttpClient);
+
+impl HttpClient for WhenAsked {
+    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, parts)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
+
 /// What the environment says of one service, else of all: `AWS_ENDPOINT_URL_AUTO_SCALING` before `AWS_ENDPOINT_URL`
 /// ([names](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html)).
 #[derive(Debug)]
@@ -165,7 +178,7 @@ fn own_variable(variable: &str, service_id: &str) -> String {
 
 fn time_limits(one_secs: u64, all_secs: u64) -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
+        .connect_timeout(Duration::from_secs(CONNECT_SECS))
         .read_timeout(Duration::from_secs(READ_SECS.max(one_secs)))
         .operation_attempt_timeout(Duration::from_secs(one_secs))
         .operation_timeout(Duration::from_secs(all_secs))

@@ -14,7 +14,6 @@ use super::parameter::Parameter;
 use super::publish::Topic;
 use super::table::Table;
 use super::timer::Timer;
-use super::wire::NoTls;
 use crate::config::{self, BadSetting, Settings, Stopwatch};
 use crate::engine::{Answer, Context, Done, Pass, Request, Trigger, Verdict};
 use crate::incident::IncidentId;
@@ -32,17 +31,6 @@ use crate::telemetry::metrics::{self, Metrics};
 const POLICY_SHARED_SECS: i64 = 20;
 /// What a sweep has not reached after this share of the function's time is left to the next one: the pass that runs then still ends.
 const FOLLOW_SHARE: f64 = 0.5;
-
-/// Why the function cannot work on its account.
-#[derive(Debug, thiserror::Error)]
-pub enum NotConnected {
-    /// A setting is missing that a deployment needs.
-    #[error(transparent)]
-    Setting(#[from] BadSetting),
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] NoTls),
-}
 
 /// Everything that Defib works with on an AWS account.
 #[derive(Debug)]
@@ -127,10 +115,10 @@ impl Account {
     /// The account that the environment's credentials lead to.
     ///
     /// # Errors
-    /// A setting is missing that a deployment needs, or TLS cannot be set up.
-    pub fn connect(settings: &Settings) -> Result<Self, NotConnected> {
+    /// A setting is missing that a deployment needs.
+    pub fn connect(settings: &Settings) -> Result<Self, BadSetting> {
         let (home, deployment) = (settings.home()?, settings.resources.complete()?);
-        let clients = Clients::from_environment()?;
+        let clients = Clients::from_environment();
         let documents = Documents { probe: deployment.probe_document, repair: deployment.repair_document };
         Ok(Self {
             policy: settings.policy.clone(),

@@ -185,8 +185,10 @@ impl Nodes {
 
     async fn instance(&self, seen: &mut Observation, look: &Look, now: Timestamp) {
         let (node, spare) = (seen.node, look.spare);
+        // Where only ECS told of it, ECS is asked first whether there is anything to decide.
+        let decides = look.close && !look.only_ecs;
         let ran = || self.cache.census(now, LATELY_SECS).is_some_and(|census| census.runs(node));
-        let mut census = if look.close && !look.only_ecs && ran() { Some(self.census(node, now).await) } else { None };
+        let mut census = if decides && ran() { Some(self.census(node, now).await) } else { None };
         let row = match if_asked(!spare.ec2, self.row_for(seen, look, now)).await {
             Fact::Known(row) => Some(row),
             Fact::Absent => {
@@ -217,7 +219,7 @@ impl Nodes {
             && row.as_ref().is_some_and(|row| ec2::is_young(row, now));
         let tagged = tagged_group(row.as_ref(), &seen.ec2);
         // Before the rest, where it is needed anyway: it spares the calls that would find out the same of this one node.
-        if census.is_none() && look.close && !look.only_ecs && state == Some(InstanceState::Running) {
+        if census.is_none() && decides && state == Some(InstanceState::Running) {
             census = Some(self.census(node, now).await);
         }
         let mut further = row.as_ref().map(|row| self.gates_known(node, row, now)).unwrap_or_default();

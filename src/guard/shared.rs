@@ -62,7 +62,7 @@ pub fn check(incident: &Incident, seen: &Observation, peers: &[Peer], policy: &P
         secs_between(peer.first_seen, incident.first_seen).saturating_abs() < rule.window_secs
             && is_real(peer, incident)
     };
-    if peers.len().saturating_add(1) < needed || peers.iter().filter(near).count().saturating_add(1) < needed {
+    if peers.iter().filter(near).count().saturating_add(1) < needed {
         return Ok(());
     }
     let found = factors.shared.iter().filter_map(|share| fails_together(incident, share, factors.fleet, peers, rule));

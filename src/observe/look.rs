@@ -32,6 +32,9 @@ pub struct Look {
     pub only_ecs: bool,
     /// A sweep told of the node: what its census saw a moment ago need not be read again.
     pub told_by_sweep: bool,
+    /// Tasks that are told to stop and have not count as well, though ECS counts them on the container instance no more: the end of a drain is
+    /// waited for, or what ends tasks is decided about.
+    pub stopping: bool,
     /// What nothing follows from in this look.
     pub spare: Spare,
     /// Everything waits for our probe, or for the SSM agent: while [`Observation::waits_for_ssm`], the rest may stay unread.

@@ -78,7 +78,7 @@ impl Door {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let at = line.trim().rsplit("http://").next().unwrap().to_owned();
         let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(defib::aws::wire::http(std::time::Duration::from_secs(2)).unwrap())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("a", "b", None, None, "test"))
             .endpoint_url(format!("http://{at}"))
@@ -109,6 +109,11 @@ impl Door {
 
     pub(crate) fn advance(&self, secs: i64) {
         self.ask("POST", "/advance", &json!({ "secs": secs }).to_string());
+    }
+
+    /// Only [`Self::advance`] moves its clock from here on.
+    pub(crate) fn hold(&self) {
+        self.ask("POST", "/hold", "");
     }
 
     pub(crate) fn inject(&self, rules: &Value) {

@@ -199,7 +199,7 @@ impl Between {
     /// The function's own configuration, but for credentials and address.
     pub(crate) async fn shared(&self) -> SdkConfig {
         defib::aws::clients::limited(aws_config::defaults(BehaviorVersion::latest()))
-            .http_client(defib::aws::wire::http(std::time::Duration::from_secs(2)).unwrap())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("a", "b", None, None, "test"))
             .endpoint_url(format!("http://{}", self.at))

@@ -23,7 +23,7 @@ fn ledger() -> Ledger {
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
         .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("111122223333", "test", None, None, "test"))
-        .http_client(crate::aws::wire::http(std::time::Duration::from_secs(2)).unwrap())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint)
         .build();
     Ledger::new(Table::new(aws_sdk_dynamodb::Client::from_conf(config), name.into()))

@@ -12,7 +12,7 @@ use crate::aws::fault::{Fault, FaultKind};
 use crate::aws::nodes::Nodes;
 use crate::aws::translate::{count, moment, tags};
 use crate::node::{ClusterArn, ContainerInstanceArn, NodeId};
-use crate::observe::{Blind, Check, Ecs, EcsStatus, Fact, Look, Spare, Tags};
+use crate::observe::{Blind, Check, Ecs, EcsStatus, Fact, Look, Tags};
 
 /// A node's cluster and container instance.
 pub(super) type Place = (ClusterArn, ContainerInstanceArn);
@@ -153,12 +153,11 @@ impl Nodes {
         }
     }
 
-    /// The same with all its tasks, where the look is for the end of a drain, or a decision may follow. ECS's counts leave out tasks that
-    /// are told to stop and have not: their connections still live.
+    /// The same with all its tasks, where the look asks for them. ECS's counts leave out tasks that are told to stop and have not: their
+    /// connections still live.
     pub(super) async fn with_stopping(&self, seen: Fact<Ecs>, look: &Look) -> Fact<Ecs> {
-        let counts = look.close || look.spare == Spare::BUT_ECS;
         match seen {
-            Fact::Known(ecs) if counts && ecs.status == EcsStatus::Draining && ecs.tasks == 0 => {
+            Fact::Known(ecs) if look.stopping && ecs.status == EcsStatus::Draining && ecs.tasks == 0 => {
                 match self.stopping(&ecs).await {
                     Ok(tasks) => Fact::Known(Ecs { tasks, ..ecs }),
                     Err(blind) => Fact::Unknown(blind),

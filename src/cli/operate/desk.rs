@@ -26,7 +26,7 @@ pub(super) async fn find(which: &Which, shared: &SdkConfig) -> Result<Deployment
 pub(in crate::cli) async fn shared(global: &Global) -> anyhow::Result<SdkConfig> {
     let region = global.region.as_ref().map(ToString::to_string);
     let (profile, endpoint) = (global.profile.as_deref(), global.endpoint_url.as_deref());
-    let shared = Box::pin(Clients::shared_for(profile, region.as_deref(), endpoint)).await?;
+    let shared = Box::pin(Clients::shared_for(profile, region.as_deref(), endpoint)).await;
     shared.region().context("no region: give one with --region or AWS_REGION")?;
     Ok(shared)
 }

@@ -234,6 +234,31 @@ fn a_standby_that_never_comes_parks_and_one_that_is_refused_too() {
 }
 
 #[test]
+fn a_move_to_standby_that_was_lost_while_nobody_saw_the_group_is_asked_for_again() {
+    let blind = |seen: Seen| dead(seen).with(|seen| seen.asg = Fact::Unknown(Blind::Throttled));
+    let unseen = entering().wait(600).look(blind);
+    assert_eq!((unseen.incident.phase.name(), unseen.incident.holds.standby), ("parked", true), "it may be there");
+    for (lifecycle, next) in [(Lifecycle::InService, Effect::EnterStandby), (Lifecycle::Standby, Effect::Reboot)] {
+        let again = unseen.clone().wait(120).look(standby_node(lifecycle));
+        assert_eq!(again.effect(), Some(next), "{lifecycle:?}");
+    }
+}
+
+#[test]
+fn what_is_held_and_not_shown_is_looked_at_again_soon() {
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let held = drained().wait(20).look(draining_node(0)).wait(15).look(back).answered(&Performed::Refused);
+    let rests = held.wait(3_600).look(back).wait(1_800);
+    let ill = |seen: Seen| draining_node(0)(seen);
+    let no_ecs = |seen: Seen| ill(seen).with(|seen| seen.ecs = Fact::Unknown(Blind::Unavailable));
+    let no_ec2 = |seen: Seen| ill(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Unavailable));
+    let next = |case: &Case, tell: &dyn Fn(Seen) -> Seen| secs_between(case.now, case.plan(tell).next.wake_at.unwrap());
+    assert_eq!((next(&rests, &no_ecs), next(&rests, &no_ec2)), (300, 1_800), "only its drain is held");
+    let stopped = rests.with(|incident| incident.holds = Holds { stopped: true, ..Holds::default() });
+    assert_eq!((next(&stopped, &no_ecs), next(&stopped, &no_ec2)), (1_800, 300));
+}
+
+#[test]
 fn bringing_back_is_tried_until_it_works_and_loudly_given_up() {
     let well = |seen: Seen| seen.with_asg(|asg| asg.lifecycle = Lifecycle::Standby).host_says(&[]);
     let mut case = entering().wait(15).look(standby_node(Lifecycle::Standby)).wait(15).look(well);

@@ -273,6 +273,16 @@ fn a_start_is_tried_again_after_a_minute_and_told_of_at_its_deadline_whatever_ke
     assert_eq!(effect(&late), Some(Effect::Start), "nobody looked for ten minutes: a try goes before the word");
     let told = starting(600, refused, -1).plan(stopped);
     assert_eq!((effect(&told), told.next.ending()), (None, Some(&Ending::DoesNotStart)));
+    // The pass stood still before it sent the last one, which nobody can have refused.
+    let missed =
+        |left| starting(61, landed, left).with(|incident| incident.note(noon(), Event::Expired(Effect::Start)));
+    for (left, next) in [(0, Some(Effect::Start)), (-600, Some(Effect::Start)), (-601, None)] {
+        assert_eq!(effect(&missed(left).plan(stopped)), next, "{left}");
+    }
+    for sent in [Event::Done(Effect::Start), Event::Refused(Effect::Start), Event::Burned(Effect::Start)] {
+        let case = missed(0).with(|incident| incident.note(noon(), sent.clone()));
+        assert_eq!(case.plan(stopped).next.ending(), Some(&Ending::DoesNotStart), "{sent:?}");
+    }
     let unseen = |seen: Seen| dead(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Throttled));
     assert!(waits(&starting(61, landed, -599), unseen), "it may run by now");
     assert_eq!(starting(61, landed, -600).plan(unseen).next.ending(), Some(&Ending::DoesNotStart));

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Inspector;
 use crate::effect::Effect;
 use crate::event::Signal;
-use crate::incident::{Ending, Event, Incident, Outcome, Phase};
+use crate::incident::{Ending, Entry, Event, Incident, Outcome, Phase};
 use crate::observe::InstanceState;
 use crate::sim::account::{Account, Sent};
 use crate::sim::ailment::Ailment;
@@ -222,7 +222,9 @@ impl Inspector {
             return;
         };
         // One that was lost on its way was tried, too.
-        let lost = incident.history.iter().any(|entry| entry.event == Event::Burned(Effect::Start));
+        let since = account.sent.get(stopped).map(|sent| sent.at);
+        let lost = |entry: &Entry| entry.event == Event::Burned(Effect::Start) && Some(entry.at) > since;
+        let lost = incident.history.iter().any(lost);
         if still && !lost && ours(Effect::Start).is_none_or(|started| started < stopped) {
             self.broken("S14", now, Some(incident.node), || format!("{} never tried to start it again", incident.id));
         }

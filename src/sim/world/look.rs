@@ -8,7 +8,7 @@ use crate::observe::{
     Asg, Blind, Busy, Check, Connection, Depth, Ec2, Ecs, EcsStatus, Fact, Findings, Group, HostRefusal, InstanceState,
     Invocation, InvocationStatus, Lifecycle, Look, Observation, Ping, Probe, ProbeAnswer, RepairEnd, Spare, Ssm,
 };
-use crate::sim::machine::{EcsSide, Illness, Machine, Secs};
+use crate::sim::machine::{Illness, Machine, Secs};
 use crate::sim::traffic::HostAnswer;
 
 /// Terminated instances stay visible for about an hour.
@@ -33,6 +33,9 @@ impl World {
         seen.factors = self.factors(index);
         let Some(machine) = self.machines.get(index) else { return seen };
         (seen.ssm, seen.ecs) = self.agents(machine, self.now);
+        if look.stopping {
+            self.with_stopping(machine, &mut seen.ecs);
+        }
         if seen.waits_for_ssm(look) {
             seen = only_of_ssm(seen);
         } else {
@@ -69,6 +72,17 @@ impl World {
             return (Fact::Unknown(Blind::Unavailable), Fact::Unknown(Blind::Unavailable));
         }
         (self.ssm(machine, now), self.ecs(machine, now))
+    }
+
+    /// The same with the tasks that are told to stop and have not, once nothing else is there.
+    fn with_stopping(&self, machine: &Machine, seen: &mut Fact<Ecs>) {
+        planted!(ForgetStoppingTasks => return);
+        if let (Fact::Known(seen), Some(ecs)) = (seen, &machine.ecs)
+            && seen.status == EcsStatus::Draining
+            && seen.tasks == 0
+        {
+            seen.tasks = ecs.stopping(self.now);
+        }
     }
 
     fn look_closely(&self, machine: &Machine, look: &Look, seen: &mut Observation) {
@@ -138,11 +152,7 @@ impl World {
             arn: ecs.arn.clone(),
             connected,
             status: if machine.is_deregistered() { EcsStatus::Inactive } else { ecs.status },
-            // What is told to stop is asked for once nothing else is there.
-            tasks: match ecs.tasks + ecs.special.standalone {
-                0 if ecs.status == EcsStatus::Draining => stopping(ecs, now),
-                tasks => tasks,
-            },
+            tasks: ecs.tasks + ecs.special.standalone,
             agent_check,
             runtime_check,
             impaired_since: impaired_since.map(moment),
@@ -347,10 +357,4 @@ fn ec2(machine: &Machine, now: Secs) -> Fact<Ec2> {
         manager: machine.spec.manager,
         stop: machine.spec.stop,
     })
-}
-
-/// Tasks that are told to stop and have not, as a look finds them.
-fn stopping(ecs: &EcsSide, now: Secs) -> u32 {
-    planted!(ForgetStoppingTasks => return 0);
-    ecs.stopping(now)
 }

@@ -23,7 +23,8 @@ fn tasks_that_a_drain_told_to_stop_are_there_until_they_have() {
     let node = world.add(container_host().with_slow_tasks(300));
     world.add(container_host());
     world.does(Effect::Drain, node, 200);
-    let mut tasks = |secs| world.observe(node, &close(), at(secs)).ecs.known().unwrap().tasks;
+    let look = Look { stopping: true, ..close() };
+    let mut tasks = |secs| world.observe(node, &look, at(secs)).ecs.known().unwrap().tasks;
     // At the latest after four minutes all are told, and after five more the last has stopped.
     assert!(tasks(450) > 0);
     assert_eq!(tasks(760), 0);
