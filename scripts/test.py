@@ -173,12 +173,16 @@ def component(log, name):
 
 def run_tests(log, selection, empty):
     """Runs a selection of tests by nextest where it is installed, else by cargo's own runner."""
+    # A failure says where it is; a trace behind it would push what it says out of the lines that are shown.
+    environment = {"RUST_BACKTRACE": "0"}
     if shutil.which("cargo-nextest"):
         # `--no-tests=pass`: zero tests are judged below, in the same way for both runners.
-        code, output = log.run(cargo("nextest", "run", "--locked", "--all-features", "--no-tests=pass", *selection))
+        code, output = log.run(cargo("nextest", "run", "--locked", "--all-features", "--no-tests=pass", *selection),
+                               **environment)
         summaries = [line for line in output.splitlines() if re.match(r"\s*Summary \[", line)]
     else:
-        code, output = log.run(cargo("test", "--locked", "--all-features", "--no-fail-fast", *selection))
+        code, output = log.run(cargo("test", "--locked", "--all-features", "--no-fail-fast", *selection),
+                               **environment)
         summaries = [line for line in output.splitlines() if line.startswith("test result:")]
     return outcome_of(code, summaries, empty)
 

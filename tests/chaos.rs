@@ -27,10 +27,10 @@ fn every_operation_meets_every_fault() {
         (reads.join().unwrap(), sends.join().unwrap(), books.join().unwrap())
     });
     page::keep(&[
-        ("What reads of nodes make of it", &reads),
-        ("Sends, where the service never saw the request", &before),
-        ("Sends, where the service had acted", &after),
-        ("The books, where the service never saw the request, or its answer is spoiled", &books_before),
-        ("The books, where the service had acted", &books_after),
+        ("What reads of nodes make of it", &cells::table(reads)),
+        ("Sends, where the service never saw the request", &cells::table(before)),
+        ("Sends, where the service had acted", &cells::table(after)),
+        ("The books, where the service never saw the request, or its answer is spoiled", &cells::table(books_before)),
+        ("The books, where the service had acted", &cells::table(books_after)),
     ]);
 }

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 
 use defib::event::read_value;
 use defib::fleet::{Pause, Request};
+use defib::time::after;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -492,6 +493,24 @@ fn people_change_the_world_through_the_control_door() {
     assert_eq!((status, world["instances"].as_array().unwrap().len()), (200, 1));
     assert_eq!(door.control("GET", "/_fleet/nothing", &Value::Null).0, 404);
     assert_eq!(door.control("PUT", "/_fleet/world", &Value::Null).0, 405);
+}
+
+#[test]
+fn a_clock_that_is_held_moves_when_it_is_told_to() {
+    let mut door = Door::open(&json!({ "instances": [{ "id": WEB }] }));
+    let pinged = |door: &mut Door| door.listed(WEB).unwrap()["LastPingDateTime"].clone();
+    let (first, start) = (pinged(&mut door), door.now);
+    let held = door.control("POST", "/_fleet/hold", &Value::Null);
+    assert_eq!((held.0, &held.1["now"]), (200, &json!(start)));
+    door.wait(3_600);
+    assert_eq!(pinged(&mut door), first, "an hour outside is none inside");
+    let moved = door.control("POST", "/_fleet/advance", &json!({ "secs": 600 })).1;
+    assert_eq!(moved["now"], json!(after(start, 600)));
+    assert_ne!(pinged(&mut door), first);
+    let fresh = json!({ "instances": [{ "id": WEB }] });
+    door.control("POST", "/_fleet/world?replace=1", &fresh);
+    door.wait(60);
+    assert_eq!(door.control("GET", "/_fleet/world", &Value::Null).1["now"], json!(after(start, 600)));
 }
 
 #[test]

@@ -21,13 +21,14 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
         |flag: &str| form_urlencoded::parse(request.query.as_bytes()).any(|(name, value)| name == flag && value != "0");
     let done = match (request.method, path) {
         ("GET", "") => Ok(json!({
-            "doors": ["GET /_fleet/world", "POST /_fleet/world[?replace=1]", "POST /_fleet/advance", "GET /_fleet/calls[?reset=1]",
-                "GET /_fleet/events", "GET /_fleet/faults", "POST /_fleet/faults", "DELETE /_fleet/faults", "POST /_fleet/role",
+            "doors": ["GET /_fleet/world", "POST /_fleet/world[?replace=1]", "POST /_fleet/advance", "POST /_fleet/hold",
+                "GET /_fleet/calls[?reset=1]", "GET /_fleet/events", "GET /_fleet/faults", "POST /_fleet/faults", "DELETE /_fleet/faults", "POST /_fleet/role",
                 "DELETE /_fleet/role"],
         })),
         ("GET", "/world") => Ok(fleet.truth()),
         ("POST", "/world") => fleet.change_world(request.body, asked("replace")),
         ("POST", "/advance") => fleet.advance(request.body),
+        ("POST", "/hold") => Ok(fleet.hold()),
         ("GET", "/calls") => {
             let calls: Vec<Value> = fleet.calls.all().map(|call| json!(call)).collect();
             if asked("reset") {
@@ -47,7 +48,7 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
             fleet.role = None;
             Ok(json!({ "statements": [] }))
         }
-        (_, "" | "/world" | "/advance" | "/calls" | "/events" | "/faults" | "/role") => {
+        (_, "" | "/world" | "/advance" | "/hold" | "/calls" | "/events" | "/faults" | "/role") => {
             return written(405, &json!({ "error": format!("{} is not answered here", request.method) }));
         }
         _ => return written(404, &json!({ "error": "there is no such door; GET /_fleet lists them" })),
@@ -86,7 +87,7 @@ impl Fleet {
             let file = file.at_home(Some(home.account), Some(home.region));
             // The clock stays where it is: what was moved ahead is not undone.
             let mut fresh = Self::of(&file, self.world.now()).map_err(|error| told(&error))?;
-            (fresh.ahead_secs, fresh.requests) = (self.ahead_secs, self.requests);
+            (fresh.ahead_secs, fresh.held_at, fresh.requests) = (self.ahead_secs, self.held_at, self.requests);
             fresh.role = self.role.take();
             *self = fresh;
         } else {
@@ -103,6 +104,12 @@ impl Fleet {
         self.ahead_secs = self.ahead_secs.saturating_add(secs);
         self.catch_up(after(self.world.now(), secs));
         Ok(json!({ "now": self.world.now(), "ahead_secs": self.ahead_secs }))
+    }
+
+    /// From here on only [`Self::advance`] moves the clock: what is compared does not depend on how fast the machine is.
+    fn hold(&mut self) -> Value {
+        self.held_at = Some(after(self.world.now(), self.ahead_secs.saturating_neg()));
+        json!({ "now": self.world.now(), "ahead_secs": self.ahead_secs })
     }
 
     fn inject(&mut self, body: &[u8]) -> Result<Value, String> {

@@ -5,7 +5,7 @@ use defib::incident::{Incident, record};
 use defib::policy::standing::Reading;
 use defib::ports::{Committed, Key, PortError};
 
-use crate::cells::{self, Cell, Table};
+use crate::cells::{self, Cell};
 use crate::wire_door::hands::{Hands, STACK, following, noon, report};
 use crate::wire_door::{Fault, Rule, When};
 
@@ -41,7 +41,7 @@ const DEEDS: [(Deed, &[&str]); 9] = [
 const WRITES: [&str; 4] = ["TransactWriteItems", "DeleteItem", "StartExecution", "Publish"];
 
 /// The matrices of all that keeps the books: with the fault before the service acts, and after.
-pub(crate) fn matrices() -> (Table, Table) {
+pub(crate) fn matrices() -> (Vec<Cell>, Vec<Cell>) {
     let watch = Stopwatch::start();
     let mut tasks = Vec::new();
     for (deed, operations) in DEEDS {
@@ -65,7 +65,7 @@ pub(crate) fn matrices() -> (Table, Table) {
         cells::run(tasks, |(_, rule)| rule.fault.hangs(), |(deed, rule)| async move { (rule, cell(deed, rule).await) });
     println!("{count} cells of books in {:.0} s", watch.seconds());
     let (before, after): (Vec<_>, Vec<_>) = cells.into_iter().partition(|(rule, _)| rule.when == When::Before);
-    let only = |cells: Vec<(Rule, Cell)>| cells::table(cells.into_iter().map(|(_, cell)| cell).collect());
+    let only = |cells: Vec<(Rule, Cell)>| cells.into_iter().map(|(_, cell)| cell).collect();
     (only(before), only(after))
 }
 
