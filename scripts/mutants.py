@@ -131,7 +131,7 @@ class Mutants:
             self.places[mutant["name"]] = (mutant["file"], mutant["span"]["start"]["line"], mutant["span"]["end"]["line"])
         return [mutant["name"] for mutant in found if mutant["span"]["start"]["line"] not in gated[mutant["file"]]]
 
-    def run(self, names, tests, deadline, baseline):
+    def run(self, names, tests, deadline, baseline, features=()):
         """Tries mutants; answers (caught, missed) names, and whether there was time for all of them."""
         out = Path(tempfile.mkdtemp(prefix="out-", dir=BUILD))
         command = [self.tool, "mutants", "--no-shuffle", "--output", str(out), "--jobs", "1", "--colors", "never"]
@@ -139,6 +139,7 @@ class Mutants:
         # A mutant that leaves a field out is tried whatever `--re` says (27.1.0), but not outside of a diff.
         diff = out / "chosen.diff"
         diff.write_text(lines_of(self.places[name] for name in names), encoding="utf-8")
+        command += [*(f"--features={feature}" for feature in features)]
         command += ["--in-diff", str(diff), *(f"--re={pattern(name)}" for name in names), "--", *tests]
         environment = os.environ | {"CARGO_TARGET_DIR": str(BUILD), "PROPTEST_FAILURE_PERSISTENCE": "off"}
         # An interrupt makes it end its own children, which it puts into groups of their own; a run in the background
@@ -206,7 +207,7 @@ def judge(mutants, names, of, deadline):
         return 0
     caught, missed, unviable, whole = mutants.run(names, SMALL, deadline, baseline=True)
     if missed and whole:
-        more, missed, _, finished = mutants.run(missed, LARGE, deadline, baseline=False)
+        more, missed, _, finished = mutants.run(missed, LARGE, deadline, baseline=False, features=["cli"])
         caught += more
         whole = whole and finished
     elif missed:

@@ -283,7 +283,6 @@ pub fn setting(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-#[cfg(feature = "cli")]
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
