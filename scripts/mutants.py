@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Changes the code that decides, one small change at a time, and sees whether a test notices.
 
-    scripts/mutants.py                   every mutant of plan, guard, policy and incident: two to four hours on two cores
+    scripts/mutants.py                   every mutant of plan, guard, policy and incident: three to five hours on two cores
     scripts/mutants.py --shard 0/10      a tenth of them
     scripts/mutants.py --change          those in lines that this change touches; as many as fit into --minutes
 

@@ -321,6 +321,19 @@ mod tests {
     }
 
     #[test]
+    fn a_record_keeps_who_is_at_work_and_an_older_one_had_no_names() {
+        let named = Refusal::LiveSessions { count: 1, who: ["alice-0a1b2c".parse().unwrap()].into() };
+        let stored = serde_json::to_value(&named).unwrap();
+        let whole = serde_json::json!({ "rail": "live-sessions", "count": 1, "who": ["alice-0a1b2c"] });
+        assert_eq!(stored, whole);
+        assert_eq!(serde_json::from_value::<Refusal>(stored).unwrap(), named);
+        let nameless = Refusal::LiveSessions { count: 1, who: Arc::default() };
+        let old = serde_json::json!({ "rail": "live-sessions", "count": 1 });
+        assert_eq!(serde_json::to_value(&nameless).unwrap(), old);
+        assert_eq!(serde_json::from_value::<Refusal>(old).unwrap(), nameless);
+    }
+
+    #[test]
     fn the_work_of_others_is_named() {
         for (work, words) in [
             (Busy::Patching, "it is being patched"),

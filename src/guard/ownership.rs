@@ -165,6 +165,15 @@ mod tests {
     }
 
     #[test]
+    fn a_node_outside_ec2_that_nobody_knows_was_not_opted_in() {
+        let unknown = seen(noon()).hybrid().with(|seen| seen.ssm = Fact::Absent);
+        assert_eq!(refusal(check(&unknown)), "the node does not carry the tag defib:managed=true");
+        let instance =
+            seen(noon()).with(|seen| (seen.ec2, seen.ssm) = (Fact::Unknown(Blind::Unavailable), Fact::Absent));
+        assert_eq!(check(&instance), Ok(()), "an instance has its tags in EC2, unread as they are");
+    }
+
+    #[test]
     fn unread_tags_are_the_business_of_sight() {
         let blind = seen(noon()).with(|seen| seen.ec2 = Fact::Unknown(Blind::Denied));
         assert_eq!(check(&blind), Ok(()));
