@@ -35,6 +35,20 @@ fn what_a_host_said_holds_for_ninety_seconds() {
 }
 
 #[test]
+fn a_fix_looks_as_closely_as_the_look_before_a_remedy() {
+    let watched = disconnected();
+    for incident in [None, Some(&watched.incident)] {
+        let look = fix_look(incident, watched.now);
+        assert!(look.close && look.stopping && !look.only_ecs && !look.ssm_first, "{look:?}");
+        assert_eq!(look.depth, Depth::Remedy);
+    }
+    assert_eq!(
+        fix_look(Some(&watched.incident), watched.now).container_instance,
+        watched.incident.place.container_instance
+    );
+}
+
+#[test]
 fn a_probe_is_waited_for_a_minute_and_a_half_and_what_it_did_not_say_holds_for_two() {
     let look = |age| probed(age).plan(|seen| probe(age, ProbeAnswer::Pending)(seen.ecs_lost()));
     let waits = look(90);
