@@ -34,6 +34,30 @@ fn what_a_host_said_holds_for_ninety_seconds() {
     assert_eq!(effect_at(91), Some(Effect::Probe), "it is asked again");
 }
 
+/// The look that an incident asks for.
+fn asked(case: &Case) -> Look {
+    match wants(&case.incident, &case.policy, case.now) {
+        Wants::Look(look) => look,
+        Wants::Wait(until) => panic!("it waits until {until:?}"),
+    }
+}
+
+#[test]
+fn what_a_host_said_before_a_remedy_is_not_asked_for_after_it() {
+    let patient = silent().patient();
+    let before = asked(&patient);
+    assert_eq!((before.probe, before.pinged_after), (Some(command_id()), None));
+    let rebooted = patient.look(dead).done().wait(30);
+    let Phase::Verifying { since, .. } = rebooted.incident.phase else { panic!("{:?}", rebooted.incident.phase) };
+    let verifying = asked(&rebooted);
+    assert_eq!((verifying.probe, verifying.pinged_after), (None, Some(since)));
+    let sent = |secs| {
+        let probe = ProbeSent { at: after(since, secs), command: Some(command_id()) };
+        asked(&rebooted.clone().with(|incident| incident.probe = Some(probe))).probe
+    };
+    assert_eq!((sent(0), sent(1)), (None, Some(command_id())));
+}
+
 #[test]
 fn a_fix_looks_as_closely_as_the_look_before_a_remedy() {
     let watched = disconnected();

@@ -5,6 +5,7 @@ use crate::incident::Ask;
 use crate::observe::samples::ecs_impaired;
 use crate::observe::{Blind, Ping};
 use crate::policy::places::CauseRule;
+use crate::storm::Around;
 
 #[test]
 fn an_agent_is_restarted_after_five_minutes_and_not_a_second_before() {
@@ -161,4 +162,22 @@ fn an_incident_that_takes_too_long_asks_for_a_person() {
     assert_eq!(case.clone().look(ecs_lost).incident.ending(), Some(&Ending::TooLong));
     let waited = case.with(|incident| incident.parked_secs = 60).look(ecs_lost);
     assert_eq!(waited.effect(), Some(Effect::RestartEcsAgent), "time spent parked does not count");
+}
+
+#[test]
+fn what_is_worked_on_leaves_room_or_an_incident_waits_once_its_hold_down_is_over() {
+    let full = Around { active: 10, ..Around::nothing() };
+    let wait = |case: &Case| {
+        let policy = case.clone().policy(|policy| policy.budgets.active_incidents = 10).policy;
+        let rails = Rails { around: Some(Arc::new(full.clone())), ..RUNNING };
+        wait_for_room(&case.incident, &rails, &policy, case.now)
+    };
+    let over = disconnected().after_secs(300);
+    assert_eq!(wait(&over.clone().after_secs(299)), None, "it watches anyway");
+    let plan = wait(&over).unwrap();
+    let refusal = Refusal::ActiveIncidents { active: 10, limit: 10 };
+    assert!(matches!(&plan.next.phase, Phase::Parked { refusal: told, .. } if *told == refusal));
+    assert_eq!(wait(&over.clone().patient()), None, "what was begun goes on");
+    let asked = over.with(|incident| incident.asked = Some(Ask { at: noon(), by: "ops".into(), remedy: None }));
+    assert_eq!(wait(&asked), None, "somebody waits for it");
 }
