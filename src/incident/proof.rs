@@ -122,3 +122,47 @@ impl Proof {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Fact;
+    use crate::observe::samples::{noon, seen};
+    use crate::time::after;
+
+    /// What proves a remedy that was sent at noon, where the host answers a question of `sent` seconds later.
+    fn proof(remedy: Remedy, before: Option<&str>, (sent, booted, now): (i64, i64, Option<&str>)) -> Option<Proof> {
+        let name = |id: &str| id.parse::<ResourceName>().unwrap();
+        let answer = ProbeAnswer::Answered {
+            booted_at: after(noon(), booted),
+            boot: now.map(name),
+            findings: Vec::new().into(),
+        };
+        let probe = Probe { sent_at: after(noon(), sent), answer };
+        let seen = seen(after(noon(), 300)).with(|seen| seen.probe = Fact::Known(probe));
+        Proof::seen(remedy, &seen, (noon(), noon()), before.map(name).as_ref())
+    }
+
+    #[test]
+    fn a_boot_is_proven_by_its_id_and_by_the_clock_only_where_an_id_is_not_known() {
+        let reboot = |before, answer| proof(Remedy::Reboot, before, answer).unwrap();
+        let booted = |secs, new_id| Proof::Booted { at: after(noon(), secs), new_id };
+        assert_eq!(reboot(Some("a"), (60, 40, Some("b"))), booted(40, true));
+        assert_eq!(reboot(Some("a"), (60, -900, Some("b"))), booted(-900, true), "its clock is wrong");
+        for (before, now) in [(None, Some("b")), (Some("a"), None), (None, None)] {
+            assert_eq!(reboot(before, (60, 1, now)), booted(1, false));
+            assert!(matches!(reboot(before, (60, 0, now)), Proof::BackAfterReboot { .. }), "{before:?} {now:?}");
+        }
+        assert!(matches!(reboot(Some("a"), (60, 40, Some("a"))), Proof::BackAfterReboot { .. }), "the same boot");
+        assert!(matches!(reboot(Some("a"), (0, 40, Some("b"))), Proof::BackAfterReboot { .. }), "asked before");
+    }
+
+    #[test]
+    fn a_disk_is_free_where_the_host_says_so_afterwards() {
+        assert_eq!(
+            proof(Remedy::FreeDisk, None, (1, -900, None)),
+            Some(Proof::DiskFree { asked_at: after(noon(), 1) })
+        );
+        assert_eq!(proof(Remedy::FreeDisk, None, (0, -900, None)), None);
+    }
+}
