@@ -362,7 +362,6 @@ pub(super) fn treating(
         _ if refused => call_refused(draft, remedy, intent.effect),
         Effect::Stop => stopping(draft, seen, intent, deadline),
         Effect::Terminate => fencing(draft, seen, intent, deadline),
-        Effect::ExitStandby if remedy == Remedy::Replace => fencing(draft, seen, intent, deadline),
         Effect::Probe
         | Effect::FreeDisk
         | Effect::RestartSsmAgent

@@ -271,3 +271,21 @@ fn an_agent_that_is_in_no_trouble_is_not_restarted() {
         Choice::Remedy(Remedy::RestartRuntime)
     );
 }
+
+#[test]
+fn a_try_is_counted_among_those_of_its_own_remedy_that_were_sent() {
+    let tried = |remedy, sent: bool| {
+        let result = if sent { AttemptResult::Failed } else { AttemptResult::NotSent };
+        Attempt { remedy, at: noon(), acted_at: sent.then(noon), result }
+    };
+    let chosen = |sent| {
+        let attempts = vec![tried(Remedy::FreeDisk, true), tried(Remedy::RestartEcsAgent, sent)];
+        let case = disconnected().patient().with(|incident| incident.attempts = attempts).look(ecs_lost);
+        case.incident.history.iter().find_map(|entry| match entry.event {
+            Event::Chosen { remedy, attempt, of } => Some((remedy, attempt, of)),
+            _ => None,
+        })
+    };
+    assert_eq!(chosen(false), Some((Remedy::RestartEcsAgent, 1, 2)));
+    assert_eq!(chosen(true), Some((Remedy::RestartEcsAgent, 2, 2)));
+}
