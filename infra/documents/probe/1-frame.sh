@@ -107,6 +107,11 @@ state_of() {
     sed -n 's/^State:[[:space:]]*\([A-Za-z]\).*/\1/p' "/proc/$1/status" 2>/dev/null
 }
 
+# For 3 s: a busy disk makes any process wait for a moment.
+stuck() {
+    for _ in 1 2 3; do [ "$(state_of "$1")" = D ] || return; sleep 1; done
+}
+
 # A moment that long ago, as the agents' logs write it: the SSM agent in local time, the ECS agent in UTC.
 local_time() {
     date -d "@$((NOW - $1))" '+%Y-%m-%d %H:%M:%S' 2>/dev/null

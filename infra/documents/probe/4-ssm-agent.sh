@@ -49,8 +49,7 @@ ssm_service() {
             return
             ;;
         D)
-            finding ssm-agent.hung symptom "$UNIT is active, and its process $pid waits for the kernel (state D)"
-            return
+            stuck "$pid" && finding ssm-agent.hung symptom "$UNIT is active, and its process $pid stays in state D" && return
             ;;
         esac
         owner=$(awk '$1 == "Uid:" { print $2 }' "/proc/$pid/status" 2>/dev/null)

@@ -105,7 +105,9 @@ impl<'a> Hands<'a> {
     fn seen(&self, machine: &Machine) -> Seen {
         let fleet = machine.member.as_ref().and_then(|member| self.world.fleets.get(member.group));
         let group = fleet.map(|fleet| fleet.name.clone());
-        let (ssm, ecs) = self.world.agents(machine, self.world.now);
+        let (ssm, mut ecs) = self.world.agents(machine, self.world.now);
+        // Their drains wait for tasks that are told to stop, as ours does.
+        self.world.with_stopping(machine, &mut ecs);
         let ssm = match ssm {
             Fact::Known(ssm) if ssm.ping == Ping::ConnectionLost => Agent::Lost,
             Fact::Known(_) | Fact::Unknown(_) => Agent::Fine,

@@ -75,7 +75,7 @@ impl World {
     }
 
     /// The same with the tasks that are told to stop and have not, once nothing else is there.
-    fn with_stopping(&self, machine: &Machine, seen: &mut Fact<Ecs>) {
+    pub(crate) fn with_stopping(&self, machine: &Machine, seen: &mut Fact<Ecs>) {
         planted!(ForgetStoppingTasks => return);
         if let (Fact::Known(seen), Some(ecs)) = (seen, &machine.ecs)
             && seen.status == EcsStatus::Draining
