@@ -206,6 +206,10 @@ CASES = (
     Case("agent hung, ignores SIGTERM", "ssm-agent.hung", each(
         restarts(SSM, "deaf", "ActiveState=active"), shell("sleep 0.5; systemctl stop --no-block " + SSM + "; sleep 11"))),
     Case("agent stopped by a signal", "ssm-agent.hung", shell(f"kill -STOP $(systemctl show -p MainPID --value {SSM})")),
+    Case("agent stays in the kernel", "ssm-agent.hung", restarts(SSM, "kernel 600", "ActiveState=active"), says=("state D",),
+         restart=("unknown", "no"), reboot=("unknown", "yes")),
+    # At no three moments a second apart.
+    Case("agent waits for its disk for a moment", None, restarts(SSM, "kernel 0.75", "ActiveState=active"), never=("state D",)),
     Case("worker pool full", "ssm-agent.workers-exhausted", shell(
         "for i in 1 2 3 4 5; do systemd-run --quiet --unit=document-$i /usr/bin/ssm-document-worker; done; sleep 0.3")),
     Case("agent hibernates", "ssm-agent.hibernating", each(

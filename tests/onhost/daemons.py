@@ -71,7 +71,8 @@ ExecStart=/usr/libexec/amazon-ecs-init start
 WantedBy=multi-user.target
 """,
 }
-# Reads from /etc/stand-in/NAME how it behaves: `well`, `exit N`, `deaf` (it ignores that it is told to stop), `alone` (no worker).
+# Reads from /etc/stand-in/NAME how it behaves: `well`, `exit N`, `deaf` (it ignores that it is told to stop), `alone` (no worker),
+# `kernel N` (for N seconds of every 2 N it waits for the kernel, in state D).
 DAEMON = """#!/bin/sh
 read -r mode code 2>/dev/null </etc/stand-in/{name}
 case $mode in
@@ -79,7 +80,21 @@ exit) sleep 0.2; exit "$code" ;;
 deaf) trap '' TERM ;;
 esac
 {worker}
+[ "$mode" != kernel ] || exec python3 /usr/lib/stand-in/kernel.py "$code"
 while :; do sleep 600 & wait $!; done
+"""
+# Whoever starts a program waits in state D until it has become that program, and this one first opens a pipe that nobody reads yet.
+KERNEL = """import os, sys, time
+wait, pipe = float(sys.argv[1]), "/run/stand-in.pipe"
+os.path.exists(pipe) or os.mkfifo(pipe)
+if os.fork() == 0:
+    while True:
+        time.sleep(wait)
+        os.close(os.open(pipe, os.O_RDONLY))
+        time.sleep(wait)
+while True:
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 9, pipe, os.O_WRONLY, 0)]), 0)
+    time.sleep(wait)
 """
 WORKER = '[ "$mode" = alone ] || /usr/bin/ssm-agent-worker &'
 SLEEPER = "#!/bin/sh\nwhile :; do sleep 600; done\n"
@@ -103,6 +118,7 @@ esac
 PROGRAMS = {
     "/usr/bin/amazon-ssm-agent": DAEMON.format(name="ssm", worker=WORKER),
     "/usr/bin/ssm-agent-worker": SLEEPER,
+    "/usr/lib/stand-in/kernel.py": KERNEL,
     "/usr/bin/ssm-document-worker": SLEEPER,
     "/usr/bin/dockerd": DAEMON.format(name="dockerd", worker=":"),
     "/usr/bin/containerd": DAEMON.format(name="containerd", worker=":"),
