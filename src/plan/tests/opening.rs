@@ -42,6 +42,16 @@ fn trouble_opens_a_watch_of_five_minutes() {
 }
 
 #[test]
+fn the_first_look_is_at_what_the_signal_is_about() {
+    let of_ecs = admitted(ecs_disconnect()).unwrap();
+    assert!(of_ecs.only_ecs && !of_ecs.close && !of_ecs.told_by_sweep && of_ecs.container_instance.is_some());
+    let of_ssm = admitted(command_trouble()).unwrap();
+    assert_eq!((of_ssm.only_ecs, of_ssm.command, of_ssm.container_instance), (false, Some(command_id()), None));
+    let of_a_sweep = admitted(swept_ssm()).unwrap();
+    assert!(of_a_sweep.told_by_sweep && !of_a_sweep.only_ecs, "its census saw the node a moment ago");
+}
+
+#[test]
 fn our_own_documents_never_open_an_incident() {
     let own = SignalKind::CommandTrouble {
         command: command_id(),

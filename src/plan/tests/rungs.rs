@@ -6,6 +6,7 @@ use crate::diagnose::Family;
 use crate::guard::GroupRefusal;
 use crate::incident::Ask;
 use crate::observe::{Health, Platform, Standing};
+use crate::policy::SessionsRule;
 
 fn health(ssm: Standing, ecs: Standing) -> Health {
     Health { ssm, ecs, runtime: Standing::NotPresent, platform: Standing::Well }
@@ -288,4 +289,19 @@ fn a_try_is_counted_among_those_of_its_own_remedy_that_were_sent() {
     };
     assert_eq!(chosen(false), Some((Remedy::RestartEcsAgent, 1, 2)));
     assert_eq!(chosen(true), Some((Remedy::RestartEcsAgent, 2, 2)));
+}
+
+#[test]
+fn sessions_that_a_remedy_cuts_are_noted_where_the_policy_warns() {
+    let cut = |rule: SessionsRule, live| {
+        let case = silent().policy(|policy| policy.sessions = rule).patient().look(|seen| dead(seen).sessions(live));
+        assert_eq!(case.effect(), Some(Effect::Reboot), "{rule:?}");
+        case.incident.history.iter().find_map(|entry| match entry.event {
+            Event::SessionsCut { count, .. } => Some(count),
+            _ => None,
+        })
+    };
+    assert_eq!(cut(SessionsRule::Warn, 2), Some(2));
+    assert_eq!(cut(SessionsRule::Warn, 0), None);
+    assert_eq!(cut(SessionsRule::Ignore, 2), None);
 }
