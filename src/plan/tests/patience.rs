@@ -181,3 +181,17 @@ fn what_is_worked_on_leaves_room_or_an_incident_waits_once_its_hold_down_is_over
     let asked = over.with(|incident| incident.asked = Some(Ask { at: noon(), by: "ops".into(), remedy: None }));
     assert_eq!(wait(&asked), None, "somebody waits for it");
 }
+
+#[test]
+fn an_incident_is_worked_on_from_the_end_of_its_hold_down_to_its_rest_unless_it_waits_for_room() {
+    let parked = |refusal: Refusal| {
+        let until = after(noon(), 600);
+        silent().phase(Phase::Parked { refusal, since: noon(), until, limit: until }).incident.is_driven()
+    };
+    assert!(!silent().incident.is_driven(), "its hold-down");
+    assert!(silent().examining().incident.is_driven());
+    assert!(parked(Refusal::LiveSessions { count: 1, who: Arc::default() }));
+    assert!(!parked(Refusal::ActiveIncidents { active: 10, limit: 10 }));
+    let resting = Phase::Resting { why: Ending::LadderExhausted, since: noon(), remind_at: after(noon(), 86_400) };
+    assert!(!silent().phase(resting).incident.is_driven());
+}
