@@ -24,8 +24,10 @@ fn a_full_day_of_a_node_puts_it_into_quarantine_with_the_same_plan() {
     let plan = refused(&case.incident, full(DAY_SECS), &case.policy, case.now);
     assert_eq!((plan.quarantine, plan.next.phase.name()), (Some(3), "resting"));
     assert_eq!(plan.reports, [ReportKind::NeedsHuman]);
-    let hour = refused(&case.incident, full(3_600), &case.policy, case.now);
-    assert_eq!((hour.quarantine, hour.next.phase.name()), (None, "parked"));
+    for shorter in [3_600, DAY_SECS - 1] {
+        let plan = refused(&case.incident, full(shorter), &case.policy, case.now);
+        assert_eq!((plan.quarantine, plan.next.phase.name()), (None, "parked"), "{shorter}");
+    }
 }
 
 #[test]

@@ -184,6 +184,8 @@ fn a_stop_and_start_goes_all_the_way_and_is_proven() {
     let state = |state| move |seen: Seen| dead(seen).hardware_failing().state(state);
     let stopping = silent().patient().look(|seen| dead(seen).hardware_failing());
     assert_eq!((stopping.effect(), stopping.incident.holds.stopped), (Some(Effect::Stop), true));
+    let Phase::Treating { deadline, .. } = stopping.incident.phase else { panic!("{:?}", stopping.incident.phase) };
+    assert_eq!(secs_between(stopping.now, deadline), 900, "until a stuck stop is told of");
     let waiting = stopping.done().wait(30).look(state(InstanceState::Stopping));
     assert_eq!((waiting.effect(), waiting.incident.phase.name()), (None, "treating"));
     let starting = waiting.wait(60).look(state(InstanceState::Stopped));
