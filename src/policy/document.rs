@@ -322,6 +322,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_allowed_at_the_top_and_in_a_block_is_offered_there() {
+        let offered = |text: &str| -> Vec<String> {
+            let finding = found(text).remove(0);
+            finding.split_once("allowed here: ").unwrap().1.split(", ").map(str::to_owned).collect()
+        };
+        let (top, block) = (offered("qqq: 1\n"), offered("clusters:\n  - match: x\n    qqq: 1\n"));
+        for setting in SETTINGS.iter().filter(|setting| setting.section.is_none()) {
+            let name = setting.name.to_owned();
+            assert_eq!((top.contains(&name), block.contains(&name)), (true, setting.in_blocks), "{name}");
+        }
+    }
+
+    #[test]
     fn a_misspelt_key_is_named_with_its_place_and_what_is_allowed() {
         let findings = found("mode: cycle\nsesions: wait\n");
         assert_eq!(findings.len(), 1);

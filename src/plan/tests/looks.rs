@@ -338,6 +338,16 @@ fn what_nobody_names_and_what_ends_work_is_looked_at_more_closely_first() {
 }
 
 #[test]
+fn a_node_that_is_well_again_is_looked_at_more_closely_only_where_refused_sessions_told_of_it() {
+    let well: fn(Seen) -> Seen = |seen| seen.in_cluster().host_says(&[]);
+    let healed = plan_at(&disconnected().patient(), Depth::Cause, well);
+    assert_eq!((healed.deeper, healed.next.ending()), (None, Some(&Ending::SelfHealed)));
+    let refused = told(SignalKind::SessionRefused).patient();
+    let closer = plan_at(&refused, Depth::Cause, well);
+    assert_eq!((closer.deeper, closer.next.ending()), (Some(Depth::Remedy), None), "whose sessions?");
+}
+
+#[test]
 fn a_sessions_end_is_looked_for_before_the_ssm_agent_is_restarted() {
     let crash: fn(Seen) -> Seen = |seen| seen.host_says(&[Cause::SsmAgentWorkerCrash]);
     let plan = plan_at(&silent().patient(), Depth::Agents, crash);
