@@ -139,7 +139,7 @@ class Mutants:
         # A mutant that leaves a field out is tried whatever `--re` says (27.1.0), but not outside of a diff.
         diff = out / "chosen.diff"
         diff.write_text(lines_of(self.places[name] for name in names), encoding="utf-8")
-        command += [*(f"--features={feature}" for feature in features)]
+        command += [f"--features={feature}" for feature in features]
         command += ["--in-diff", str(diff), *(f"--re={pattern(name)}" for name in names), "--", *tests]
         environment = os.environ | {"CARGO_TARGET_DIR": str(BUILD), "PROPTEST_FAILURE_PERSISTENCE": "off"}
         # An interrupt makes it end its own children, which it puts into groups of their own; a run in the background

@@ -52,8 +52,8 @@ pub struct Fleet {
     world: World,
     /// How far the account's clock goes ahead of the real one, in seconds.
     ahead_secs: i64,
-    /// The moment of the real clock at which the account's was stopped, if it was.
-    held_at: Option<Timestamp>,
+    /// The account's clock stands still, unless somebody moves it.
+    held: bool,
     extras: BTreeMap<NodeId, Extra>,
     group_tags: BTreeMap<String, BTreeMap<String, String>>,
     group_max: BTreeMap<String, u32>,
@@ -78,7 +78,7 @@ impl Fleet {
         Self {
             world: World::new(settings),
             ahead_secs: 0,
-            held_at: None,
+            held: false,
             extras: BTreeMap::new(),
             group_tags: BTreeMap::new(),
             group_max: BTreeMap::new(),
@@ -103,7 +103,7 @@ impl Fleet {
     /// Answers one request, at a moment of the real clock. Any bytes get an answer.
     pub fn answer(&mut self, request: &Request<'_>, now: Timestamp) -> Answer {
         self.requests += 1;
-        self.catch_up(after(self.held_at.unwrap_or(now), self.ahead_secs));
+        self.catch_up(if self.held { self.world.now() } else { after(now, self.ahead_secs) });
         let is_control = request.path.starts_with("/_fleet");
         let answer = if is_control { control::answer(self, request) } else { protocol::answer(self, request) };
         // What the request itself changed is told before anything else happens.

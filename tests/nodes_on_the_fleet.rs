@@ -225,8 +225,8 @@ fn a_drained_node_has_tasks_until_the_last_has_stopped() {
         // All four are told within four minutes, and ECS counts none of them any more.
         door.advance(250);
         let for_drain = Look { spare: Spare::BUT_ECS, stopping: true, ..Look::default() };
-        for seen in [&for_drain, &Look { stopping: true, ..close() }] {
-            assert!(look(&door, WELL, seen).await.ecs.known().unwrap().tasks > 0);
+        for closely in [&for_drain, &Look::closely()] {
+            assert!(look(&door, WELL, closely).await.ecs.known().unwrap().tasks > 0);
         }
         assert_eq!(look(&door, WELL, &close()).await.ecs.known().unwrap().tasks, 0, "by ECS's own count");
         door.advance(300);

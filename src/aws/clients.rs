@@ -142,7 +142,11 @@ fn retries() -> RetryConfig {
 /// (DESIGN.md §10).
 fn http() -> SharedHttpClient {
     let inner = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    SharedHttpClient::new(WhenAsked(inner))
+    when_asked(inner)
+}
+
+fn when_asked(client: SharedHttpClient) -> SharedHttpClient {
+    SharedHttpClient::new(WhenAsked(client))
 }
 
 /// The SDK's HTTP client without its preparation. For each client of a service that makes, and throws away, a connector with all the
@@ -218,7 +222,44 @@ once!(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_smithy_runtime_api::box_error::BoxError;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+    use aws_smithy_types::config_bag::ConfigBag;
+
     use super::*;
+
+    /// Counts how often it is prepared.
+    #[derive(Debug, Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl HttpClient for Counting {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            panic!("nothing was asked");
+        }
+
+        fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_client_of_a_service_prepares_the_http_client_before_it_asks() {
+        let prepared = |wrap: fn(SharedHttpClient) -> SharedHttpClient| {
+            let counting = Counting::default();
+            let config = SdkConfig::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .http_client(wrap(SharedHttpClient::new(counting.clone())));
+            let _clients = Clients::of(&config.build());
+            counting.0.load(Ordering::Relaxed)
+        };
+        assert!(prepared(|bare| bare) > 0, "the SDK would, once for each service");
+        assert_eq!(prepared(when_asked), 0);
+    }
 
     #[test]
     fn a_service_has_a_variable_of_its_own_whose_name_holds_no_space() {

@@ -22,8 +22,8 @@ pub(super) fn answer(fleet: &mut Fleet, request: &Request<'_>) -> Answer {
     let done = match (request.method, path) {
         ("GET", "") => Ok(json!({
             "doors": ["GET /_fleet/world", "POST /_fleet/world[?replace=1]", "POST /_fleet/advance", "POST /_fleet/hold",
-                "GET /_fleet/calls[?reset=1]", "GET /_fleet/events", "GET /_fleet/faults", "POST /_fleet/faults", "DELETE /_fleet/faults", "POST /_fleet/role",
-                "DELETE /_fleet/role"],
+                "GET /_fleet/calls[?reset=1]", "GET /_fleet/events", "GET /_fleet/faults", "POST /_fleet/faults",
+                "DELETE /_fleet/faults", "POST /_fleet/role", "DELETE /_fleet/role"],
         })),
         ("GET", "/world") => Ok(fleet.truth()),
         ("POST", "/world") => fleet.change_world(request.body, asked("replace")),
@@ -87,7 +87,7 @@ impl Fleet {
             let file = file.at_home(Some(home.account), Some(home.region));
             // The clock stays where it is: what was moved ahead is not undone.
             let mut fresh = Self::of(&file, self.world.now()).map_err(|error| told(&error))?;
-            (fresh.ahead_secs, fresh.held_at, fresh.requests) = (self.ahead_secs, self.held_at, self.requests);
+            (fresh.ahead_secs, fresh.held, fresh.requests) = (self.ahead_secs, self.held, self.requests);
             fresh.role = self.role.take();
             *self = fresh;
         } else {
@@ -108,7 +108,7 @@ impl Fleet {
 
     /// From here on only [`Self::advance`] moves the clock: what is compared does not depend on how fast the machine is.
     fn hold(&mut self) -> Value {
-        self.held_at = Some(after(self.world.now(), self.ahead_secs.saturating_neg()));
+        self.held = true;
         json!({ "now": self.world.now(), "ahead_secs": self.ahead_secs })
     }
 

@@ -53,6 +53,14 @@ pub struct Look {
     pub seen: Option<Arc<Observation>>,
 }
 
+impl Look {
+    /// As close as a decision about a node needs, where no incident says more of it: what ends tasks may follow.
+    #[must_use]
+    pub fn closely() -> Self {
+        Self { close: true, stopping: true, ..Self::default() }
+    }
+}
+
 /// What is asked about the place of a node that was replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Succession {

@@ -268,7 +268,7 @@ pub(super) fn known_and_running(seen: &Observation) -> Result<(), IgnoreReason> 
 
 /// The look that an operator's request for a node needs.
 pub(super) fn close_look(incident: Option<&Incident>, now: Timestamp) -> Look {
-    incident.map_or(Look { close: true, depth: Depth::Remedy, stopping: true, ..Look::default() }, |incident| Look {
+    incident.map_or(Look { depth: Depth::Remedy, ..Look::closely() }, |incident| Look {
         ssm_first: false,
         // Whoever asks means the whole node, whatever the incident is about so far.
         only_ecs: false,

@@ -35,8 +35,7 @@ pub struct Checked {
 impl Nodes {
     /// Checks a node. Nothing in here fails: what could not be read is a line that says so.
     pub async fn check(&self, node: NodeId, policy: &Policy, now: Timestamp) -> Checked {
-        let look = Look { close: true, stopping: true, ..Look::default() };
-        let seen = Box::pin(self.observe(node, &look, now)).await;
+        let seen = Box::pin(self.observe(node, &Look::closely(), now)).await;
         let row = if node.is_instance() { self.instance_row(node, now).await.known().cloned() } else { None };
         let hardware = Box::pin(self.hardware(node, row.as_ref())).await;
         let health = Health::of(&seen, now);

@@ -249,9 +249,8 @@ fn what_is_held_and_not_shown_is_looked_at_again_soon() {
     let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
     let held = drained().wait(20).look(draining_node(0)).wait(15).look(back).answered(&Performed::Refused);
     let rests = held.wait(3_600).look(back).wait(1_800);
-    let ill = |seen: Seen| draining_node(0)(seen);
-    let without_ecs = |seen: Seen| ill(seen).with(|seen| seen.ecs = Fact::Unknown(Blind::Unavailable));
-    let blind_to_ec2 = |seen: Seen| ill(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Unavailable));
+    let without_ecs = |seen: Seen| draining_node(0)(seen).with(|seen| seen.ecs = Fact::Unknown(Blind::Unavailable));
+    let blind_to_ec2 = |seen: Seen| draining_node(0)(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Unavailable));
     let next = |case: &Case, tell: &dyn Fn(Seen) -> Seen| secs_between(case.now, case.plan(tell).next.wake_at.unwrap());
     assert_eq!((next(&rests, &without_ecs), next(&rests, &blind_to_ec2)), (300, 1_800), "only its drain is held");
     let stopped = rests.with(|incident| incident.holds = Holds { stopped: true, ..Holds::default() });

@@ -90,8 +90,7 @@ impl Inspector {
             if ailment.is_harmless() || ailment.profile().cures.is_empty() || since >= calm_since {
                 continue;
             }
-            let look = Look { close: true, ..Look::default() };
-            let seen = account.world.observe(node, &look, now);
+            let seen = account.world.observe(node, &Look::closely(), now);
             let last = account.ledger.incidents().filter(|incident| incident.node == node).last();
             let ill = Ill { ailment, since, prepared: truth.prepared, seen: &seen, calm_since, now };
             if self.excuse(account, last.map(AsRef::as_ref), &ill).is_none() {
