@@ -69,7 +69,7 @@ def change():
 
 def borne():
     """Rows of docs/MUTANTS.md: (file, the mutant's name without its line)."""
-    rows = re.findall(r"^\| `([^`]+?\.rs): ([^|]+)` \|", LIST.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+?\.rs): ((?:\\\||[^|])+)` \|", LIST.read_text(encoding="utf-8"), re.MULTILINE)
     return [(file, name.replace("\\", "")) for file, name in rows]
 
 

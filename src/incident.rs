@@ -21,6 +21,8 @@ mod phase;
 mod proof;
 pub mod record;
 mod remedy;
+#[cfg(test)]
+mod tests;
 
 pub use history::{Entry, Event, Milestone, OperatorWord, Said};
 pub use id::IncidentId;

@@ -451,6 +451,45 @@ mod tests {
     }
 
     #[test]
+    fn each_remedy_has_results_of_its_own_in_each_scope() {
+        let (blue, green) = (Scope::Group("blue".into()), Scope::Group("green".into()));
+        let result =
+            |number, remedy, scope: &Scope, helped| Tried { remedy, scope: scope.clone(), ..tried(number, helped) };
+        let mut breaker = Breaker::default();
+        for number in 0..10 {
+            for (remedy, scope) in [(Remedy::StopStart, &blue), (Remedy::Reboot, &green), (Remedy::StopStart, &green)] {
+                breaker.tried(&result(number, remedy, scope, true), at(0), &LIMITS);
+            }
+        }
+        assert_eq!(breaker.results.len(), 30, "ten of each are kept");
+        for number in 20..25 {
+            breaker.tried(&tried(number, false), at(0), &LIMITS);
+        }
+        assert_eq!(breaker.trips.len(), 1, "a fifth failure opens nothing twice");
+        for (remedy, scope) in [(Remedy::StopStart, &blue), (Remedy::Reboot, &green)] {
+            for number in 30..40 {
+                breaker.tried(&result(number, remedy, scope, false), at(0), &LIMITS);
+            }
+        }
+        assert_eq!(breaker.trips.len(), 3, "it may be open for another remedy here, and for this one elsewhere, too");
+        breaker.take(Remedy::Reboot, &blue, incident(50), at(600));
+        breaker.tried(&tried(50, true), at(700), &LIMITS);
+        assert_eq!(breaker.trips.len(), 2);
+        assert_eq!(breaker.results.len(), 31, "what the others' trips rest on stays");
+    }
+
+    #[test]
+    fn who_comes_after_a_canary_that_never_ended_is_the_canary() {
+        let mut breaker = stormy(3);
+        breaker.take(Remedy::Reboot, &Scope::Account, incident(1), at(610));
+        breaker.take(Remedy::StopStart, &Scope::Account, incident(1), at(700));
+        assert_eq!(breaker.trips[0].canary, Some((incident(1), at(610))), "its next remedy gives it no more time");
+        breaker.take(Remedy::Reboot, &Scope::Account, incident(2), at(610 + CANARY_SECS));
+        breaker.tried(&tried(2, true), at(700 + CANARY_SECS), &LIMITS);
+        assert!(breaker.trips.is_empty());
+    }
+
+    #[test]
     fn it_closes_when_nobody_needs_it() {
         let mut breaker = stormy(3);
         breaker.tidy(at(610 + QUIET_SECS - 1), &LIMITS);

@@ -88,6 +88,26 @@ pub fn least_mode(remedy: Remedy) -> Mode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Fact;
+    use crate::observe::samples::{noon, seen};
+
+    #[test]
+    fn a_group_without_its_tag_is_not_changed() {
+        let policy = Policy::in_mode(Mode::Replace);
+        let member = |managed| allowed(&seen(noon()).in_group().with_asg(|asg| asg.tags.managed = managed), &policy);
+        assert_eq!((member(true), member(false)), (Mode::Replace, Mode::Cycle));
+    }
+
+    #[test]
+    fn a_managed_node_s_tags_lower_the_mode() {
+        let policy = Policy::in_mode(Mode::Replace);
+        let tagged = seen(noon()).hybrid().with_ssm(|ssm| {
+            ssm.tags = Fact::Known(Tags { managed: true, mode: Some(Mode::Restart), mute_until: None });
+        });
+        let lowered = Reach { mode: Mode::Restart, lowered_by: Some(Resource::Instance) };
+        assert_eq!(reach(&tagged, &policy), lowered);
+        assert_eq!(reach(&seen(noon()).hybrid(), &policy).mode, Mode::Replace);
+    }
 
     #[test]
     fn each_mode_includes_the_one_before() {

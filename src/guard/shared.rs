@@ -58,11 +58,7 @@ pub fn check(incident: &Incident, seen: &Observation, peers: &[Peer], policy: &P
     let rule = &policy.shared_cause;
     // The cheap way out for almost every look: whatever they share, too few fell into one window with it.
     let needed = usize::try_from(rule.nodes).unwrap_or(usize::MAX);
-    let near = |peer: &&Peer| {
-        secs_between(peer.first_seen, incident.first_seen).saturating_abs() < rule.window_secs
-            && is_real(peer, incident)
-    };
-    if peers.iter().filter(near).count().saturating_add(1) < needed {
+    if peers.iter().filter(|peer| is_near(peer, incident, rule)).count().saturating_add(1) < needed {
         return Ok(());
     }
     let found = factors.shared.iter().filter_map(|share| fails_together(incident, share, factors.fleet, peers, rule));
@@ -70,6 +66,11 @@ pub fn check(incident: &Incident, seen: &Observation, peers: &[Peer], policy: &P
         Some((_, refusal)) => Err(refusal),
         None => Ok(()),
     }
+}
+
+/// Whether one window may hold both, and the peer counts.
+fn is_near(peer: &Peer, incident: &Incident, rule: &SharedCausePolicy) -> bool {
+    secs_between(peer.first_seen, incident.first_seen).saturating_abs() < rule.window_secs && is_real(peer, incident)
 }
 
 /// Whether a peer is another incident, and one that counts.
@@ -190,8 +191,8 @@ mod tests {
 
     #[test]
     fn only_what_falls_into_one_window_with_it_counts() {
-        let spread = [peer(1, -599, &[subnet("a")]), peer(2, 2, &[subnet("a")])];
-        assert_eq!(told(&spread, &[share(subnet("a"), 3)], 60), None, "601 s from the first to the last");
+        let spread = [peer(1, -599, &[subnet("a")]), peer(2, 1, &[subnet("a")])];
+        assert_eq!(told(&spread, &[share(subnet("a"), 3)], 60), None, "600 s from the first to the last");
         let close = [peer(1, -598, &[subnet("a")]), peer(2, 1, &[subnet("a")])];
         assert!(told(&close, &[share(subnet("a"), 3)], 60).is_some());
     }

@@ -214,3 +214,17 @@ impl fmt::Display for Sight {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_sessions_are_named_and_the_others_counted() {
+        let told = |ids: &[&str]| Named(&ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<_>>()).to_string();
+        assert_eq!(told(&[]), "");
+        assert_eq!(told(&["a"]), " (a)");
+        assert_eq!(told(&["a", "b", "c"]), " (a, b, c)");
+        assert_eq!(told(&["a", "b", "c", "d", "e"]), " (a, b, c and 2 more)");
+    }
+}

@@ -126,8 +126,8 @@ impl Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::Fact;
     use crate::observe::samples::{noon, seen};
+    use crate::observe::{Fact, Successor};
     use crate::time::after;
 
     /// What proves a remedy that was sent at noon, where the host answers a question of `sent` seconds later.
@@ -164,5 +164,31 @@ mod tests {
             Some(Proof::DiskFree { asked_at: after(noon(), 1) })
         );
         assert_eq!(proof(Remedy::FreeDisk, None, (0, -900, None)), None);
+    }
+
+    #[test]
+    fn a_ping_of_the_moment_of_the_restart_proves_nothing() {
+        let pinged = |secs| {
+            let seen = seen(after(noon(), 300)).with_ssm(|ssm| ssm.last_ping = after(noon(), secs));
+            Proof::seen(Remedy::RestartSsmAgent, &seen, (noon(), noon()), None)
+        };
+        assert_eq!(pinged(0), None);
+        assert!(matches!(pinged(1), Some(Proof::SsmPinged { at, .. }) if at == after(noon(), 1)));
+    }
+
+    #[test]
+    fn a_successor_is_registered_once_it_is_and_its_services_have_their_tasks() {
+        let registered = |registered, at_desired| {
+            let next = Successor { registered, at_desired };
+            let seen = seen(noon()).in_group().with(|seen| seen.successor = Fact::Known(next));
+            match Proof::seen(Remedy::Replace, &seen, (noon(), noon()), None) {
+                Some(Proof::GroupWhole { registered, .. }) => registered,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            [(true, true), (true, false), (false, true)].map(|(known, ready)| registered(known, ready)),
+            [true, false, false]
+        );
     }
 }

@@ -57,3 +57,17 @@ impl Course {
         self.remedies.last().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_row_with_its_cheapest_and_its_strongest_remedy() {
+        let all = Course::all();
+        assert_eq!(all.iter().map(|row| row.cause).collect::<Vec<_>>(), Cause::ALL);
+        let ends = |cause| all.iter().find(|row| row.cause == cause).map(|row| (row.first(), row.highest()));
+        assert_eq!(ends(Cause::EcsAgentHung), Some((Some(Remedy::RestartEcsAgent), Some(Remedy::Replace))));
+        assert_eq!(ends(Cause::IdentityNoInstanceProfile), Some((None, None)), "a person is told");
+    }
+}

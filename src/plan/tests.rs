@@ -169,6 +169,14 @@ impl Case {
     }
 }
 
+/// The look that an incident asks for.
+fn asked(case: &Case) -> Look {
+    match wants(&case.incident, &case.policy, case.now) {
+        Wants::Look(look) => look,
+        Wants::Wait(until) => panic!("it waits until {until:?}"),
+    }
+}
+
 fn effect(plan: &Plan) -> Option<Effect> {
     plan.perform.as_ref().map(|perform| perform.effect)
 }

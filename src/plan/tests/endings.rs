@@ -25,6 +25,28 @@ fn a_reboot_that_was_sent_stays_on_record_when_the_node_goes_away() {
 }
 
 #[test]
+fn what_our_own_replacement_terminated_is_not_somebody_elses_end() {
+    let rests_after = |remedy| {
+        let tried = remedy_tried(remedy, after(noon(), 400), AttemptResult::Failed);
+        let case = rests().with(|incident| incident.attempts.push(tried)).wait(1_800);
+        case.look(|seen| dead(seen).state(InstanceState::Terminated)).incident.phase.name()
+    };
+    assert_eq!(rests_after(Remedy::Replace), "resting", "what should have come in its place is for a person to see");
+    assert_eq!(rests_after(Remedy::Reboot), "closed");
+}
+
+#[test]
+fn an_instance_that_our_own_start_still_shows_as_stopped_is_not_gone() {
+    let (since, deadline) = (noon(), after(noon(), 900));
+    let verifying = |remedy| {
+        let phase = Phase::Verifying { remedy, since, deadline, proven_since: None, sending: None };
+        silent().patient().phase(phase).look(|seen| dead(seen).state(InstanceState::Stopped)).outcome()
+    };
+    assert_eq!(verifying(Remedy::StopStart), None);
+    assert_eq!(verifying(Remedy::Reboot), Some(Outcome::Gone));
+}
+
+#[test]
 fn a_node_that_cannot_be_seen_is_not_gone() {
     let blind = silent().patient().look(|seen| dead(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Empty)));
     assert_eq!((blind.outcome(), blind.incident.phase.name()), (None, "parked"));

@@ -1,8 +1,8 @@
 //! Drain and Standby: taken before a remedy, given back on every ending.
 
 use super::*;
-use crate::incident::Holds;
-use crate::observe::{Blind, EcsStatus, Lifecycle};
+use crate::incident::{Holds, Then};
+use crate::observe::{Blind, EcsStatus, InstanceState, Lifecycle, Spare};
 use crate::policy::LeftRule;
 
 /// What else is seen of a node.
@@ -65,6 +65,8 @@ fn tasks_that_cannot_be_seen_at_the_end_of_a_drain_are_given_back_where_the_poli
     let blind = |seen: Seen| cluster_node(seen).with(|seen| seen.ecs = Fact::Unknown(Blind::Throttled));
     let gives_back = || drained().policy(|policy| policy.workload.left = LeftRule::GiveBack).wait(118);
     assert_eq!(gives_back().look(blind).effect(), Some(Effect::Activate));
+    let empty = |seen: Seen| draining_node(0)(seen).with_ecs(|ecs| ecs.connected = true);
+    assert_eq!(gives_back().look(empty).incident.phase.name(), "examining", "nothing is left");
     // Of an agent that is seen to be away, no wait would help.
     assert_eq!(gives_back().look(draining_node(4)).incident.phase.name(), "examining");
 }
@@ -79,6 +81,53 @@ fn a_node_that_recovers_while_it_is_drained_is_given_back_untouched() {
     assert!(active.freed());
     assert_eq!((active.outcome(), active.incident.holds), (Some(Outcome::SelfHealed), Holds::default()));
     assert_eq!(active.incident.performed().count(), 0);
+}
+
+#[test]
+fn what_ends_while_its_drain_is_given_back_is_gone_once_it_is_terminated() {
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let giving_back = drained().wait(20).look(draining_node(0)).wait(15).look(back).done().wait(15);
+    let ended = |state| giving_back.clone().look(|seen| back(seen).state(state)).incident.ending().cloned();
+    assert_eq!(ended(InstanceState::Terminated), Some(Ending::Gone));
+    // Somebody may start it again: it is still given back, and its end is the one that it had.
+    let stopped = giving_back.clone().look(|seen| back(seen).state(InstanceState::Stopped));
+    let Phase::Draining { then: Then::End(ending), .. } = &stopped.incident.phase else { panic!("{stopped:?}") };
+    assert_ne!(ending, &Ending::Gone);
+}
+
+#[test]
+fn what_nothing_follows_from_is_not_read_again_while_a_node_is_held() {
+    let spared = |case: &Case| asked(case).spare;
+    assert_eq!(spared(&drained()), Spare::BUT_ECS);
+    let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
+    let giving_back = drained().wait(20).look(draining_node(0)).wait(15).look(back).done();
+    assert_eq!(spared(&giving_back), Spare { ec2: false, ssm: true, ecs: false, asg: true });
+    let mut case = entering();
+    assert_eq!(spared(&case), Spare { ec2: true, ssm: true, ecs: true, asg: false });
+    let Phase::Standby { intent, .. } = &mut case.incident.phase else { panic!("{case:?}") };
+    intent.effect = Effect::ExitStandby;
+    assert_eq!(spared(&case), Spare { ec2: false, ssm: true, ecs: true, asg: false }, "the group may have replaced it");
+}
+
+#[test]
+fn a_person_is_asked_to_give_back_until_nothing_is_held_any_more() {
+    let rests = |holds: Holds, tell: Tell| {
+        let (why, since) = (Ending::NotGivenBack, noon());
+        let case = silent().patient().phase(Phase::Resting { why, since, remind_at: after(noon(), 90_000) });
+        case.with(|incident| incident.holds = holds).look(tell)
+    };
+    let asked = |holds, tell| match rests(holds, tell).incident.phase {
+        Phase::Resting { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    let (drained, aside) = (Holds { draining: true, ..Holds::default() }, Holds { standby: true, ..Holds::default() });
+    let off: Tell = |seen| dead(seen).in_cluster().in_group().state(InstanceState::Pending);
+    assert_eq!(asked(Holds { stopped: true, ..drained }, off), Ending::NotGivenBack, "it is still stopped");
+    let standby: Tell = |seen| dead(seen).in_cluster().in_group().with_asg(|asg| asg.lifecycle = Lifecycle::Standby);
+    assert_eq!(asked(Holds { standby: true, ..drained }, standby), Ending::NotGivenBack, "it is still in Standby");
+    let draining: Tell = |seen| draining_node(2)(seen).in_group().state(InstanceState::Pending);
+    assert_eq!(asked(Holds { draining: true, ..aside }, draining), Ending::NotGivenBack, "it is still drained");
+    assert_eq!(asked(drained, off), Ending::LadderExhausted, "nothing is held: the node is what needs a person");
 }
 
 #[test]

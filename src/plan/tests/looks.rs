@@ -32,14 +32,10 @@ fn what_a_host_said_holds_for_ninety_seconds() {
     let effect_at = |age| effect(&probed(age).plan(|seen| probe(age, hung())(seen.ecs_lost())));
     assert_eq!(effect_at(90), Some(Effect::RestartEcsAgent));
     assert_eq!(effect_at(91), Some(Effect::Probe), "it is asked again");
-}
-
-/// The look that an incident asks for.
-fn asked(case: &Case) -> Look {
-    match wants(&case.incident, &case.policy, case.now) {
-        Wants::Look(look) => look,
-        Wants::Wait(until) => panic!("it waits until {until:?}"),
-    }
+    // A question changes nothing, so what became of the last repair may still be asked; a new repair is another one.
+    let repaired = |age| probed(age).with(|incident| incident.repair = Some(command_id()));
+    let repair_at = |age| repaired(age).plan(|seen| probe(age, hung())(seen.ecs_lost())).next.repair.is_some();
+    assert_eq!((repair_at(90), repair_at(91)), (false, true));
 }
 
 #[test]
@@ -56,6 +52,13 @@ fn what_a_host_said_before_a_remedy_is_not_asked_for_after_it() {
         asked(&rebooted.clone().with(|incident| incident.probe = Some(probe))).probe
     };
     assert_eq!((sent(0), sent(1)), (None, Some(command_id())));
+}
+
+#[test]
+fn a_look_is_about_ecs_alone_while_the_hold_down_lasts_and_nothing_else_was_told() {
+    assert!(asked(&disconnected()).only_ecs);
+    assert!(!asked(&disconnected().patient()).only_ecs);
+    assert!(!asked(&silent()).only_ecs);
 }
 
 #[test]
@@ -395,5 +398,7 @@ fn aws_is_asked_whether_it_would_start_again_only_where_the_mode_may_stop() {
     assert_eq!(Mode::ALL.map(look), [false, false, false, true, true]);
     let case = silent().patient();
     let seen = Arc::new(seen(noon()).hardware_failing().0);
-    assert!(!deeper(&case.incident, &seen, &case.policy, Depth::Remedy, noon()).rehearse);
+    let deeper = deeper(&case.incident, &seen, &case.policy, Depth::Remedy, noon());
+    assert!(!deeper.rehearse);
+    assert_eq!(deeper.seen, Some(seen), "it goes on from what was seen");
 }

@@ -19,6 +19,7 @@ fn what_the_host_refuses_ends_the_attempt_and_is_told() {
         assert!(lines.contains(&&Event::HostRefused { remedy: Remedy::RestartEcsAgent, why }), "{lines:?}");
         assert_eq!(case.incident.attempts.last().map(|attempt| attempt.result), Some(AttemptResult::Failed));
         assert_eq!(case.incident.holds, Holds::default(), "its permits are free again");
+        assert_eq!(case.last.unwrap().tried, [], "the breaker counts what is disruptive");
     }
 }
 

@@ -156,6 +156,17 @@ fn a_start_is_tried_until_it_works_and_loudly_given_up() {
 }
 
 #[test]
+fn a_start_that_was_never_sent_is_due_at_once_and_one_before_it_counts_for_nothing() {
+    let stopped = |seen: Seen| dead(seen).state(InstanceState::Stopped);
+    let starting = treated(Effect::Start).with(|incident| incident.holds.stopped = true);
+    let missed = starting.answered(&Performed::TooLate).wait(20).look(stopped);
+    assert_eq!(missed.effect(), Some(Effect::Start));
+    let refused = missed.answered(&Performed::Refused);
+    assert_eq!(refused.clone().wait(40).look(stopped).effect(), None, "that one was sent");
+    assert_eq!(refused.wait(61).look(stopped).effect(), Some(Effect::Start));
+}
+
+#[test]
 fn what_does_not_start_is_tried_at_every_look_of_a_day_and_then_once_a_day() {
     let stopped = |seen: Seen| dead(seen).state(InstanceState::Stopped);
     let mut case = treated(Effect::Start).with(|incident| incident.holds.stopped = true);
