@@ -279,7 +279,7 @@ pub fn decide(incident: &Incident, seen: &Observation, rails: &Rails, policy: &P
     match draft.next.phase.clone() {
         Phase::Watching { until } => examine::watch(draft, seen, rails, until),
         Phase::Examining { since, deadline, .. } => examine::examine(draft, seen, rails, since, deadline),
-        Phase::Parked { refusal, since, .. } => examine::unpark(draft, seen, rails, &refusal, since),
+        Phase::Parked { since, .. } => examine::unpark(draft, seen, rails, since),
         Phase::Draining { intent, deadline, then } => cycle::draining(draft, seen, intent, deadline, then),
         Phase::Standby { intent, deadline, then } => cycle::standby(draft, seen, intent, deadline, then),
         Phase::Treating { intent, remedy, deadline } => cycle::treating(draft, seen, intent, remedy, deadline),

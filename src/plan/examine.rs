@@ -53,24 +53,11 @@ pub(super) fn watch(mut draft: Draft<'_>, seen: &Observation, rails: &Rails, unt
 }
 
 /// The time of a rail has come: look whether it is out of the way.
-pub(super) fn unpark(
-    mut draft: Draft<'_>,
-    seen: &Observation,
-    rails: &Rails,
-    refusal: &Refusal,
-    since: Timestamp,
-) -> Plan {
+pub(super) fn unpark(mut draft: Draft<'_>, seen: &Observation, rails: &Rails, since: Timestamp) -> Plan {
     let now = draft.now;
     draft.parked_until_now(since);
-    draft.touch();
     // A rail that has not moved is asked again without a line in the history; `park` sees to that.
-    if let Refusal::Muted { until } = refusal
-        && *until > now
-        && ownership::check_mute(seen, rails.muted_until, now).is_err()
-        && !draft.health(seen).is_well()
-    {
-        return draft.park(refusal.clone());
-    }
+    draft.touch();
     examine(draft, seen, rails, now, after(now, EXAMINE_SECS))
 }
 

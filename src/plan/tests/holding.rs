@@ -131,6 +131,35 @@ fn a_person_is_asked_to_give_back_until_nothing_is_held_any_more() {
 }
 
 #[test]
+fn a_drain_that_is_left_over_is_undone_unless_the_node_was_replaced_or_cannot_be_seen() {
+    let undone = |tried: Remedy, tell: &dyn Fn(Seen) -> Seen| {
+        let phase = Phase::Resting { why: Ending::NotGivenBack, since: noon(), remind_at: after(noon(), 90_000) };
+        let attempt = remedy_tried(tried, noon(), AttemptResult::Failed);
+        let case = silent().patient().phase(phase).with(|incident| {
+            incident.holds.draining = true;
+            incident.attempts.push(attempt);
+        });
+        case.look(tell).effect() == Some(Effect::Activate)
+    };
+    assert!(undone(Remedy::Reboot, &draining_node(2)));
+    assert!(!undone(Remedy::Replace, &draining_node(2)), "it is to be gone");
+    let unknown = |seen: Seen| draining_node(2)(seen).with(|seen| seen.ec2 = Fact::Unknown(Blind::Throttled));
+    assert!(!undone(Remedy::Reboot, &unknown));
+    // What EC2 does not know: a managed node has no state there, an instance is gone.
+    let managed = |id: &str| {
+        let tell = |seen: Seen| draining_node(2)(seen).with(|seen| seen.ec2 = Fact::Absent);
+        let phase = Phase::Resting { why: Ending::NotGivenBack, since: noon(), remind_at: after(noon(), 90_000) };
+        let case = silent().patient().phase(phase).with(|incident| {
+            incident.node = id.parse().unwrap();
+            incident.holds.draining = true;
+        });
+        case.look(tell).effect() == Some(Effect::Activate)
+    };
+    assert!(managed("mi-0a1b2c3d4e5f60718"));
+    assert!(!managed("i-0a1b2c3d4e5f60718"));
+}
+
+#[test]
 fn a_drain_is_taken_back_until_it_works_and_loudly_given_up() {
     let back = |seen: Seen| seen.in_cluster().with_ecs(|ecs| ecs.status = EcsStatus::Draining).host_says(&[]);
     let mut case = drained().wait(20).look(draining_node(0)).wait(15).look(back);

@@ -1,11 +1,11 @@
 //! What one look leads to: when a probe is sent, how long its answer holds, what is certain, and what is told of it.
 
 use super::*;
-use crate::diagnose::Channel;
+use crate::diagnose::{Channel, Finding, Severity, diagnose};
 use crate::guard::Sight;
 use crate::incident::Approval;
 use crate::observe::samples::finding;
-use crate::observe::{Blind, Busy, Check, Depth, Fact, InvocationStatus, Probe, ProbeAnswer};
+use crate::observe::{Blind, Busy, Check, Depth, Fact, Health, InvocationStatus, Probe, ProbeAnswer};
 
 fn probe(age: i64, answer: ProbeAnswer) -> impl Fn(Seen) -> Seen {
     move |seen| {
@@ -348,6 +348,60 @@ fn a_node_that_is_well_again_is_looked_at_more_closely_only_where_refused_sessio
     let refused = told(SignalKind::SessionRefused).patient();
     let closer = plan_at(&refused, Depth::Cause, well);
     assert_eq!((closer.deeper, closer.next.ending()), (Some(Depth::Remedy), None), "whose sessions?");
+}
+
+#[test]
+fn a_node_that_is_well_by_an_old_ping_is_looked_at_until_its_connection_is_known() {
+    let by_ping: fn(Seen) -> Seen =
+        |seen| seen.in_cluster().with_ssm(|ssm| ssm.connection = Fact::Unknown(Blind::NotRead)).host_says(&[]);
+    let by_blindness: fn(Seen) -> Seen =
+        |seen| seen.in_cluster().with_ssm(|ssm| ssm.connection = Fact::Unknown(Blind::Throttled)).host_says(&[]);
+    let known: fn(Seen) -> Seen = |seen| seen.in_cluster().host_says(&[]);
+    let next = |depth, tell| {
+        let plan = plan_at(&disconnected().patient(), depth, tell);
+        (plan.deeper, plan.next.ending().is_some())
+    };
+    assert_eq!(next(Depth::Agents, by_ping), (Some(Depth::Cause), false));
+    assert_eq!(next(Depth::Cause, by_ping), (None, true), "it was asked for");
+    assert_eq!(next(Depth::Remedy, by_ping), (None, true));
+    assert_eq!(next(Depth::Agents, by_blindness), (None, true), "another look would be as blind");
+    assert_eq!(next(Depth::Agents, known), (None, true));
+    let refused = told(SignalKind::SessionRefused).patient();
+    let seen_all = plan_at(&refused, Depth::Remedy, known);
+    assert_eq!((seen_all.deeper, seen_all.next.ending()), (None, Some(&Ending::SelfHealed)), "whose sessions is known");
+}
+
+#[test]
+fn aws_itself_names_only_a_cause_of_role_or_network_that_it_shows_now() {
+    let (ill, well) = (Health::of(&seen(noon()).ecs_lost(), noon()), Health::of(&seen(noon()), noon()));
+    let told = |cause, channel, severity, health| {
+        let found = Finding { severity, ..finding(cause, channel) };
+        let mut diagnosis = diagnose(&seen(noon()).ecs_lost(), ill, noon());
+        (diagnosis.cause, diagnosis.findings) = (cause, Arc::from([found]));
+        examine::told_by_aws(&diagnosis, health)
+    };
+    let (role, network) = (Cause::IdentityNoInstanceProfile, Cause::NetworkUnreachable);
+    assert!(told(role, Channel::Identity, Severity::Cause, ill));
+    assert!(told(network, Channel::Network, Severity::Cause, ill));
+    assert!(!told(role, Channel::Identity, Severity::Cause, well), "nothing is wrong");
+    assert!(!told(role, Channel::Console, Severity::Cause, ill), "a console may tell of yesterday");
+    assert!(!told(role, Channel::Identity, Severity::Symptom, ill));
+    assert!(!told(Cause::HostKernelHang, Channel::Identity, Severity::Cause, ill));
+}
+
+#[test]
+fn a_sick_host_with_agents_that_answer_is_certain_only_by_its_own_word() {
+    let sick = |found: Finding| {
+        let tell = |seen: Seen| seen.in_cluster().hardware_failing().with(|seen| seen.probe = Fact::Absent);
+        let probed = |seen: Seen| {
+            let answer = ProbeAnswer::Answered { booted_at: noon(), boot: None, findings: Arc::from([found.clone()]) };
+            let sent_at = after(seen.at, -10);
+            tell(seen).with(|seen| seen.probe = Fact::Known(Probe { sent_at, answer }))
+        };
+        effect(&silent().patient().plan(probed)).is_some()
+    };
+    assert!(sick(finding(Cause::HostKernelHang, Channel::Probe)));
+    assert!(!sick(Finding { severity: Severity::Symptom, ..finding(Cause::HostKernelHang, Channel::Probe) }));
 }
 
 #[test]

@@ -158,7 +158,9 @@ fn a_look_is_never_planned_for_less_than_fifteen_seconds_ahead() {
 
 #[test]
 fn an_incident_that_takes_too_long_asks_for_a_person() {
-    let case = disconnected().patient().after_secs(5 * 3_600 + 1).examining();
+    let case = disconnected().patient().after_secs(5 * 3_600).examining();
+    assert_eq!(case.clone().look(ecs_lost).effect(), Some(Effect::RestartEcsAgent), "its last second");
+    let case = case.wait(1).examining();
     assert_eq!(case.clone().look(ecs_lost).incident.ending(), Some(&Ending::TooLong));
     let waited = case.with(|incident| incident.parked_secs = 60).look(ecs_lost);
     assert_eq!(waited.effect(), Some(Effect::RestartEcsAgent), "time spent parked does not count");
