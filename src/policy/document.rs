@@ -321,6 +321,77 @@ mod tests {
         );
     }
 
+    /// A value that a setting may have, not its default one if there is another.
+    fn allowed(setting: &Setting) -> String {
+        match setting.kind {
+            Kind::Flag => "true".to_owned(),
+            Kind::Number { high, .. } => high.to_string(),
+            Kind::Word(words) => words.last().copied().unwrap().to_owned(),
+            Kind::Document => "freeze".to_owned(),
+        }
+    }
+
+    /// All these settings, each in its section, every line led by `indent`.
+    fn written<'a>(settings: impl Iterator<Item = &'a Setting> + Clone, indent: &str) -> String {
+        let mut text = String::new();
+        for section in [None, Some(Section::Budgets), Some(Section::Workload), Some(Section::Storms)] {
+            let mut inside = settings.clone().filter(|setting| setting.section == section).peekable();
+            if let Some(section) = section.filter(|_| inside.peek().is_some()) {
+                let _ = writeln!(text, "{indent}{}:", section.as_str());
+            }
+            for setting in inside {
+                let deeper = if section.is_some() { "  " } else { "" };
+                let _ = writeln!(text, "{indent}{deeper}{}: {}", setting.name, allowed(setting));
+            }
+        }
+        text
+    }
+
+    fn told<'a>(given: &'a [Given]) -> BTreeMap<&'static str, &'a Value> {
+        given.iter().map(|given| (SETTINGS[given.index].name, &given.value)).collect()
+    }
+
+    #[test]
+    fn every_setting_is_read_where_it_stands() {
+        let in_blocks = || SETTINGS.iter().filter(|setting| setting.in_blocks);
+        let text = format!("{}clusters:\n  - match: x\n{}", written(SETTINGS.iter(), ""), written(in_blocks(), "    "));
+        let document = read(text.as_bytes()).unwrap();
+        let block = told(&document.clusters[0].settings);
+        let top = told(&document.top);
+        assert_eq!(top.len(), SETTINGS.len());
+        assert_eq!(block.keys().copied().collect::<Vec<_>>(), {
+            let mut names: Vec<_> = in_blocks().map(|setting| setting.name).collect();
+            names.sort_unstable();
+            names
+        });
+        for setting in SETTINGS {
+            assert_eq!(top[setting.name].to_string(), allowed(setting), "{}", setting.name);
+            assert_eq!(super::setting(setting.name).map(|known| known.name), Some(setting.name));
+        }
+        assert_eq!(top["calendar"], &Value::Document("freeze".parse().unwrap()));
+        assert!(super::setting("calender").is_none());
+        let none = read(b"calendar: none\n").unwrap();
+        assert_eq!(told(&none.top)["calendar"], &Value::Word("none"));
+    }
+
+    #[test]
+    fn a_document_without_its_mode_keeps_the_rest() {
+        let document = read(b"mode: off\nquiet-secs: 600\n").unwrap().without_mode();
+        assert_eq!(told(&document.top).keys().copied().collect::<Vec<_>>(), ["quiet-secs"]);
+    }
+
+    #[test]
+    fn two_hundred_blocks_are_read_and_one_more_is_too_many() {
+        let blocks = |count| {
+            (0..count).fold("groups:\n".to_owned(), |mut text, n| {
+                let _ = writeln!(text, "  - match: g{n}");
+                text
+            })
+        };
+        assert_eq!(read(blocks(BLOCKS_MAX).as_bytes()).unwrap().groups.len(), BLOCKS_MAX);
+        assert_eq!(found(&blocks(BLOCKS_MAX + 1)), ["2:3: groups has 201 blocks; allowed: 200"]);
+    }
+
     #[test]
     fn what_is_allowed_at_the_top_and_in_a_block_is_offered_there() {
         let offered = |text: &str| -> Vec<String> {

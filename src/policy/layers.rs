@@ -201,6 +201,23 @@ mod tests {
                            cooldown-secs: 500\ngroups:\n  - match: prod-db-*\n    cooldown-secs: 600\n  - match: prod-*\n    mode: off\n";
 
     #[test]
+    fn what_the_stack_allows_just_so_far_is_the_document_s_own_word() {
+        let document = document("mode: cycle\n");
+        let mode = |stack| decided(&resolve(&document, &Policy::in_mode(stack), (None, None), &[]), "mode").1;
+        assert_eq!(mode(Mode::Cycle), "document, line 1");
+        assert_ne!(mode(Mode::Restart), "document, line 1", "the stack lowers it");
+    }
+
+    #[test]
+    fn a_tag_decides_the_mode_and_nothing_else() {
+        let stack = Policy { quiet_secs: 600, ..Policy::in_mode(Mode::Replace) };
+        let tagged = resolve(&document("sessions: warn\n"), &stack, (None, None), &[(Tagged::Node, Mode::Observe)]);
+        assert_eq!(decided(&tagged, "mode").0, "observe");
+        assert_eq!(decided(&tagged, "quiet-secs"), ("600".into(), "stack".into()));
+        assert_eq!(decided(&tagged, "sessions"), ("warn".into(), "document, line 1".into()));
+    }
+
+    #[test]
     fn each_layer_goes_over_the_one_before() {
         let stack = Policy { quiet_secs: 600, ..Policy::in_mode(Mode::Replace) };
         let document = document(LAYERED);

@@ -48,6 +48,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_keeps_the_last_eight_texts_each_of_them_once() {
+        let mut library = Library::default();
+        let text = |n: usize| Arc::<str>::from(format!("cooldown-secs: {}\n", 60 + n));
+        for n in 0..2 * KEPT_MAX {
+            for _ in 0..2 {
+                assert!(library.read(&text(n)).is_ok(), "an equal text at another address");
+            }
+            assert_eq!(library.read.len(), KEPT_MAX.min(n + 1));
+        }
+        let kept: Vec<&str> = library.read.iter().map(|(text, _)| &**text).collect();
+        let last = (KEPT_MAX..2 * KEPT_MAX).map(text).collect::<Vec<_>>();
+        assert_eq!(kept, last.iter().map(|text| &**text).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_library_says_what_the_reader_says_also_after_it_forgot() {
         let texts = ["mode: off\n", "mode: cyclee\n", "{}\n", "mode: {\n", "cooldown-secs: 90\n"].map(Arc::<str>::from);
         let more = (1..2 * KEPT_MAX).map(|n| format!("cooldown-secs: {}\n", 60 + n).into());

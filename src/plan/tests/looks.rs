@@ -69,6 +69,11 @@ fn a_fix_looks_as_closely_as_the_look_before_a_remedy() {
         assert!(look.close && look.stopping && !look.only_ecs && !look.ssm_first, "{look:?}");
         assert_eq!(look.depth, Depth::Remedy);
     }
+    let probed = probed(10);
+    assert!(
+        asked(&probed).ssm_first && !fix_look(Some(&probed.incident), probed.now).ssm_first,
+        "a probe is on its way"
+    );
     assert_eq!(
         fix_look(Some(&watched.incident), watched.now).container_instance,
         watched.incident.place.container_instance

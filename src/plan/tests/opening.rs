@@ -3,7 +3,7 @@
 use super::*;
 use crate::event::GoneKind;
 use crate::observe::samples::{command_id, ecs_impaired, swept_ssm};
-use crate::observe::{Blind, InstanceState, InvocationStatus};
+use crate::observe::{Blind, InstanceState, InvocationStatus, Spare};
 
 fn context(mode: Mode) -> Context {
     Context { home: home(), policy: Policy::in_mode(mode) }
@@ -49,6 +49,27 @@ fn the_first_look_is_at_what_the_signal_is_about() {
     assert_eq!((of_ssm.only_ecs, of_ssm.command, of_ssm.container_instance), (false, Some(command_id()), None));
     let of_a_sweep = admitted(swept_ssm()).unwrap();
     assert!(of_a_sweep.told_by_sweep && !of_a_sweep.only_ecs, "its census saw the node a moment ago");
+}
+
+#[test]
+fn whether_a_node_is_gone_is_looked_for_everywhere_whatever_else_is_waited_for() {
+    let told =
+        |case: &Case, kind| match crate::plan::told(&signal(kind), &case.incident, &context(Mode::Cycle), case.now) {
+            crate::plan::Told::Look(look) => Some((look.spare, look.ssm_first)),
+            crate::plan::Told::Symptom(_) | crate::plan::Told::Nothing => None,
+        };
+    let gone = SignalKind::Gone { what: GoneKind::Stopped };
+    let proving = super::proofs::sent(Remedy::RestartEcsAgent);
+    let asked = |case: &Case| asked(case).spare;
+    assert_ne!(asked(&proving), Spare::default(), "its proof needs ECS alone");
+    assert_eq!(told(&proving, gone.clone()), Some((Spare::default(), false)));
+    let probed = disconnected().patient().with(|incident| {
+        incident.probe = Some(ProbeSent { at: after(noon(), 595), command: Some(command_id()) });
+    });
+    let probed = probed.after_secs(600);
+    assert!(super::asked(&probed).ssm_first, "a probe is on its way");
+    assert_eq!(told(&probed, gone), Some((Spare::default(), false)));
+    assert_eq!(told(&probed, SignalKind::EcsConnected), None, "the next look comes soon enough");
 }
 
 #[test]
@@ -118,6 +139,32 @@ fn an_unknown_or_stopped_node_is_ignored() {
     };
     assert_eq!(opened(swept_ssm(), nobody_knows), Err(IgnoreReason::UnknownNode));
     assert!(opened(swept_ssm(), |seen| seen.hybrid().ssm_doubtful()).is_ok());
+}
+
+#[test]
+fn a_node_that_ec2_did_not_show_is_watched_where_anybody_else_knows_it() {
+    let told = |[by_ssm, by_ecs, by_group]: [bool; 3]| {
+        opened(swept_ssm(), |seen| {
+            seen.ssm_silent().in_cluster().in_group().ecs_lost().with(|seen| {
+                let blind = Blind::Throttled;
+                seen.ec2 = Fact::Unknown(blind);
+                if !by_ssm {
+                    seen.ssm = Fact::Unknown(blind);
+                }
+                if !by_ecs {
+                    seen.ecs = Fact::Unknown(blind);
+                }
+                if !by_group {
+                    seen.asg = Fact::Unknown(blind);
+                }
+            })
+        })
+        .map(|plan| plan.next.phase.name())
+    };
+    for known in [[true, false, false], [false, true, false], [false, false, true]] {
+        assert_eq!(told(known), Ok("watching"), "{known:?}");
+    }
+    assert_eq!(told([false; 3]), Err(IgnoreReason::NotSeen), "it may be anybody's id");
 }
 
 #[test]

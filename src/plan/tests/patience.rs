@@ -89,6 +89,17 @@ fn an_agent_that_is_not_connected_is_asked_so_that_the_probe_is_lost_when_someth
 }
 
 #[test]
+fn a_probe_is_not_put_off_beyond_the_examination() {
+    // It would be due 505 s after noon.
+    let asked = |deadline: i64| {
+        let case = silent().after_secs(300).with(|incident| incident.probe = None);
+        let phase = Phase::Examining { since: case.now, deadline: after(noon(), deadline), sending: None };
+        effect(&case.phase(phase).plan(Seen::ssm_doubtful))
+    };
+    assert_eq!((asked(505), asked(506)), (Some(Effect::Probe), None));
+}
+
+#[test]
 fn a_node_that_was_looked_at_once_is_looked_at_again_first() {
     let case = disconnected().with(|incident| incident.looks = 0).after_secs(900).examining();
     let first = case.clone().look(ecs_lost);

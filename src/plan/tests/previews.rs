@@ -26,6 +26,31 @@ fn a_preview_shows_the_ladder_and_begins_nothing() {
 }
 
 #[test]
+fn a_preview_looks_as_closely_as_a_fix_and_at_the_calendar() {
+    let policy = Policy { calendar: Some("freeze".parse().unwrap()), ..Policy::in_mode(Mode::Cycle) };
+    let context = Context { home: home(), policy: policy.clone() };
+    let (case, now) = (silent(), noon());
+    for incident in [None, Some(&case.incident)] {
+        let expected = Look { calendar: policy.calendar.clone(), ..fix_look(incident, now) };
+        assert_eq!(preview_look(incident, &context, now), expected);
+    }
+}
+
+#[test]
+fn a_preview_says_whether_the_host_would_be_asked_first() {
+    let probes = |tell: fn(Seen) -> Seen| shown(&silent(), Mode::Cycle, None, tell).unwrap().probes_first;
+    assert!(probes(Seen::ssm_doubtful));
+    assert!(!probes(dead), "nobody would hear it");
+    assert!(!probes(|seen| seen.ssm_doubtful().profile_missing()), "AWS has told already");
+}
+
+#[test]
+fn each_turn_has_its_word() {
+    let words = [Next, Later, Skipped, Forbidden, Never].map(Turn::as_str);
+    assert_eq!(words, ["next", "later", "skipped", "forbidden", "never"]);
+}
+
+#[test]
 fn a_preview_names_the_rail_that_stands_in_the_way() {
     let preview = shown(&silent(), Mode::Cycle, None, |seen| dead(seen).sessions(2)).unwrap();
     assert_eq!(preview.next(), Some(Remedy::Reboot));

@@ -247,6 +247,64 @@ fn a_reboot_is_proven_by_a_boot_after_it() {
 }
 
 #[test]
+fn a_proof_that_was_begun_goes_on_while_the_host_is_waited_for_and_nothing_speaks_against_it() {
+    let case = sent(Remedy::Reboot);
+    let from = then(&case, 60);
+    let case = case.with(|incident| {
+        incident.probe = Some(ProbeSent { at: from, command: Some(command_id()) });
+        let Phase::Verifying { proven_since, .. } = &mut incident.phase else { panic!("{:?}", incident.phase) };
+        *proven_since = Some(from);
+    });
+    let proven = |tell: &dyn Fn(Seen) -> Seen| verdict(&case.plan(tell)).1;
+    let unread = |seen: Seen| seen.with(|seen| seen.ec2 = Fact::Unknown(Blind::NotRead));
+    let back = |seen: Seen| pinged(&case, 30)(seen);
+    assert_eq!(proven(&back), Some(from), "all the rest is there");
+    assert_eq!(proven(&|seen| unread(seen.ssm_doubtful())), Some(from), "nothing else was read");
+    assert_eq!(proven(&Seen::ssm_doubtful), None, "all was read, and it is not back");
+    let blind = |seen: Seen| seen.ssm_doubtful().with(|seen| seen.ec2 = Fact::Unknown(Blind::Throttled));
+    assert_eq!(proven(&blind), None);
+    let waited = case.clone().wait(200);
+    assert_eq!(verdict(&waited.plan(|seen| unread(seen.ssm_doubtful()))).1, None, "nobody is waited for any more");
+}
+
+#[test]
+fn a_host_that_answered_and_has_not_pinged_since_its_reboot_is_not_asked_again() {
+    let case = sent(Remedy::Reboot);
+    let answer = |ping: i64| {
+        let (ping, answer) = (pinged(&case, ping), answered(&case, 60, -900, &[]));
+        move |seen: Seen| answer(ping(seen))
+    };
+    assert!(asks_host(&case, answer(1)));
+    assert!(!asks_host(&case, answer(0)));
+}
+
+#[test]
+fn a_probe_of_the_moment_of_the_remedy_is_not_one_after_it() {
+    let asked = |secs| {
+        let case = sent(Remedy::Reboot);
+        let probe = ProbeSent { at: then(&case, secs), command: Some(command_id()) };
+        let case = case.with(|incident| incident.probe = Some(probe));
+        let soon = Case { now: then(&case, 60), ..case };
+        let ping = pinged(&soon, 30 - 60 + LOOKED);
+        effect(&soon.plan(ping)) == Some(Effect::Probe)
+    };
+    assert_eq!((asked(0), asked(1)), (true, false));
+}
+
+#[test]
+fn where_the_host_may_not_be_asked_the_runtime_is_proven_by_ecs_and_by_docker() {
+    let mut case = sent(Remedy::RestartRuntime);
+    case.rails.switch = KillSwitch::Paused;
+    let ecs = |connected, check| {
+        move |seen: Seen| seen.in_cluster().with_ecs(|ecs| (ecs.connected, ecs.runtime_check) = (connected, check))
+    };
+    assert!(is_seen(&case, ecs(true, Check::Ok)));
+    assert!(!is_seen(&case, ecs(false, Check::Ok)));
+    assert!(!is_seen(&case, ecs(true, Check::Impaired)));
+    assert!(!is_seen(&case, ecs(true, Check::Undecided)));
+}
+
+#[test]
 fn a_boot_is_told_from_another_by_its_id_where_both_are_known() {
     let id = |text: &str| Some(text.parse().unwrap());
     let case = sent(Remedy::Reboot).with(|incident| incident.boot = "boot-1".parse().ok());

@@ -67,6 +67,40 @@ fn quiet(result: &Result<Plan, IgnoreReason>) -> bool {
 }
 
 #[test]
+fn what_is_left_of_a_node_that_is_gone_opens_nothing_until_an_agent_speaks() {
+    let blind = |why, pinged: i64, connected| {
+        move |seen: Seen| {
+            let seen = seen.ecs_lost().with_ecs(|ecs| ecs.connected = connected);
+            let seen = seen.ssm_doubtful().with_ssm(|ssm| ssm.last_ping = after(noon(), -pinged));
+            seen.with(|seen| seen.ec2 = Fact::Unknown(why))
+        }
+    };
+    let opened = |outcome, tell: &dyn Fn(Seen) -> Seen| {
+        heard(command_trouble(), last(outcome, 600), Mode::Cycle, tell).map(|_| ())
+    };
+    for outcome in [Outcome::Gone, Outcome::Replaced] {
+        for pinged in [601, 600] {
+            assert_eq!(opened(outcome, &blind(Blind::Throttled, pinged, false)), Err(IgnoreReason::NotSeen));
+        }
+        assert_eq!(opened(outcome, &blind(Blind::Denied, 601, false)), Err(IgnoreReason::UnknownNode));
+        assert_eq!(opened(outcome, &blind(Blind::Throttled, 599, false)), Ok(()), "it spoke since");
+        assert_eq!(opened(outcome, &blind(Blind::Throttled, 601, true)), Ok(()), "ECS has it connected");
+    }
+    assert_eq!(opened(Outcome::Fixed, &blind(Blind::Throttled, 601, false)), Ok(()));
+}
+
+#[test]
+fn whose_session_was_refused_is_asked_once_an_hour_at_most() {
+    let asked = |cause, ago| {
+        let past = LastIncident { cause, ..last(Outcome::SelfHealed, ago) };
+        heard(SignalKind::SessionRefused, past, Mode::Cycle, Seen::in_cluster).map(|_| ())
+    };
+    assert_eq!(asked(Cause::SessionClientGaveUp, 3_599), Err(IgnoreReason::AlreadyWell));
+    assert_eq!(asked(Cause::SessionClientGaveUp, 3_600), Ok(()));
+    assert_eq!(asked(Cause::Unknown, 60), Ok(()), "something else was told");
+}
+
+#[test]
 fn what_was_told_is_not_told_again_for_a_day_while_nothing_changes() {
     for outcome in Outcome::ALL {
         let unrepaired = matches!(outcome, Outcome::Blocked | Outcome::DryRun | Outcome::NotOurs);
@@ -123,6 +157,7 @@ fn sweeps_have_a_quiet_node_looked_at_right_after_each_full_hour() {
     let sweeps = |since| (0..24).map(|number| 10 + number * 300).filter(move |ago| looked(since, *ago));
     assert_eq!(sweeps(2 * DAY).collect::<Vec<_>>(), [3_610, 3_910], "of two hours of sweeps");
     assert_eq!(sweeps(60).count(), 12, "in the second hour each, as it fell ill anew");
+    assert!(looked(2 * DAY, HOUR + 599) && !looked(2 * DAY, HOUR + 600));
     let signal = Signal { node: node_id(), at: noon(), kind: swept(Some(2 * DAY)) };
     assert!(!is_no_news(&signal, None, &context(Mode::Cycle), noon()), "nothing was told of it");
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::diagnose::Family;
 use crate::guard::GroupRefusal;
 use crate::incident::Ask;
-use crate::observe::{Health, Platform, Standing};
+use crate::observe::{Health, HostRefusal, Platform, Standing};
 use crate::policy::SessionsRule;
 
 fn health(ssm: Standing, ecs: Standing) -> Health {
@@ -188,6 +188,46 @@ fn an_operator_may_ask_for_a_later_rung_but_for_none_that_the_cause_does_not_cal
     assert_eq!(effect(&asking(Remedy::StopStart).plan(dead)), Some(Effect::Reboot), "not on the ladder of `unknown`");
     let no_role = asking(Remedy::Reboot).plan(|seen| dead(seen).profile_missing());
     assert_eq!((effect(&no_role), no_role.next.ending()), (None, Some(&Ending::CauseNotOurs)));
+}
+
+#[test]
+fn who_asks_for_a_repair_opens_the_ladder_anew_from_that_moment_on() {
+    let asked_after = |secs: i64| {
+        let case = silent().patient();
+        let at = after(case.now, -1_000);
+        let failed = remedy_tried(Remedy::Reboot, at, AttemptResult::Failed);
+        let case = case.with(|incident| {
+            incident.asked = Some(Ask { by: "ops".into(), at: after(at, secs), remedy: None });
+            incident.attempts.push(failed);
+        });
+        effect(&case.plan(dead))
+    };
+    assert_eq!((asked_after(0), asked_after(1)), (None, Some(Effect::Reboot)));
+}
+
+#[test]
+fn what_the_host_refused_before_somebody_asked_is_tried_again() {
+    let asked_after = |secs: i64| {
+        let case = disconnected().patient();
+        let at = after(case.now, -1_000);
+        let case = case.with(|incident| {
+            let why = HostRefusal::Masked;
+            incident.note(at, Event::HostRefused { remedy: Remedy::RestartEcsAgent, why });
+            incident.asked = Some(Ask { by: "ops".into(), at: after(at, secs), remedy: None });
+        });
+        effect(&case.plan(ecs_lost))
+    };
+    assert_ne!(asked_after(0), Some(Effect::RestartEcsAgent));
+    assert_eq!(asked_after(1), Some(Effect::RestartEcsAgent));
+}
+
+#[test]
+fn the_ssm_agent_is_restarted_where_something_told_of_it() {
+    use crate::event::SweptAgent;
+    use crate::plan::ladder::of_ssm;
+    let swept = |agent| SignalKind::Swept { agent, since: None };
+    assert!(of_ssm(&command_trouble()) && of_ssm(&SignalKind::SessionRefused) && of_ssm(&swept(SweptAgent::Ssm)));
+    assert!(!of_ssm(&ecs_disconnect()) && !of_ssm(&swept(SweptAgent::Ecs)));
 }
 
 #[test]
