@@ -508,6 +508,8 @@ mod tests {
                 .to_string()
                 .starts_with("2:3: this is no text; allowed: UTF-8")
         );
+        let whole = format!("mode: off\n#{}", "x".repeat(MAX_BYTES - 11));
+        assert!(whole.len() == MAX_BYTES && read(whole.as_bytes()).is_ok());
         assert!(read(&vec![b'x'; MAX_BYTES + 1]).unwrap_err()[0].problem.contains("too large; allowed: 65536 bytes"));
     }
 

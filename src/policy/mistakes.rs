@@ -254,6 +254,8 @@ mod tests {
             ("a: 1\nb\n", "2:1", KEY),
             ("a: - b\n", "1:4", DASH),
             ("a: |x\n  b\n", "1:4", BLOCK),
+            ("a: b #c\n  d\n", "1:6", COMMENT),
+            ("a: [b]#c\n", "1:7", COMMENT),
             ("a: @x\n", "1:4", "no value begins with this character; allowed: quotes"),
             ("a: %x\n", "1:4", "no value begins with this character; allowed: quotes"),
             ("%YAML 3.0\n---\na: 1\n", "1:1", DIRECTIVE),

@@ -35,4 +35,10 @@ mod tests {
         assert_eq!(nearest(&known, "colour"), None);
         assert_eq!(nearest(&[], "mode"), None);
     }
+
+    #[test]
+    fn a_distance_is_the_letters_to_be_added_taken_away_or_changed() {
+        let distances = [("kitten", "sitting"), ("abc", ""), ("", "abc"), ("mode", "mode")];
+        assert_eq!(distances.map(|(known, given)| distance(known, given)), [3, 3, 3, 0]);
+    }
 }

@@ -506,6 +506,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_words_that_are_allowed_are_listed() {
+        let listed = |words| Kind::Word(words).allowed();
+        assert_eq!((listed(&["a", "b", "c"]), listed(&["a"])), ("a, b or c".to_owned(), "a".to_owned()));
+    }
+
+    #[test]
     fn every_setting_takes_everything_that_it_allows() {
         for setting in SETTINGS {
             let values = match setting.kind {

@@ -40,6 +40,33 @@ impl Stack {
     }
 }
 
+#[test]
+fn a_decision_may_be_sent_for_a_minute_after_its_document_was_read() {
+    let policy = Stack::new().pass(&text(GOOD)).unwrap();
+    assert_eq!(policy.known.holds_until(), Some(after(noon(), 660)));
+    assert_eq!(Known::default().holds_until(), None);
+}
+
+#[test]
+fn a_document_that_is_taken_out_of_the_stack_is_forgotten() {
+    let mut stack = Stack::new();
+    stack.modes(&[text(GOOD), Reading::Unused]);
+    assert_eq!(stack.kept.good, None);
+}
+
+#[test]
+fn what_cannot_be_read_for_a_quarter_of_an_hour_is_no_short_trouble_any_more() {
+    let mut stack = Stack::new();
+    stack.modes(&[text(GOOD), Reading::Unreadable]);
+    let since = stack.now;
+    let after_secs = |secs| {
+        let mut library = Library::default();
+        standing(&stack.policy, &Reading::Unreadable, &stack.kept, after(since, secs), &mut library).policy
+    };
+    assert_eq!(after_secs(899), None);
+    assert_eq!(after_secs(900).map(|policy| policy.mode), Some(Mode::Observe));
+}
+
 const GOOD: &str = "mode: cycle\nbudgets: {account-at-once: 2}\ngroups: [{match: web, mode: restart}]\n";
 const BAD: &str = "mode: cycle\nbudgets: {account-at-once: lots, group-at-once: 0}\n";
 
