@@ -43,10 +43,12 @@ out=${out:-$target/package}
 
 if [ -z "$binary" ]; then
     cd "$here"
-    # The lambda profile is small before it is fast: see Cargo.toml.
+    # The lambda profile is small before it is fast: see Cargo.toml. In it a panic aborts, so nobody reads the tables for
+    # unwinding, half a megabyte of the zip; the standard library brings them, and only the linker can leave them out.
     set -- --locked --profile lambda --no-default-features --features aws --bin bootstrap
+    layout=$here/infra/no-unwinding.ld
     if command -v cargo-zigbuild >/dev/null 2>&1; then
-        cargo zigbuild "$@" --target "$triple.2.34" >&2
+        cargo-zigbuild rustc "$@" --target "$triple.2.34" -- -C link-arg="-Wl,--no-eh-frame-hdr,-T,$layout" >&2
         binary=$target/$triple/lambda/bootstrap
     else
         case $(uname -m) in
@@ -57,7 +59,7 @@ if [ -z "$binary" ]; then
             echo "this machine is $own and builds no $arch: pip install cargo-zigbuild, or --arch $own" >&2
             exit 1
         fi
-        cargo build "$@" >&2
+        cargo rustc "$@" -- -C link-arg="-Wl,--no-eh-frame-hdr,-T,$layout" >&2
         binary=$target/lambda/bootstrap
     fi
 fi

@@ -17,7 +17,6 @@ use crate::time::after;
 mod batch;
 mod drive;
 mod embedded;
-mod guarded;
 mod kept;
 mod operator;
 mod payload;
@@ -42,8 +41,8 @@ pub enum Failure {
     /// A port did not answer.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// A bug.
-    #[error("a bug ended this invocation; the log has the place")]
+    /// A bug that was noticed. One that panics ends the process (docs/decisions/0078).
+    #[error("a bug: the answer has no form as JSON")]
     Bug,
 }
 
@@ -80,8 +79,7 @@ impl<D: Driver> Function<D> {
     pub async fn handle(&self, payload: Value) -> Result<Value, Failure> {
         let answer = match payload::read(payload) {
             Err(bad) => Err(bad.into()),
-            // A bug while one thing is handled must not end the process: the next invocation may be another one's rescue.
-            Ok(payload) => guarded::guarded(self.single(payload)).await.unwrap_or(Err(Failure::Bug)),
+            Ok(payload) => self.single(payload).await,
         };
         if let Err(failure) = &answer {
             tracing::error!(error = failure as &(dyn std::error::Error + 'static), "the invocation failed: {failure}");

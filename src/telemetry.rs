@@ -95,8 +95,8 @@ fn targets(level: LevelFilter) -> Targets {
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
 }
 
-/// Logs to stdout from now on: our own lines from `level` on, warnings of the libraries below, and panics. A second call
-/// changes nothing.
+/// Logs to stdout from now on: our own lines from `level` on, and warnings of the libraries below. A panic is logged, too, and
+/// ends the process in whatever way the build treats panics (docs/decisions/0078). A second call changes nothing.
 pub fn start(level: LevelFilter) {
     let layers = JsonLines::new(std::io::stdout(), crate::config::now).with_filter(targets(level));
     let subscriber = tracing_subscriber::registry().with(layers);
@@ -104,13 +104,13 @@ pub fn start(level: LevelFilter) {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             tracing::error!(place, "a bug: {}", said(panic.payload()));
+            std::process::abort();
         }));
     }
 }
 
 /// What a panic said.
-#[must_use]
-pub fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
@@ -239,6 +239,31 @@ mod tests {
         assert_eq!(levels(LevelFilter::INFO), "ERROR INFO WARN");
         assert_eq!(levels(LevelFilter::DEBUG), "ERROR INFO DEBUG WARN");
         assert_eq!(levels(LevelFilter::TRACE), levels(LevelFilter::DEBUG));
+    }
+
+    /// In a process of its own, for that is what ends.
+    #[cfg(unix)]
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "how the test tells the process that ends from its own")]
+    fn a_bug_is_told_and_ends_the_process() {
+        use std::os::unix::process::ExitStatusExt;
+
+        const INSIDE: &str = "DEFIB_TEST_OF_A_BUG";
+        if std::env::var_os(INSIDE).is_some() {
+            start(LevelFilter::INFO);
+            let caught = std::panic::catch_unwind(|| panic!("no {}", "way out"));
+            tracing::error!("still here: {caught:?}");
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "telemetry::tests::a_bug_is_told_and_ends_the_process", "--nocapture"]).env(INSIDE, "1");
+        let ran = child.output().unwrap();
+        assert_eq!(ran.status.signal(), Some(6), "SIGABRT: {ran:?}");
+        let told = String::from_utf8(ran.stdout).unwrap();
+        let lines: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let [line] = &lines[..] else { panic!("{told}") };
+        assert_eq!((&line["level"], &line["message"]), (&"ERROR".into(), &"a bug: no way out".into()));
+        assert!(line["place"].as_str().unwrap().starts_with("src/telemetry.rs:"), "{line}");
     }
 
     #[test]

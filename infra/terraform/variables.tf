@@ -565,7 +565,7 @@ variable "function_timeout_secs" {
 }
 
 variable "intake_concurrency" {
-  description = "How many batches of events are worked on at the same time. Timers and operators come on top."
+  description = "How many events are worked on at the same time. Timers and operators come on top."
   type        = number
   default     = 2
   nullable    = false

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::payload::is_sweep;
-use super::{Driver, Function, guarded, kept};
+use super::{Driver, Function, kept};
 use crate::config::Stopwatch;
 use crate::event;
 use crate::json;
@@ -24,11 +24,10 @@ impl<D: Driver> Function<D> {
         let watch = Stopwatch::start();
         let (mut dropped, mut failures) = (0_usize, Vec::new());
         for record in records {
-            // Nothing is left half done by a panic that the engine does not also survive as a crash.
-            match guarded::guarded(self.record(record)).await {
-                Ok(Item::Handled) => {}
-                Ok(Item::Dropped) => dropped += 1,
-                Ok(Item::Failed) | Err(guarded::Panicked) => {
+            match self.record(record).await {
+                Item::Handled => {}
+                Item::Dropped => dropped += 1,
+                Item::Failed => {
                     // Lambda takes an empty identifier as the failure of the whole batch: right, when there is none.
                     let id = text(record, "messageId").unwrap_or_default();
                     failures.push(json!({ "itemIdentifier": id }));

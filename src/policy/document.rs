@@ -332,10 +332,10 @@ mod tests {
     }
 
     /// All these settings, each in its section, every line led by `indent`.
-    fn written<'a>(settings: impl Iterator<Item = &'a Setting> + Clone, indent: &str) -> String {
+    fn written(settings: &[&Setting], indent: &str) -> String {
         let mut text = String::new();
         for section in [None, Some(Section::Budgets), Some(Section::Workload), Some(Section::Storms)] {
-            let mut inside = settings.clone().filter(|setting| setting.section == section).peekable();
+            let mut inside = settings.iter().filter(|setting| setting.section == section).peekable();
             if let Some(section) = section.filter(|_| inside.peek().is_some()) {
                 let _ = writeln!(text, "{indent}{}:", section.as_str());
             }
@@ -347,20 +347,21 @@ mod tests {
         text
     }
 
-    fn told<'a>(given: &'a [Given]) -> BTreeMap<&'static str, &'a Value> {
+    fn told(given: &[Given]) -> BTreeMap<&'static str, &Value> {
         given.iter().map(|given| (SETTINGS[given.index].name, &given.value)).collect()
     }
 
     #[test]
     fn every_setting_is_read_where_it_stands() {
-        let in_blocks = || SETTINGS.iter().filter(|setting| setting.in_blocks);
-        let text = format!("{}clusters:\n  - match: x\n{}", written(SETTINGS.iter(), ""), written(in_blocks(), "    "));
+        let all: Vec<&Setting> = SETTINGS.iter().collect();
+        let in_blocks: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.in_blocks).collect();
+        let text = format!("{}clusters:\n  - match: x\n{}", written(&all, ""), written(&in_blocks, "    "));
         let document = read(text.as_bytes()).unwrap();
         let block = told(&document.clusters[0].settings);
         let top = told(&document.top);
         assert_eq!(top.len(), SETTINGS.len());
         assert_eq!(block.keys().copied().collect::<Vec<_>>(), {
-            let mut names: Vec<_> = in_blocks().map(|setting| setting.name).collect();
+            let mut names: Vec<_> = in_blocks.iter().map(|setting| setting.name).collect();
             names.sort_unstable();
             names
         });

@@ -117,7 +117,8 @@ def check_wiring():
         check(f"a message is hidden for six times {limit} seconds", queue["VisibilityTimeout"] >= 6 * limit, queue)
     for wanted in TEMPLATE["Parameters"]["IntakeConcurrency"]["AllowedValues"]:
         mapping = stack(IntakeConcurrency=wanted).resources["IntakeMapping"]["Properties"]
-        check(f"{wanted} batches at the same time, with partial failures", mapping["ScalingConfig"] == {"MaximumConcurrency": wanted}
+        check(f"{wanted} events at the same time, each in an invocation of its own, with partial failures",
+              mapping["ScalingConfig"] == {"MaximumConcurrency": wanted} and mapping["BatchSize"] == 1
               and mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], mapping)
     alarms = whole.of_type("AWS::CloudWatch::Alarm")
     astray = [name for name, one in alarms.items() if one["Properties"]["AlarmActions"] != ["<Topic>"]
